@@ -1,0 +1,136 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import {
+  checksumOf,
+  compareNames,
+  NAME_PATTERN,
+  normaliseSource,
+  readRegistry,
+} from "../../src/migration.ts";
+
+const up = () => Promise.resolve();
+const down = () => Promise.resolve();
+
+Deno.test("NAME_PATTERN accepts the names of this and of other Kysely projects", () => {
+  const names = [
+    "20260105090000_set_updated_at",
+    "20230309T045948368Z-init",
+    "0001_init",
+    "a",
+    "x".repeat(200),
+  ];
+
+  assertEquals(names.filter((name) => !NAME_PATTERN.test(name)), []);
+});
+
+Deno.test("NAME_PATTERN refuses what could leave a file name, an import or a line of output", () => {
+  const names = [
+    "",
+    "_a",
+    "-a",
+    "a b",
+    "a.b",
+    "../a",
+    "a/b",
+    'a"b',
+    "a$b",
+    "a\n",
+    "é",
+    "x".repeat(201),
+  ];
+
+  assertEquals(names.filter((name) => NAME_PATTERN.test(name)), []);
+});
+
+Deno.test("compareNames() orders by code unit, not by language", () => {
+  assertEquals(
+    ["a_b", "b", "a-b", "B", "10", "9", "a"].sort(compareNames),
+    ["10", "9", "B", "a", "a-b", "a_b", "b"],
+  );
+});
+
+Deno.test("compareNames() is a total order", () => {
+  fc.assert(fc.property(fc.string(), fc.string(), fc.string(), (a, b, c) => {
+    assertEquals(compareNames(a, b) === 0, a === b);
+    assertEquals(compareNames(a, b) + compareNames(b, a), 0);
+    if (compareNames(a, b) <= 0 && compareNames(b, c) <= 0) {
+      assertEquals(compareNames(a, c) <= 0, true);
+    }
+  }));
+});
+
+Deno.test("normaliseSource() removes the byte order mark and every carriage return that ends a line", () => {
+  assertEquals(normaliseSource("\uFEFFa\r\nb\rc\n"), "a\nb\nc\n");
+});
+
+Deno.test("checksumOf() is the SHA-256 of the source in hexadecimal", async () => {
+  assertEquals(
+    await checksumOf("abc"),
+    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+  );
+});
+
+Deno.test("checksumOf() is blind to line endings and to nothing else", async () => {
+  const unix = await checksumOf("a\nb\n");
+
+  assertEquals(await checksumOf("\uFEFFa\r\nb\r\n"), unix);
+  assertEquals(await checksumOf("a\nb\n ") === unix, false);
+  assertEquals(await checksumOf("a\n\nb\n") === unix, false);
+});
+
+Deno.test("readRegistry() sorts the migrations and fills in the options", () => {
+  const migrations = readRegistry([
+    { name: "a_b", checksum: "2", module: { up, down } },
+    {
+      name: "a-b",
+      checksum: "1",
+      module: { up, options: { transaction: false, idempotent: true } },
+    },
+  ]);
+
+  assertEquals(migrations, [
+    { name: "a-b", checksum: "1", transaction: false, idempotent: true, up },
+    {
+      name: "a_b",
+      checksum: "2",
+      transaction: true,
+      idempotent: false,
+      up,
+      down,
+    },
+  ]);
+});
+
+Deno.test("readRegistry() accepts an empty registry", () => {
+  assertEquals(readRegistry([]), []);
+});
+
+Deno.test("readRegistry() names every fault at once", () => {
+  const error = assertThrows(
+    () =>
+      readRegistry([
+        { name: "a b", checksum: "1", module: { up } },
+        { name: "b", checksum: "2", module: { down } },
+        { name: "c", checksum: "3", module: { up, down: 1 } },
+        {
+          name: "d",
+          checksum: "4",
+          module: { up, options: { transactional: false, idempotent: 1 } },
+        },
+        { name: "e", checksum: "5", module: { up, options: null } },
+        { name: "e", checksum: "6", module: { up } },
+      ]),
+    TypeError,
+  );
+  assertEquals(
+    error.message,
+    `\
+Cannot use the migration "a b": its name may hold letters, digits, _ and - only
+Cannot use the migration "b": it exports no up function
+Cannot use the migration "c": its down is not a function
+Cannot use the migration "d": its options have an unknown key "transactional" (known: transaction, idempotent)
+Cannot use the migration "d": its option "idempotent" is not true or false
+Cannot use the migration "e": its options are not an object
+Cannot use the migration "e": its name is used twice`,
+  );
+});
