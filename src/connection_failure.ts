@@ -1,0 +1,133 @@
+/**
+ * Why there is no connection, in words, and whether waiting may help.
+ *
+ * @module
+ */
+import type { Target } from "./config.ts";
+import { formatDuration } from "./duration.ts";
+import {
+  ConnectionError,
+  ConnectionLostError,
+  DatabaseError,
+} from "./errors.ts";
+import type { HostAndPort } from "./url.ts";
+
+interface Reason {
+  readonly text: string;
+  readonly transient: boolean;
+  readonly hint?: string;
+}
+
+/** Codes of the operating system: the server may be starting, or the network coming up. */
+const NETWORK: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "the connection was refused",
+  ENOTFOUND: "the host name cannot be resolved",
+  EAI_AGAIN: "the host name cannot be resolved",
+  EAI_NONAME: "the host name cannot be resolved",
+  ECONNRESET: "the connection was reset",
+  EPIPE: "the connection was reset",
+  ETIMEDOUT: "the host does not answer",
+  EHOSTUNREACH: "the host cannot be reached",
+  ENETUNREACH: "the network cannot be reached",
+  EADDRNOTAVAIL: "the network cannot be reached",
+  ENOENT: "there is no such socket",
+};
+
+/** Turns whatever ended an attempt into a {@link ConnectionError}; `timeoutMs` says that our own deadline did. */
+export function connectionFailure(
+  error: unknown,
+  at: HostAndPort,
+  target: Target,
+  timeoutMs: number | undefined,
+): ConnectionError {
+  const reason = timeoutMs !== undefined
+    ? { text: `no answer within ${formatDuration(timeoutMs)}`, transient: true }
+    : reasonOf(error, at, target);
+  const where = at.host.startsWith("/")
+    ? at.host
+    : at.host.includes(":")
+    ? `[${at.host}]:${at.port}`
+    : `${at.host}:${at.port}`;
+  return new ConnectionError(
+    `Cannot connect to the database "${target.database}" at ${where}: ${reason.text}`,
+    { transient: reason.transient, hint: reason.hint, cause: error },
+  );
+}
+
+function reasonOf(error: unknown, at: HostAndPort, target: Target): Reason {
+  if (error instanceof DatabaseError) return serverReason(error, target);
+  if (error instanceof ConnectionLostError) {
+    const code = (error.cause as { code?: unknown } | undefined)?.code;
+    const text = typeof code === "string" ? NETWORK[code] : undefined;
+    return {
+      text: text ?? "the server closed the connection",
+      transient: true,
+    };
+  }
+  const code = (error as { code?: unknown })?.code;
+  const network = typeof code === "string" ? NETWORK[code] : undefined;
+  if (network !== undefined) return { text: network, transient: true };
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof Error && error.name === "NoTlsError") {
+    return {
+      text: message,
+      transient: false,
+      hint:
+        `sslmode=${target.tls.mode} requires it; switch TLS on in the server, or look for what strips it on the way`,
+    };
+  }
+  if (
+    typeof code === "string" &&
+    /^(?:ERR_TLS|CERT_|UNABLE_|SELF_SIGNED|DEPTH_ZERO|ERR_SSL)/.test(code)
+  ) {
+    return {
+      text: `TLS failed: ${message}`,
+      transient: false,
+      hint:
+        `sslmode=${target.tls.mode} checks the certificate of "${at.host}"; name the authority with sslrootcert ` +
+        "or POSTGRES_SSL_CA, and the host as the certificate does",
+    };
+  }
+  return { text: message, transient: false };
+}
+
+function serverReason(error: DatabaseError, target: Target): Reason {
+  const { code, message } = error.server;
+  const text = `${message} (SQLSTATE ${code})`;
+  switch (code) {
+    case "57P03": // cannot_connect_now: starting up, shutting down, recovering
+    case "53300": // too_many_connections
+    case "57P01": // admin_shutdown
+    case "57P02": // crash_shutdown
+      return { text, transient: true };
+    case "28P01":
+      return {
+        text,
+        transient: false,
+        hint: `Check the password of the role "${target.user}"`,
+      };
+    case "28000":
+      return {
+        text,
+        transient: false,
+        hint:
+          `Check that the role "${target.user}" exists and that pg_hba.conf lets it in from here`,
+      };
+    case "3D000":
+      return {
+        text,
+        transient: false,
+        hint: `Create it first: create database "${
+          target.database.replaceAll('"', '""')
+        }"`,
+      };
+    case "42501":
+      return {
+        text,
+        transient: false,
+        hint: `Grant the role "${target.user}" what is denied`,
+      };
+    default:
+      return { text, transient: false };
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * Connecting: every host in turn, again and again while the failure is one that passes.
+ *
+ * @module
+ */
+import type { Config } from "./config.ts";
+import { Connection, type ConnectionObserver } from "./connection.ts";
+import { connectionFailure } from "./connection_failure.ts";
+import { ConnectionError } from "./errors.ts";
+import type { Event } from "./events.ts";
+import type { Migration } from "./migration.ts";
+import type { Clock, Database, Session } from "./ports.ts";
+import { PostgresSession } from "./session.ts";
+import { greet, type RunIdentity } from "./store.ts";
+import type { HostAndPort } from "./url.ts";
+
+const OLDEST_VERSION = 150_000;
+
+/** The wait between two attempts grows from the first to the last, in milliseconds. */
+const RETRY_MS = { first: 250, last: 5_000 };
+
+export interface DatabaseOptions {
+  readonly config: Config;
+  readonly migrations: readonly Migration[];
+  readonly run: RunIdentity;
+  readonly clock: Clock;
+  readonly stop: AbortSignal;
+  readonly report: (event: Event) => void;
+}
+
+/** The {@link Database} on PostgreSQL. */
+export class PostgresDatabase implements Database {
+  readonly #options: DatabaseOptions;
+
+  constructor(options: DatabaseOptions) {
+    this.#options = options;
+  }
+
+  async connect(
+    limitMs: number = this.#options.config.waitForDbMs,
+  ): Promise<Session> {
+    const { clock, report } = this.#options;
+    const deadline = clock.now() + limitMs;
+    for (let wait = RETRY_MS.first;; wait = Math.min(wait * 2, RETRY_MS.last)) {
+      const result = await this.#tryHosts();
+      if (!(result instanceof ConnectionError)) return result;
+      const left = deadline - clock.now();
+      if (!result.transient || left <= 0) throw result;
+      report({
+        event: "waiting_for_database",
+        reason: result.message,
+        leftMs: left,
+      });
+      // Half of the wait is chance: pods that start together must not knock together.
+      await clock.sleep(Math.min(left, wait / 2 + Math.random() * wait / 2));
+    }
+  }
+
+  /** One attempt at each host. A host that cannot be written to is taken only when no other can be reached. */
+  async #tryHosts(): Promise<Session | ConnectionError> {
+    const { hosts } = this.#options.config.target;
+    let standby: Session | undefined;
+    let failure: ConnectionError | undefined;
+    for (const host of hosts) {
+      const result = await this.#tryHost(host);
+      if (result instanceof ConnectionError) {
+        // Of several failures the one that may pass decides: that host may yet come up.
+        if (failure === undefined || result.transient) failure = result;
+        continue;
+      }
+      if (!result.server.readOnly || hosts.length === 1) {
+        await standby?.close();
+        return result;
+      }
+      await standby?.close();
+      standby = result;
+    }
+    return standby ?? failure!;
+  }
+
+  async #tryHost(at: HostAndPort): Promise<Session | ConnectionError> {
+    const { config, migrations, run, stop, report } = this.#options;
+    const { target } = config;
+    const timeout = AbortSignal.timeout(config.connectTimeoutMs);
+    const observer: ConnectionObserver = {
+      onStatement: (sql, durationMs) =>
+        report({ event: "statement", sql, durationMs }),
+      onNotice: (severity, message) =>
+        report({ event: "notice", severity, message }),
+    };
+    let connection: Connection | undefined;
+    try {
+      connection = await Connection.open(at, target, {
+        applicationName: `battlescope-migrate ${run.programVersion}`,
+        observer,
+        signal: AbortSignal.any([stop, timeout]),
+      });
+      const greeting = await greet(connection, config.schema);
+      if (greeting.versionNumber < OLDEST_VERSION) {
+        throw new ConnectionError(
+          `Cannot use the server at ${at.host}:${at.port}: it is PostgreSQL ${
+            versionText(greeting.versionNumber)
+          }, and 15 is the oldest that works`,
+          { transient: false },
+        );
+      }
+      return new PostgresSession(connection, {
+        server: {
+          host: at.host,
+          port: at.port,
+          database: target.database,
+          version: versionText(greeting.versionNumber),
+          schema: greeting.schema,
+          user: greeting.user,
+          readOnly: greeting.readOnly,
+          pooled: connection.announcedPid !== greeting.backendPid,
+        },
+        versionNumber: greeting.versionNumber,
+        history: greeting.history,
+        lockTimeoutMs: config.lockTimeoutMs,
+        statementTimeoutMs: config.statementTimeoutMs,
+        setSearchPath: config.schema !== undefined,
+        run,
+        checksums: new Map(
+          migrations.map(({ name, checksum }) => [name, checksum]),
+        ),
+        stop,
+      });
+    } catch (error) {
+      connection?.destroy();
+      stop.throwIfAborted();
+      return error instanceof ConnectionError ? error : connectionFailure(
+        error,
+        at,
+        target,
+        timeout.aborted ? config.connectTimeoutMs : undefined,
+      );
+    }
+  }
+}
+
+function versionText(versionNumber: number): string {
+  return versionNumber >= 100_000
+    ? `${Math.floor(versionNumber / 10_000)}.${versionNumber % 10_000}`
+    : `${Math.floor(versionNumber / 10_000)}.${
+      Math.floor(versionNumber / 100) % 100
+    }`;
+}

@@ -1,0 +1,129 @@
+/**
+ * The few errors that a caller treats apart, and the table of exit codes.
+ *
+ * @module
+ */
+
+/** What the process returns. Scripts build on these numbers: the list stays small and stable. */
+export const ExitCode = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  pending: 3,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
+
+/** The arguments, the environment or the configuration cannot be used; every fault is in `faults`. Exit 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+
+  constructor(readonly faults: readonly string[]) {
+    super(faults.join("\n"));
+  }
+}
+
+/** The plan, or the state it would run in, is refused before anything ran; every fault is in `faults`. Exit 1. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+
+  constructor(readonly faults: readonly string[]) {
+    super(faults.join("\n"));
+  }
+}
+
+/** What PostgreSQL said of a failed statement. */
+export interface ServerMessage {
+  /** SQLSTATE, five characters. */
+  readonly code: string;
+  readonly severity: string;
+  readonly message: string;
+  readonly detail?: string;
+  readonly hint?: string;
+  readonly where?: string;
+  /** The statement, as it was sent, without its parameters. */
+  readonly statement?: string;
+  /** Where in the statement, counted in characters from 1. */
+  readonly position?: number;
+}
+
+/** PostgreSQL refused a statement. */
+export class DatabaseError extends Error {
+  override readonly name = "DatabaseError";
+
+  constructor(readonly server: ServerMessage, options?: ErrorOptions) {
+    super(server.message, options);
+  }
+}
+
+/** No connection could be made. `transient` says whether waiting may help. */
+export class ConnectionError extends Error {
+  override readonly name = "ConnectionError";
+  readonly transient: boolean;
+  readonly hint: string | undefined;
+
+  constructor(
+    message: string,
+    options: ErrorOptions & { transient: boolean; hint?: string | undefined },
+  ) {
+    super(message, options);
+    this.transient = options.transient;
+    this.hint = options.hint;
+  }
+}
+
+/** The connection ended under a running session. The session is over: it is never replaced by a fresh one. */
+export class ConnectionLostError extends Error {
+  override readonly name = "ConnectionLostError";
+
+  constructor(reason: string, options?: ErrorOptions) {
+    super(`The connection to the database was lost: ${reason}`, options);
+  }
+}
+
+/** The process was asked to stop. */
+export class InterruptedError extends Error {
+  override readonly name = "InterruptedError";
+
+  constructor(readonly signal: "SIGINT" | "SIGTERM") {
+    super(`Stopped by ${signal}`);
+  }
+}
+
+/** One migration failed; `cause` says why. */
+export class MigrationError extends Error {
+  override readonly name = "MigrationError";
+
+  constructor(
+    readonly migration: string,
+    readonly direction: "up" | "down",
+    options: { cause: unknown },
+  ) {
+    super(
+      `Cannot ${direction === "up" ? "apply" : "roll back"} "${migration}"`,
+      options,
+    );
+  }
+}
+
+/** The SQLSTATE of an error or of the errors that caused it, or `undefined`. */
+export function sqlStateOf(error: unknown): string | undefined {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    if (e instanceof DatabaseError) return e.server.code;
+  }
+  return undefined;
+}
+
+/** The first error of class `type` in the chain of causes, or `undefined`. */
+export function causeOf<T extends Error>(
+  error: unknown,
+  // deno-lint-ignore no-explicit-any -- a constructor's parameters are contravariant: only `any` accepts every class
+  type: new (...args: any[]) => T,
+): T | undefined {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    if (e instanceof type) return e;
+  }
+  return undefined;
+}

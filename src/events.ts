@@ -1,0 +1,113 @@
+/**
+ * What happens during a command, as values. The engine and the adapters make them, `report.ts` turns them into text or
+ * JSON.
+ *
+ * @module
+ */
+import type { CommandName } from "./options.ts";
+import type { MigrationState } from "./plan.ts";
+
+/** What the server says of itself. */
+export interface ServerInfo {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  /** As people write it, `18.4`. */
+  readonly version: string;
+  /** The schema that holds the history and new tables; `null` when the search path leads to none. */
+  readonly schema: string | null;
+  /** The role that logged in. */
+  readonly user: string;
+  /** A standby, or `default_transaction_read_only` is on: nothing can be written. */
+  readonly readOnly: boolean;
+  /** A pooler stands in between: nothing may rely on the state of a session. */
+  readonly pooled: boolean;
+}
+
+/** Who has the migration lock, as far as this role may see it. */
+export interface LockHolder {
+  readonly pid: number;
+  readonly application: string;
+  readonly address: string;
+  /** Milliseconds since its transaction began. */
+  readonly sinceMs: number | undefined;
+}
+
+/** What a command came to. */
+export interface Summary {
+  readonly command: CommandName;
+  readonly applied: number;
+  readonly rolledBack: number;
+  /** Rows of the history that `baseline` or `repair` wrote. */
+  readonly recorded: number;
+  /** Steps that were planned but did not run, or ran and were rolled back with their transaction. */
+  readonly notRun: number;
+  readonly durationMs: number;
+  readonly dryRun: boolean;
+}
+
+export type Event =
+  | {
+    readonly event: "waiting_for_database";
+    readonly reason: string;
+    readonly leftMs: number;
+  }
+  | { readonly event: "connected"; readonly server: ServerInfo }
+  | {
+    readonly event: "waiting_for_lock";
+    readonly holder: LockHolder | undefined;
+    readonly leftMs: number;
+  }
+  | {
+    readonly event: "waiting_for_migrations";
+    readonly pending: number;
+    readonly leftMs: number;
+  }
+  | { readonly event: "warning"; readonly message: string }
+  | {
+    readonly event: "notice";
+    readonly severity: string;
+    readonly message: string;
+  }
+  | {
+    readonly event: "statement";
+    readonly sql: string;
+    readonly durationMs: number;
+  }
+  | {
+    readonly event: "planned";
+    readonly direction: "up" | "down";
+    readonly migration: string;
+  }
+  | {
+    readonly event: "started";
+    readonly direction: "up" | "down";
+    readonly migration: string;
+    readonly number: number;
+    readonly total: number;
+  }
+  | {
+    readonly event: "retrying";
+    readonly reason: string;
+    readonly waitMs: number;
+    readonly leftMs: number;
+  }
+  /** Committed. */
+  | {
+    readonly event: "applied" | "rolled_back";
+    readonly migration: string;
+    readonly durationMs: number;
+  }
+  /** The history was changed without running anything. */
+  | {
+    readonly event: "recorded";
+    readonly migration: string;
+    readonly what: string;
+  }
+  | {
+    readonly event: "status";
+    readonly server: ServerInfo;
+    readonly states: readonly MigrationState[];
+  }
+  | { readonly event: "failed"; readonly error: unknown }
+  | { readonly event: "summary"; readonly summary: Summary };

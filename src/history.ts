@@ -1,0 +1,94 @@
+/**
+ * What `migration_history` says: rows in, the current row of each migration out, changes to write.
+ *
+ * @module
+ */
+export type HistoryStatus =
+  | "applied"
+  | "baseline"
+  | "rolled_back"
+  | "failed"
+  | "running";
+
+/** One application of one migration. Times are ISO 8601 texts as PostgreSQL writes them. */
+export interface HistoryRow {
+  readonly id: number;
+  readonly name: string;
+  /** `null` in a table that Kysely's own migrator wrote: it knows no checksums. */
+  readonly checksum: string | null;
+  readonly status: HistoryStatus;
+  readonly finishedAt: string | null;
+  readonly durationMs: number | null;
+  readonly appliedBy: string | null;
+  readonly error: string | null;
+  /** The row is `running` or `failed` because a rollback began and did not end. */
+  readonly rollingBack: boolean;
+}
+
+/** A row that makes its migration count as applied. */
+export type AppliedRow = HistoryRow & {
+  readonly status: "applied" | "baseline";
+};
+
+/** One write to the history. The writer fills in the run, the user, the host and the program's version. */
+export type HistoryChange =
+  | {
+    readonly kind: "insert";
+    readonly name: string;
+    readonly checksum: string;
+    readonly status: Exclude<HistoryStatus, "rolled_back">;
+    /** Milliseconds since the migration began, on this machine's monotonic clock. */
+    readonly startedAgoMs: number;
+    /** Milliseconds; `null` while it runs or when it never ran here. */
+    readonly durationMs: number | null;
+    readonly error: string | null;
+    /** ISO 8601; only when another tool's history is taken over. */
+    readonly appliedAt?: string;
+  }
+  | { readonly kind: "start_rollback"; readonly id: number }
+  | { readonly kind: "roll_back"; readonly id: number }
+  | {
+    readonly kind: "finish";
+    readonly id: number;
+    readonly durationMs: number;
+  }
+  | {
+    readonly kind: "fail";
+    readonly id: number;
+    readonly durationMs: number;
+    readonly error: string;
+  }
+  /** A rollback failed and left the migration applied. */
+  | { readonly kind: "note_error"; readonly id: number; readonly error: string }
+  | {
+    readonly kind: "accept_checksum";
+    readonly id: number;
+    readonly checksum: string;
+  }
+  | {
+    readonly kind: "mark_applied";
+    readonly id: number;
+    readonly checksum: string;
+  };
+
+/** Whether the row makes its migration count as applied. */
+export function isApplied(row: HistoryRow | undefined): row is AppliedRow {
+  return row?.status === "applied" || row?.status === "baseline";
+}
+
+/** The row that decides the state of each migration: the applied one, else the newest. */
+export function currentRows(
+  rows: readonly HistoryRow[],
+): ReadonlyMap<string, HistoryRow> {
+  const current = new Map<string, HistoryRow>();
+  for (const row of rows) {
+    const known = current.get(row.name);
+    if (
+      known === undefined || isApplied(row) ||
+      (!isApplied(known) && row.id > known.id)
+    ) {
+      current.set(row.name, row);
+    }
+  }
+  return current;
+}

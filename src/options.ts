@@ -1,0 +1,244 @@
+/**
+ * The table of commands and options. The parser, the help texts and the README are made from it.
+ *
+ * @module
+ */
+export type CommandName =
+  | "up"
+  | "down"
+  | "redo"
+  | "status"
+  | "baseline"
+  | "repair"
+  | "new"
+  | "help"
+  | "version";
+
+export interface Option {
+  readonly flag: string;
+  /** The word that stands for the value; a switch has none. */
+  readonly value?: string;
+  readonly variable?: string;
+  readonly default?: string;
+  readonly text: string;
+}
+
+/** The commands in the order in which help lists them. */
+export const COMMANDS: Readonly<
+  Record<
+    CommandName,
+    { usage: string; text: string; options: readonly Option[] }
+  >
+> = {
+  up: {
+    usage: "[up] [options]",
+    text: "apply pending migrations (the default command)",
+    options: [
+      { flag: "to", value: "NAME", text: "apply up to and including NAME" },
+      { flag: "steps", value: "N", text: "apply at most N migrations" },
+      {
+        flag: "dry-run",
+        text: "print what would be applied and change nothing",
+      },
+      {
+        flag: "allow-out-of-order",
+        text: "apply migrations that sort before an applied one",
+      },
+    ],
+  },
+  down: {
+    usage: "down [options]",
+    text: "roll back, newest first (one step unless told)",
+    options: [
+      {
+        flag: "to",
+        value: "NAME",
+        text: "roll back everything after NAME; NAME stays applied",
+      },
+      { flag: "steps", value: "N", text: "roll back at most N migrations" },
+      { flag: "all", text: "roll back every migration" },
+      {
+        flag: "dry-run",
+        text: "print what would be rolled back and change nothing",
+      },
+      { flag: "yes", text: "do not ask; required without a terminal" },
+    ],
+  },
+  redo: {
+    usage: "redo [options]",
+    text: "roll back the last migration and apply it again",
+    options: [{ flag: "yes", text: "do not ask; required without a terminal" }],
+  },
+  status: {
+    usage: "status [options]",
+    text: "show every migration and its state",
+    options: [
+      { flag: "check", text: "exit 3 when migrations are pending" },
+      {
+        flag: "wait",
+        value: "DURATION",
+        text: "wait until nothing is pending; exit 3 when the time runs out",
+      },
+    ],
+  },
+  baseline: {
+    usage: "baseline --to NAME | --from-kysely TABLE",
+    text: "record migrations as applied without running them",
+    options: [
+      {
+        flag: "to",
+        value: "NAME",
+        text: "record everything up to and including NAME",
+      },
+      {
+        flag: "from-kysely",
+        value: "TABLE",
+        text: "record what Kysely's own migration table lists, with its times",
+      },
+    ],
+  },
+  repair: {
+    usage: "repair --accept-checksum NAME | --retry NAME | --mark-applied NAME",
+    text: "settle a failed or edited migration",
+    options: [
+      {
+        flag: "accept-checksum",
+        value: "NAME",
+        text: "take the checksum of an edited migration into the history",
+      },
+      {
+        flag: "retry",
+        value: "NAME",
+        text: "let the next up run a failed or interrupted migration again",
+      },
+      {
+        flag: "mark-applied",
+        value: "NAME",
+        text: "count a failed or interrupted migration as applied",
+      },
+    ],
+  },
+  new: {
+    usage: "new NAME",
+    text: "create a migration file (source checkout only)",
+    options: [],
+  },
+  help: {
+    usage: "help [COMMAND]",
+    text: "show this text, or the options of a command",
+    options: [],
+  },
+  version: {
+    usage: "version",
+    text: "show the version and what it was built from",
+    options: [],
+  },
+};
+
+/** The options that every command has. */
+export const SETTINGS: readonly Option[] = [
+  {
+    flag: "database-url",
+    value: "URL",
+    variable: "DATABASE_URL",
+    text:
+      "connection string; DATABASE_URL_FILE names a file that holds it; wins over POSTGRES_*",
+  },
+  {
+    flag: "connect-timeout",
+    value: "DURATION",
+    variable: "MIGRATE_CONNECT_TIMEOUT",
+    default: "10s",
+    text: "limit of one connection attempt",
+  },
+  {
+    flag: "wait-for-db",
+    value: "DURATION",
+    variable: "MIGRATE_WAIT_FOR_DB",
+    default: "30s",
+    text:
+      "keep trying while the server is starting, refusing or not resolvable",
+  },
+  {
+    flag: "lock-wait",
+    value: "DURATION",
+    variable: "MIGRATE_LOCK_WAIT",
+    default: "60s",
+    text: "how long to wait for another migrator to finish",
+  },
+  {
+    flag: "lock-timeout",
+    value: "DURATION",
+    variable: "MIGRATE_LOCK_TIMEOUT",
+    default: "5s",
+    text: "lock_timeout of each statement; 0 waits for ever",
+  },
+  {
+    flag: "lock-retry",
+    value: "DURATION",
+    variable: "MIGRATE_LOCK_RETRY",
+    default: "5m",
+    text: "how long to retry a transaction that hit lock_timeout or a deadlock",
+  },
+  {
+    flag: "statement-timeout",
+    value: "DURATION",
+    variable: "MIGRATE_STATEMENT_TIMEOUT",
+    default: "0",
+    text: "statement_timeout of each statement; 0 is none",
+  },
+  {
+    flag: "transaction",
+    value: "all|each",
+    variable: "MIGRATE_TRANSACTION",
+    default: "all",
+    text: "one transaction for the whole run, or one for each migration",
+  },
+  {
+    flag: "schema",
+    value: "NAME",
+    variable: "MIGRATE_SCHEMA",
+    text:
+      "schema for search_path and the history table; the connection's by default",
+  },
+  {
+    flag: "format",
+    value: "text|json",
+    variable: "MIGRATE_FORMAT",
+    default: "text",
+    text: "form of the output",
+  },
+  {
+    flag: "verbose",
+    text: "also print every statement, with its time, to stderr",
+  },
+  { flag: "quiet", text: "print nothing but results and errors" },
+  {
+    flag: "no-color",
+    variable: "NO_COLOR",
+    text: "no colour, also on a terminal",
+  },
+];
+
+/** The variables that are read when no URL is given. */
+export const POSTGRES_VARIABLES: readonly {
+  readonly name: string;
+  readonly text: string;
+}[] = [
+  { name: "POSTGRES_HOST", text: "default localhost" },
+  { name: "POSTGRES_PORT", text: "default 5432" },
+  { name: "POSTGRES_DB", text: "default battlescope" },
+  { name: "POSTGRES_USER", text: "required" },
+  {
+    name: "POSTGRES_PASSWORD",
+    text: "or POSTGRES_PASSWORD_FILE, the path of a file that holds it",
+  },
+  {
+    name: "POSTGRES_SSL",
+    text: "true verifies the server's certificate and name; default false",
+  },
+  {
+    name: "POSTGRES_SSL_CA",
+    text: "path of a PEM file with the server's authority",
+  },
+];

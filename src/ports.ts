@@ -1,0 +1,94 @@
+/**
+ * What the engine and the commands need from the world, in their own words. Adapters implement it; only `main` connects
+ * the two.
+ *
+ * @module
+ */
+import type { Event, LockHolder, ServerInfo } from "./events.ts";
+import type { HistoryChange, HistoryRow } from "./history.ts";
+import type { Step } from "./plan.ts";
+
+/** Opens sessions. */
+export interface Database {
+  /**
+   * Connects, and keeps trying within the configured time while the failure is one that passes.
+   *
+   * @param limitMs a shorter time to keep trying than the configured one, in milliseconds
+   * @throws {ConnectionError} when there is no connection in time, or at once when waiting cannot help
+   * @throws {InterruptedError} when the process is asked to stop meanwhile
+   */
+  connect(limitMs?: number): Promise<Session>;
+}
+
+/** One database session. When its connection is lost it is over: every call rejects with {@link ConnectionLostError}. */
+export interface Session {
+  readonly server: ServerInfo;
+
+  /** The history as it is now, without a lock; empty when there is no table. Writes nothing, creates nothing. */
+  history(): Promise<readonly HistoryRow[]>;
+
+  /** The rows of a migration table in Kysely's form. */
+  kyselyTable(
+    table: string,
+  ): Promise<readonly { readonly name: string; readonly timestamp: string }[]>;
+
+  /** Runs `work` in one transaction: committed when it resolves, rolled back when it rejects. */
+  transaction<T>(work: (work: Work) => Promise<T>): Promise<T>;
+
+  /** Runs `work` outside a transaction, on the one connection; the lock it takes is released at its end. */
+  pinned<T>(work: (work: Work) => Promise<T>): Promise<T>;
+
+  /** Writes to the history in a transaction of its own, also after the process was asked to stop. */
+  record(changes: readonly HistoryChange[]): Promise<void>;
+
+  /** Who has the migration lock now; `undefined` when nobody has it, or it cannot be seen. */
+  lockHolder(): Promise<LockHolder | undefined>;
+
+  close(): Promise<void>;
+}
+
+/** What can be done under the migration lock. */
+export interface Work {
+  /** Applies the session's settings and tries to take the migration lock; never waits. */
+  tryLock(): Promise<boolean>;
+
+  /** The history under the lock. */
+  history(): Promise<readonly HistoryRow[]>;
+
+  /** Creates the history table, or converts the one that Kysely's own migrator left behind. */
+  prepareHistory(): Promise<void>;
+
+  /**
+   * Runs the function of one step.
+   *
+   * @throws {MigrationError} with the reason as its cause
+   */
+  run(step: Step): Promise<void>;
+
+  /** Writes to the history. Returns the ids of the rows, in the order of the changes. */
+  write(changes: readonly HistoryChange[]): Promise<readonly number[]>;
+}
+
+/** Time. */
+export interface Clock {
+  /** Milliseconds on a clock that never goes back. */
+  now(): number;
+  /** @throws {InterruptedError} when the process is asked to stop meanwhile */
+  sleep(ms: number): Promise<void>;
+}
+
+/** The person at the terminal. */
+export interface Operator {
+  readonly isTerminal: boolean;
+  /** Asks a question that `y` or `yes` answers; anything else, also the end of the input, is a no. */
+  confirm(question: string): Promise<boolean>;
+}
+
+/** Everything a command is given. */
+export interface Ports {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly operator: Operator;
+  /** Takes what happened; what is shown of it, how and where is decided behind it. */
+  readonly report: (event: Event) => void;
+}

@@ -1,0 +1,165 @@
+/**
+ * Opens one socket to PostgreSQL: TCP or Unix, TLS where it is asked for, under a deadline of our own.
+ *
+ * The driver is handed a finished socket, exactly once. So it cannot reconnect behind our back, and a peer that accepts
+ * and closes cannot send it into an endless loop (https://github.com/porsager/postgres/issues/1193).
+ *
+ * @module
+ */
+import net from "node:net";
+import tls from "node:tls";
+import type { Tls } from "./config.ts";
+import type { HostAndPort } from "./url.ts";
+
+/** A connected byte stream, encrypted or not. */
+export type Socket = net.Socket;
+
+/** `SSLRequest` of the protocol: length 8, code 80877103. */
+const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]);
+/** `CancelRequest` of the protocol: length 16, code 80877102, then process and key. */
+const CANCEL_REQUEST = new Uint8Array([0, 0, 0, 16, 4, 210, 22, 46]);
+
+/** The server has no TLS, or somebody in between pretends that it has none. */
+export class NoTlsError extends Error {
+  override readonly name = "NoTlsError";
+}
+
+/**
+ * Opens a socket.
+ *
+ * @throws {NoTlsError} when TLS is required and the server offers none
+ * @throws {Error} with a `code` of the operating system or of TLS
+ */
+export async function openSocket(
+  at: HostAndPort,
+  security: Tls,
+  signal: AbortSignal,
+): Promise<Socket> {
+  const socket = await openPlain(at, signal);
+  // A Unix socket does not leave the machine; libpq ignores sslmode there too.
+  if (security.mode === "disable" || at.host.startsWith("/")) return socket;
+  try {
+    if (await offersTls(socket, signal)) {
+      return await startTls(socket, at.host, security, signal);
+    }
+    if (security.mode === "prefer") return socket;
+    throw new NoTlsError("the server does not offer TLS");
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+/** Asks the server to cancel what the session runs; resolves when the server has taken the request. */
+export async function sendCancel(
+  at: HostAndPort,
+  security: Tls,
+  session: { readonly pid: number; readonly secret: number },
+  signal: AbortSignal,
+): Promise<void> {
+  const socket = await openSocket(at, security, signal);
+  const request = new Uint8Array(16);
+  request.set(CANCEL_REQUEST);
+  new DataView(request.buffer).setUint32(8, session.pid);
+  new DataView(request.buffer).setUint32(12, session.secret);
+  await settle<void>(socket, signal, (on, resolve) => {
+    on("close", () => resolve());
+    socket.resume();
+    socket.write(request);
+  }).finally(() => socket.destroy());
+}
+
+function openPlain(at: HostAndPort, signal: AbortSignal): Promise<Socket> {
+  const socket = at.host.startsWith("/")
+    ? net.connect({ path: `${at.host}/.s.PGSQL.${at.port}` })
+    : net.connect({ host: at.host, port: at.port, keepAlive: true });
+  return settle(socket, signal, (on, resolve) => {
+    on("connect", () => resolve(socket));
+  });
+}
+
+function offersTls(socket: Socket, signal: AbortSignal): Promise<boolean> {
+  return settle(socket, signal, (on, resolve, reject) => {
+    on("close", () => {
+      reject(new Error("the server closed the connection when asked for TLS"));
+    });
+    on("data", (data) => {
+      const answer = data as Uint8Array;
+      // More than the one byte would be injected before the encryption begins (CVE-2021-23222).
+      if (answer.length === 1 && answer[0] === 0x53) resolve(true);
+      else if (answer.length === 1 && answer[0] === 0x4e) resolve(false);
+      else {
+        reject(
+          new Error("the answer to the request for TLS is not PostgreSQL's"),
+        );
+      }
+    });
+    socket.write(SSL_REQUEST);
+  });
+}
+
+function startTls(
+  socket: Socket,
+  host: string,
+  security: Tls,
+  signal: AbortSignal,
+): Promise<Socket> {
+  const verify = security.mode === "verify-ca" ||
+    security.mode === "verify-full";
+  const secure = tls.connect({
+    socket,
+    // The identity is checked against `host`; SNI carries names only.
+    host,
+    ...(net.isIP(host) === 0 && { servername: host }),
+    rejectUnauthorized: verify,
+    ...(verify && security.ca !== undefined && { ca: security.ca }),
+    ...(security.clientCertificate !== undefined && {
+      cert: security.clientCertificate,
+      key: security.clientKey,
+    }),
+    ...(security.mode !== "verify-full" && {
+      checkServerIdentity: () => undefined,
+    }),
+  });
+  return settle(secure, signal, (on, resolve, reject) => {
+    on("secureConnect", () => resolve(secure));
+    on("close", () => {
+      reject(
+        new Error("the server closed the connection during the TLS handshake"),
+      );
+    });
+  });
+}
+
+type Listen = (event: string, listener: (argument: unknown) => void) => void;
+
+/** Waits for the socket to get somewhere; its error or the end of the deadline ends the wait and the socket. */
+function settle<T>(
+  socket: Socket,
+  signal: AbortSignal,
+  start: (
+    on: Listen,
+    resolve: (value: T) => void,
+    reject: (error: unknown) => void,
+  ) => void,
+): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const listeners: [string, (argument: unknown) => void][] = [];
+  const on: Listen = (event, listener) => {
+    listeners.push([event, listener]);
+    socket.on(event, listener);
+  };
+  const abort = () => {
+    socket.destroy();
+    reject(signal.reason);
+  };
+  signal.addEventListener("abort", abort, { once: true });
+  // This listener stays: between two waits an error without one would end the process.
+  socket.on("error", reject);
+  if (signal.aborted) abort();
+  else start(on, resolve, reject);
+  return promise.finally(() => {
+    signal.removeEventListener("abort", abort);
+    for (const [event, listener] of listeners) socket.off(event, listener);
+  });
+}
