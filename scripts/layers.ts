@@ -32,6 +32,16 @@ const CORE = [
   "report",
 ];
 
+/** Files that are one adapter together. Any other file, or folder, that is in no table is an adapter of its own. */
+const DATABASE_ADAPTER = [
+  "socket",
+  "connection",
+  "connection_failure",
+  "store",
+  "session",
+  "database",
+];
+
 type Layer =
   | "core"
   | "ports"
@@ -179,12 +189,12 @@ function packageFault(edge: Import, layer: Layer, npm: string): string[] {
   return [`${from} (${layer}) imports "${npm}": ${reason}`];
 }
 
-/** Within a layer: the core has an order; an adapter is one file or one folder and knows no other. */
+/** Within a layer: the core has an order; an adapter knows no other adapter. */
 function peerFault({ from, to }: Import, layer: Layer): string[] {
   if (layer === "core" && placeInCore(from) < placeInCore(to)) {
     return [`${from} imports ${to}: the order is ${CORE.join(" ← ")}`];
   }
-  if (layer === "adapters" && unitOf(from) !== unitOf(to)) {
+  if (layer === "adapters" && adapterOf(from) !== adapterOf(to)) {
     return [`${from} imports ${to}: ${RULES.adapters.text}, no other adapter`];
   }
   return [];
@@ -192,6 +202,11 @@ function peerFault({ from, to }: Import, layer: Layer): string[] {
 
 function placeInCore(path: string): number {
   return CORE.indexOf(unitOf(path));
+}
+
+function adapterOf(path: string): string {
+  const unit = unitOf(path);
+  return DATABASE_ADAPTER.includes(unit) ? "database" : unit;
 }
 
 /** The file or folder right under `src/`, without its extension. */

@@ -25,7 +25,8 @@ Deno.test("layerFaults() accepts imports that follow the layers", () => {
     "src/database.ts -> npm:kysely-postgres-js@5.0.0",
     "src/database.ts -> npm:kysely@0.29.9",
     "src/database.ts -> src/ports.ts",
-    "src/session/guard.ts -> src/session/socket.ts",
+    "src/database.ts -> src/connection.ts",
+    "src/terminal/prompt.ts -> src/terminal/keys.ts",
     "src/main.ts -> src/commands/up.ts",
     "src/main.ts -> src/database.ts",
     "src/main.ts -> migrations/mod.ts",
@@ -79,11 +80,11 @@ Deno.test("layerFaults() refuses an adapter that knows another adapter", () => {
   assertEquals(
     layerFaults(graph(
       "src/database.ts -> src/files.ts",
-      "src/session/guard.ts type src/database.ts",
+      "src/terminal/prompt.ts type src/database.ts",
     )),
     [
       "src/database.ts imports src/files.ts: adapters import core and ports, no other adapter",
-      "src/session/guard.ts imports src/database.ts: adapters import core and ports, no other adapter",
+      "src/terminal/prompt.ts imports src/database.ts: adapters import core and ports, no other adapter",
     ],
   );
 });
