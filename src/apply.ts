@@ -3,19 +3,19 @@
  *
  * @module
  */
+import { formatDuration } from "./duration.ts";
 import {
   causeOf,
   ConnectionLostError,
-  InterruptedError,
   MigrationError,
   RefusedError,
   sqlStateOf,
 } from "./errors.ts";
-import { formatDuration } from "./duration.ts";
+import { failureText } from "./failure.ts";
 import type { HistoryChange, HistoryRow } from "./history.ts";
 import type { Plan, Planned, Step } from "./plan.ts";
 import type { Ports, Session, Work } from "./ports.ts";
-import { describeFailure } from "./failure.ts";
+import { holderText } from "./report.ts";
 
 /** How to run: see the options of the same names. Times are milliseconds. */
 export interface ApplyOptions {
@@ -39,19 +39,38 @@ export interface Outcome {
   readonly error: unknown;
 }
 
-/** A step that ran; it counts once its transaction is committed. */
+/** A step that ran. It counts once its transaction is committed. */
 interface Ran {
   readonly step: Step;
+  /** On the port's clock. */
   readonly startedAt: number;
   readonly durationMs: number;
 }
 
+/** What one segment did, and the plan that it was the beginning of. */
+interface Segment {
+  readonly steps: readonly Step[];
+  readonly ran: readonly Ran[];
+}
+
 /** PostgreSQL's lock_not_available and deadlock_detected: the transaction was rolled back and may be tried again. */
-const RETRIED = ["55P03", "40P01"];
+const RETRIED: readonly (string | undefined)[] = ["55P03", "40P01"];
+
+/** Waits grow from the first to the last; half of each is chance. Milliseconds. */
+const LOCK_POLL_MS = { first: 50, last: 1_000 };
+const RETRY_MS = { first: 200, last: 10_000 };
+
+/** How often the wait for another migrator is reported when nothing about it changes, in milliseconds. */
+const REPORT_EVERY_MS = 10_000;
+
+/** How long recording a failure may look for a new connection, in milliseconds. */
+const RECORD_CONNECT_MS = 5_000;
 
 /**
- * Runs what the planner plans, segment by segment, each under the lock. Never throws for a failed step: the outcome says
+ * Runs what the planner plans, segment by segment, each under the lock. A failed step does not throw: the outcome says
  * what is in effect and what failed.
+ *
+ * @param planned the plan made without the lock; it decides nothing but what to begin with
  */
 export async function apply(
   ports: Ports,
@@ -60,27 +79,347 @@ export async function apply(
   planned: Plan,
   options: ApplyOptions,
 ): Promise<Outcome> {
-  const ran: Ran[] = [];
-  let total = planned.steps.length;
+  const run = new Run(ports, session, planner, options);
+  let steps = planned.steps;
   try {
-    let next = firstSegment(planned.steps, options.transaction);
-    while (next.length > 0) {
-      const segment = next[0]!.migration.transaction
-        ? await runTransaction(ports, session, planner, ran.length, options)
-        : await runPinned(ports, session, planner, ran.length, options);
-      total = ran.length + segment.planned.length;
-      for (const step of segment.ran) {
-        ran.push(step);
-        reportRan(ports, step);
-      }
-      next = firstSegment(
-        segment.planned.slice(segment.ran.length),
-        options.transaction,
-      );
+    refusePooler(session, steps);
+    while (steps.length > 0) {
+      const segment = await run.segment(steps);
+      steps = segment.steps.slice(segment.ran.length);
     }
-    return outcome(ran, total, undefined);
+    return run.outcome(0, undefined);
   } catch (error) {
-    await recordFailure(ports, session, error);
-    return outcome(ran, total, error);
+    await run.recordFailure(error);
+    return run.outcome(steps.length, error);
   }
+}
+
+/**
+ * Runs `work` under the migration lock, which is polled in short transactions: a call that blocks would hold a snapshot
+ * that `create index concurrently` of the holder waits for, and the two would deadlock.
+ *
+ * @throws {RefusedError} when another migrator keeps the lock longer than `lockWaitMs`
+ */
+export async function underLock<T>(
+  ports: Ports,
+  session: Session,
+  scope: "transaction" | "pinned",
+  lockWaitMs: number,
+  work: (work: Work) => Promise<T>,
+): Promise<T> {
+  const { clock, report } = ports;
+  const deadline = clock.now() + lockWaitMs;
+  let reported: { pid: number | undefined; at: number } | undefined;
+  for (
+    let wait = LOCK_POLL_MS.first;;
+    wait = Math.min(wait * 2, LOCK_POLL_MS.last)
+  ) {
+    const result = await session[scope](async (locked) =>
+      await locked.tryLock() ? { value: await work(locked) } : undefined
+    );
+    if (result !== undefined) return result.value;
+    const holder = await session.lockHolder();
+    const now = clock.now();
+    if (now >= deadline) {
+      throw new RefusedError([
+        `Cannot take the migration lock within ${formatDuration(lockWaitMs)}: ${
+          holderText(holder)
+        }; ` +
+        "let it finish, or wait longer with --lock-wait",
+      ]);
+    }
+    if (
+      reported === undefined || reported.pid !== holder?.pid ||
+      now - reported.at >= REPORT_EVERY_MS
+    ) {
+      report({ event: "waiting_for_lock", holder, leftMs: deadline - now });
+      reported = { pid: holder?.pid, at: now };
+    }
+    await clock.sleep(Math.min(deadline - now, jitter(wait)));
+  }
+}
+
+/** One run: what is committed, and what was in flight when it failed. */
+class Run {
+  readonly #done: Ran[] = [];
+  /** Set while a transaction commits: what it holds. */
+  #committing: readonly Ran[] | undefined;
+  /** Set while a step runs; `journalId` is the history row of a non-transactional one. */
+  #current: { step: Step; startedAt: number; journalId?: number } | undefined;
+
+  constructor(
+    readonly ports: Ports,
+    readonly session: Session,
+    readonly planner: Planner,
+    readonly options: ApplyOptions,
+  ) {}
+
+  /** Runs the first segment of the plan as it is under the lock. It may differ from `steps`: another migrator may have run. */
+  async segment(steps: readonly Step[]): Promise<Segment> {
+    const segment = steps[0]!.migration.transaction
+      ? await this.#transaction()
+      : await this.#pinned();
+    for (const ran of segment.ran) {
+      this.#done.push(ran);
+      this.ports.report({
+        event: ran.step.direction === "up" ? "applied" : "rolled_back",
+        migration: ran.step.migration.name,
+        durationMs: ran.durationMs,
+      });
+    }
+    return segment;
+  }
+
+  outcome(notRun: number, error: unknown): Outcome {
+    const count = (direction: Step["direction"]) =>
+      this.#done.filter(({ step }) => step.direction === direction).length;
+    return { applied: count("up"), rolledBack: count("down"), notRun, error };
+  }
+
+  /** Keeps the failure in the history. When that cannot be done it is said, and the failure itself stays the error. */
+  async recordFailure(error: unknown): Promise<void> {
+    if (this.#current === undefined) return;
+    const change = this.#failureChange(this.#current, failureText(error));
+    let session = this.session;
+    try {
+      if (causeOf(error, ConnectionLostError) !== undefined) {
+        session = await this.ports.database.connect(RECORD_CONNECT_MS);
+      }
+      await session.record([change]);
+    } catch (reason) {
+      this.ports.report({
+        event: "warning",
+        message:
+          `Cannot record the failure of "${this.#current.step.migration.name}" in the history: ${
+            failureText(reason)
+          }`,
+      });
+    } finally {
+      if (session !== this.session) await session.close();
+    }
+  }
+
+  /** One transaction for the longest run of transactional steps, or for one; tried again when it could not get a lock. */
+  async #transaction(): Promise<Segment> {
+    const { clock, report } = this.ports;
+    const deadline = clock.now() + this.options.lockRetryMs;
+    for (let wait = RETRY_MS.first;; wait = Math.min(wait * 2, RETRY_MS.last)) {
+      try {
+        return await this.#underLock(
+          "transaction",
+          (work) => this.#transactionWork(work),
+        );
+      } catch (caught) {
+        const error = this.#committing === undefined
+          ? caught
+          : commitError(this.#committing, caught);
+        this.#committing = undefined;
+        const leftMs = deadline - clock.now();
+        if (!RETRIED.includes(sqlStateOf(error)) || leftMs <= 0) throw error;
+        const waitMs = Math.min(leftMs, jitter(wait));
+        report({
+          event: "retrying",
+          reason: failureText(causeOf(error, MigrationError) ?? error),
+          waitMs,
+          leftMs,
+        });
+        await clock.sleep(waitMs);
+      }
+    }
+  }
+
+  async #transactionWork(work: Work): Promise<Segment> {
+    const steps = await this.#plan(work);
+    const segment = steps.slice(0, this.#segmentLength(steps));
+    if (segment.length === 0) return { steps, ran: [] };
+    await work.prepareHistory();
+    const ran: Ran[] = [];
+    for (const step of segment) {
+      const startedAt = this.#begin(step, ran.length, steps.length);
+      await work.run(step);
+      ran.push({
+        step,
+        startedAt,
+        durationMs: Math.round(this.ports.clock.now() - startedAt),
+      });
+    }
+    await work.write(ran.map((one) => this.#change(one)));
+    this.#committing = ran;
+    // Whose fault a failed commit is can be told when it holds one migration only.
+    if (ran.length > 1) this.#current = undefined;
+    return { steps, ran };
+  }
+
+  /** One non-transactional step, journalled: the history says `running` before it runs. */
+  #pinned(): Promise<Segment> {
+    return this.#underLock("pinned", async (work) => {
+      const steps = await this.#plan(work);
+      const [step] = steps;
+      if (step === undefined || step.migration.transaction) {
+        return { steps, ran: [] };
+      }
+      await work.prepareHistory();
+      const startedAt = this.#begin(step, 0, steps.length);
+      const journalId = await this.#journal(work, step);
+      this.#current = { step, startedAt, journalId };
+      await work.run(step);
+      const durationMs = Math.round(this.ports.clock.now() - startedAt);
+      await work.write([
+        step.direction === "up"
+          ? { kind: "finish", id: journalId, durationMs }
+          : { kind: "roll_back", id: journalId },
+      ]);
+      return { steps, ran: [{ step, startedAt, durationMs }] };
+    });
+  }
+
+  /** Opens the journal row of a step, and closes the one that an interrupted attempt left open. */
+  async #journal(work: Work, step: Step): Promise<number> {
+    if (step.direction === "down") {
+      const [id] = await work.write([{
+        kind: "start_rollback",
+        id: step.row!.id,
+      }]);
+      return id!;
+    }
+    const left: HistoryChange[] = step.row?.status === "running"
+      ? [{
+        kind: "fail",
+        id: step.row.id,
+        durationMs: null,
+        error: "interrupted",
+      }]
+      : [];
+    const ids = await work.write([...left, {
+      kind: "insert",
+      name: step.migration.name,
+      checksum: step.migration.checksum,
+      status: "running",
+      startedAgoMs: 0,
+      durationMs: null,
+      error: null,
+    }]);
+    return ids.at(-1)!;
+  }
+
+  async #underLock(
+    scope: "transaction" | "pinned",
+    work: (work: Work) => Promise<Segment>,
+  ): Promise<Segment> {
+    const segment = await underLock(
+      this.ports,
+      this.session,
+      scope,
+      this.options.lockWaitMs,
+      work,
+    );
+    this.#committing = undefined;
+    this.#current = undefined;
+    return segment;
+  }
+
+  async #plan(work: Work): Promise<readonly Step[]> {
+    const planned = this.planner(await work.history(), this.#done.length);
+    if (!planned.ok) throw new RefusedError(planned.faults);
+    refusePooler(this.session, planned.plan.steps);
+    return planned.plan.steps;
+  }
+
+  #segmentLength(steps: readonly Step[]): number {
+    const end = steps.findIndex(({ migration }) => !migration.transaction);
+    const length = end < 0 ? steps.length : end;
+    return this.options.transaction === "each" ? Math.min(1, length) : length;
+  }
+
+  /** @returns the time on the port's clock */
+  #begin(step: Step, before: number, planned: number): number {
+    const startedAt = this.ports.clock.now();
+    this.#current = { step, startedAt };
+    this.ports.report({
+      event: "started",
+      direction: step.direction,
+      migration: step.migration.name,
+      number: this.#done.length + before + 1,
+      total: this.#done.length + planned,
+    });
+    return startedAt;
+  }
+
+  #change({ step, startedAt, durationMs }: Ran): HistoryChange {
+    // A row that this run has inserted is not known yet: redo rolls back before it applies.
+    if (step.direction === "down") {
+      return { kind: "roll_back", id: step.row!.id };
+    }
+    return {
+      kind: "insert",
+      name: step.migration.name,
+      checksum: step.migration.checksum,
+      status: "applied",
+      startedAgoMs: this.ports.clock.now() - startedAt,
+      durationMs,
+      error: null,
+    };
+  }
+
+  #failureChange(
+    { step, startedAt, journalId }: {
+      step: Step;
+      startedAt: number;
+      journalId?: number;
+    },
+    error: string,
+  ): HistoryChange {
+    const durationMs = Math.round(this.ports.clock.now() - startedAt);
+    if (journalId !== undefined) {
+      const own = step.direction === "up" ? durationMs : null;
+      return { kind: "fail", id: journalId, durationMs: own, error };
+    }
+    if (step.direction === "down") {
+      return { kind: "note_error", id: step.row!.id, error };
+    }
+    return {
+      kind: "insert",
+      name: step.migration.name,
+      checksum: step.migration.checksum,
+      status: "failed",
+      startedAgoMs: durationMs,
+      durationMs,
+      error,
+    };
+  }
+}
+
+/** What cannot work behind a pooler is refused before anything runs. */
+function refusePooler(session: Session, steps: readonly Step[]): void {
+  if (!session.server.pooled) return;
+  const faults = steps.filter(({ migration }) => !migration.transaction).map((
+    { migration, direction },
+  ) =>
+    `Cannot ${
+      direction === "up" ? "apply" : "roll back"
+    } "${migration.name}": it runs outside a transaction, and ` +
+    `${session.server.host}:${session.server.port} is a connection pooler; use the direct address of the server`
+  );
+  if (faults.length > 0) throw new RefusedError(faults);
+}
+
+/** A constraint that is checked at commit, or a connection that ended in it. */
+function commitError(ran: readonly Ran[], cause: unknown): Error {
+  const { migration, direction } = ran[0]!.step;
+  const what = ran.length === 1
+    ? `"${migration.name}"`
+    : `${ran.length} migrations`;
+  if (causeOf(cause, ConnectionLostError) !== undefined) {
+    return new Error(
+      `Cannot tell whether ${what} took effect, run status to see`,
+      { cause },
+    );
+  }
+  return ran.length === 1
+    ? new MigrationError(migration.name, direction, { cause })
+    : new Error(`Cannot commit ${what}`, { cause });
+}
+
+function jitter(wait: number): number {
+  return wait / 2 + Math.random() * wait / 2;
 }

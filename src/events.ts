@@ -44,6 +44,7 @@ export interface Summary {
   readonly notRun: number;
   readonly durationMs: number;
   readonly dryRun: boolean;
+  readonly failed: boolean;
 }
 
 export type Event =
@@ -108,6 +109,8 @@ export type Event =
     readonly event: "status";
     readonly server: ServerInfo;
     readonly states: readonly MigrationState[];
+    /** What `version` says of the program. */
+    readonly program: Readonly<Record<string, unknown>>;
   }
   | { readonly event: "failed"; readonly error: unknown }
   | { readonly event: "summary"; readonly summary: Summary };

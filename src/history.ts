@@ -55,7 +55,8 @@ export type HistoryChange =
   | {
     readonly kind: "fail";
     readonly id: number;
-    readonly durationMs: number;
+    /** Milliseconds; `null` keeps what the row says. */
+    readonly durationMs: number | null;
     readonly error: string;
   }
   /** A rollback failed and left the migration applied. */

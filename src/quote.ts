@@ -29,3 +29,29 @@ export function quoteArgument(argument: string): string {
   }
   return argument.includes("@") ? quote("…") : quote(argument);
 }
+
+/**
+ * The last line of defence: replaces the password, as it is and as a URL writes it, by `***`. Nothing should have to be
+ * replaced; a server or a migration that repeats it is beyond our control. A password that is part of what must be said
+ * (the user's name, say) is no secret and would only garble the message.
+ */
+export function redactor(
+  password: string | undefined,
+  said: readonly string[],
+): (text: string) => string {
+  if (password === undefined || password.length < 4) return (text) => text;
+  if (
+    said.some((word) => word.includes(password)) ||
+    "postgresql".includes(password)
+  ) return (text) => text;
+  const forms = new Set([
+    password,
+    encodeURIComponent(password),
+    JSON.stringify(password).slice(1, -1),
+  ]);
+  return (text) => {
+    let hidden = text;
+    for (const form of forms) hidden = hidden.replaceAll(form, "***");
+    return hidden;
+  };
+}

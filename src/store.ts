@@ -254,7 +254,7 @@ function insertStatement(table: string): string {
 function assignmentsOf(
   change: Exclude<HistoryChange, { kind: "insert" }>,
   run: RunIdentity,
-): [string, readonly string[]] {
+): [string, readonly (string | null)[]] {
   const rolledBack =
     "rolled_back_at = clock_timestamp(), rolled_back_by = session_user, rolled_back_run = $2::uuid";
   switch (change.kind) {
@@ -269,8 +269,12 @@ function assignmentsOf(
       ];
     case "fail":
       return [
-        "status = 'failed', finished_at = coalesce(finished_at, clock_timestamp()), error = $2::text",
-        [change.error],
+        "status = 'failed', finished_at = coalesce(finished_at, clock_timestamp()), error = $2::text, " +
+        "duration_ms = coalesce($3::int, duration_ms)",
+        [
+          change.error,
+          change.durationMs === null ? null : String(change.durationMs),
+        ],
       ];
     case "note_error":
       return ["error = $2::text", [change.error]];

@@ -1,0 +1,25 @@
+import type { Command } from "../cli.ts";
+import { planBaseline, planBaselineFromKysely } from "../plan.ts";
+import { assertKnown, type Context, type Result } from "./context.ts";
+import { changeHistory } from "./change_history.ts";
+
+/** Records migrations as applied without running them. */
+export async function baseline(
+  context: Context,
+  command: Command & { kind: "baseline" },
+): Promise<Result> {
+  const { migrations } = context;
+  const { from } = command;
+  if ("to" in from) {
+    assertKnown(migrations, "to", from.to);
+    return await changeHistory(
+      context,
+      "Recorded",
+      (history) => planBaseline(migrations, history, from.to),
+    );
+  }
+  return await changeHistory(context, "Recorded", async (history, session) => {
+    const rows = await session.kyselyTable(from.kyselyTable);
+    return planBaselineFromKysely(migrations, history, rows);
+  });
+}

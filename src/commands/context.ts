@@ -1,0 +1,81 @@
+/**
+ * What every command is given and what it comes to.
+ *
+ * @module
+ */
+import type { Config } from "../config.ts";
+import { type ExitCode, RefusedError, UsageError } from "../errors.ts";
+import { compareNames, type Migration } from "../migration.ts";
+import type { Planned } from "../plan.ts";
+import type { Ports, Session } from "../ports.ts";
+import { quote } from "../quote.ts";
+import type { ProgramInfo } from "../version.ts";
+
+export interface Context {
+  readonly ports: Ports;
+  readonly config: Config;
+  readonly migrations: readonly Migration[];
+  readonly program: ProgramInfo;
+}
+
+/** What a command did. The caller reports it, and the error if there is one. */
+export interface Result {
+  readonly exitCode: ExitCode;
+  readonly applied?: number;
+  readonly rolledBack?: number;
+  readonly recorded?: number;
+  readonly notRun?: number;
+  readonly dryRun?: boolean;
+  readonly error?: unknown;
+}
+
+/** Connects, runs `work` and closes the session, whatever happens. */
+export async function withSession<T>(
+  { ports }: Context,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await ports.database.connect();
+  try {
+    ports.report({ event: "connected", server: session.server });
+    return await work(session);
+  } finally {
+    await session.close();
+  }
+}
+
+/** @throws {RefusedError} with every fault of the plan */
+export function accepted<T>(planned: Planned<T>): T {
+  if (!planned.ok) throw new RefusedError(planned.faults);
+  return planned.plan;
+}
+
+/** @throws {RefusedError} when nothing can be written here */
+export function assertWritable({ server }: Session): void {
+  if (!server.readOnly) return;
+  throw new RefusedError([
+    `Cannot write to "${server.database}" at ${server.host}:${server.port}: the server is a standby or read-only; ` +
+    "use the address of the primary",
+  ]);
+}
+
+/** @throws {UsageError} when this program does not carry the migration that an option names */
+export function assertKnown(
+  migrations: readonly Migration[],
+  flag: string,
+  name: string | undefined,
+): void {
+  if (
+    name === undefined ||
+    migrations.some((migration) => migration.name === name)
+  ) return;
+  const near = migrations.map((migration) => migration.name)
+    .filter((known) => known.includes(name) || name.includes(known))
+    .sort(compareNames)
+    .slice(0, 3);
+  const hint = near.length === 0
+    ? "; status lists the migrations"
+    : `; did you mean ${near.map(quote).join(" or ")}?`;
+  throw new UsageError([
+    `Option --${flag}: this program carries no migration ${quote(name)}${hint}`,
+  ]);
+}

@@ -1,0 +1,24 @@
+import type { Command } from "../cli.ts";
+import { planRepair } from "../plan.ts";
+import { changeHistory } from "./change_history.ts";
+import type { Context, Result } from "./context.ts";
+
+const DONE = {
+  accept_checksum: "Accepted the checksum of",
+  retry: "Ready to be applied again:",
+  mark_applied: "Marked as applied:",
+} as const;
+
+/** Settles a failed, interrupted or edited migration. */
+export async function repair(
+  context: Context,
+  command: Command & { kind: "repair" },
+): Promise<Result> {
+  const { request } = command;
+  return await changeHistory(
+    context,
+    DONE[request.action],
+    (history) => planRepair(context.migrations, history, request),
+    request.name,
+  );
+}

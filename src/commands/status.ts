@@ -1,0 +1,69 @@
+import type { Command } from "../cli.ts";
+import { ConnectionError, ConnectionLostError, ExitCode } from "../errors.ts";
+import { isApplied } from "../history.ts";
+import { type MigrationState, migrationStates } from "../plan.ts";
+import { type Context, type Result, withSession } from "./context.ts";
+
+/** How often `--wait` looks, in milliseconds. */
+const POLL_MS = 1_000;
+
+/** Shows every migration and its state. */
+export async function status(
+  context: Context,
+  command: Command & { kind: "status" },
+): Promise<Result> {
+  const { ports, program } = context;
+  const { server, states } = await read(context, command.waitMs);
+  ports.report({ event: "status", server, states, program: { ...program } });
+  const asked = command.check || command.waitMs !== undefined;
+  if (!asked) return { exitCode: ExitCode.done };
+  if (pending(states) > 0) return { exitCode: ExitCode.pending };
+  return {
+    exitCode: states.some(({ state }) => state === "changed")
+      ? ExitCode.failed
+      : ExitCode.done,
+  };
+}
+
+/** Reads once, or until nothing is pending or the time is over. */
+async function read(
+  context: Context,
+  waitMs: number | undefined,
+): ReturnType<typeof readOnce> {
+  if (waitMs === undefined) return await readOnce(context);
+  const { clock, report } = context.ports;
+  const deadline = clock.now() + waitMs;
+  let reported: number | undefined;
+  for (;;) {
+    const result = await readOnce(context).catch((error) => {
+      // While it waits a server may come and go; what cannot pass ends the wait.
+      const passes = error instanceof ConnectionLostError ||
+        (error instanceof ConnectionError && error.transient);
+      if (!passes || clock.now() >= deadline) throw error;
+    });
+    const leftMs = deadline - clock.now();
+    if (result !== undefined && (pending(result.states) === 0 || leftMs <= 0)) {
+      return result;
+    }
+    const count = result === undefined ? undefined : pending(result.states);
+    if (count !== undefined && count !== reported) {
+      report({ event: "waiting_for_migrations", pending: count, leftMs });
+      reported = count;
+    }
+    await clock.sleep(Math.min(Math.max(leftMs, 0), POLL_MS));
+  }
+}
+
+/** A connection of its own each time: a waiting pod must not keep one open. */
+function readOnce(context: Context) {
+  return withSession(context, async (session) => ({
+    server: session.server,
+    states: migrationStates(context.migrations, await session.history()),
+  }));
+}
+
+function pending(states: readonly MigrationState[]): number {
+  return states.filter(({ migration, row }) =>
+    migration !== undefined && !isApplied(row)
+  ).length;
+}

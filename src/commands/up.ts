@@ -1,0 +1,22 @@
+import type { Command } from "../cli.ts";
+import { planUp } from "../plan.ts";
+import { assertKnown, type Context, type Result } from "./context.ts";
+import { runPlan } from "./run.ts";
+
+/** Applies pending migrations. */
+export function up(
+  context: Context,
+  command: Command & { kind: "up" },
+): Promise<Result> {
+  const { migrations } = context;
+  const { request, dryRun } = command;
+  assertKnown(migrations, "to", request.to);
+  return runPlan(context, {
+    dryRun,
+    planner: (history, done) =>
+      planUp(migrations, history, {
+        ...request,
+        ...(request.steps !== undefined && { steps: request.steps - done }),
+      }),
+  });
+}

@@ -1,0 +1,247 @@
+/**
+ * The composition root: arguments, environment and signals in, an exit code out.
+ *
+ * @module
+ */
+import { migrations as embedded } from "../migrations/mod.ts";
+import { type Command, parseArguments } from "./cli.ts";
+import { processClock } from "./clock.ts";
+import { baseline } from "./commands/baseline.ts";
+import type { Context, Result } from "./commands/context.ts";
+import { down } from "./commands/down.ts";
+import { redo } from "./commands/redo.ts";
+import { repair } from "./commands/repair.ts";
+import { status } from "./commands/status.ts";
+import { up } from "./commands/up.ts";
+import {
+  type Config,
+  type Environment,
+  readConfig,
+  readOutputConfig,
+} from "./config.ts";
+import { PostgresDatabase } from "./database.ts";
+import { ExitCode, InterruptedError, UsageError } from "./errors.ts";
+import type { Event } from "./events.ts";
+import { failureLines } from "./failure.ts";
+import { helpLines } from "./help.ts";
+import { readRegistry, type RegistryEntry } from "./migration.ts";
+import { render } from "./report.ts";
+import { redactor } from "./quote.ts";
+import { terminalOperator, writeLine } from "./terminal.ts";
+import { programInfo, versionLines } from "./version.ts";
+
+type DatabaseCommand = Exclude<Command, { kind: "help" | "version" | "new" }>;
+
+/** A process that was asked to stop is gone after this time, in milliseconds, whatever the server does. */
+const STOP_LIMIT_MS = 4_500;
+
+/**
+ * Runs the program and returns its exit code; never throws and never exits.
+ *
+ * @param args the arguments without the program's name
+ * @param env the environment variables
+ * @param registry the migrations; those of `migrations/mod.ts` unless told otherwise
+ */
+export async function main(
+  args: readonly string[],
+  env: Environment,
+  registry: readonly RegistryEntry[] = embedded,
+): Promise<number> {
+  const faults: string[] = [];
+  const { command, settings, faults: argumentFaults } = parseArguments(args);
+  faults.push(...argumentFaults);
+  const output = readOutputConfig(
+    settings,
+    env,
+    command === undefined ? faults : [],
+  );
+  try {
+    if (command?.kind === "help" && faults.length === 0) {
+      return print(helpLines(command.topic));
+    }
+    const migrations = readRegistry(registry);
+    const program = programInfo(migrations, Deno.version.deno);
+    if (command?.kind === "version" && faults.length === 0) {
+      return print(
+        output.format === "json"
+          ? [JSON.stringify(program)]
+          : versionLines(program),
+      );
+    }
+    if (command?.kind === "new") {
+      faults.push(
+        "The command new works in a source checkout only: deno task new NAME",
+      );
+    }
+    const config = await readConfig(settings, env, Deno.readTextFile, faults);
+    if (faults.length > 0) throw new UsageError(faults);
+    return await withSignals((stop) =>
+      execute(command as DatabaseCommand, config, stop, {
+        migrations,
+        program,
+        host: hostName(env),
+      })
+    );
+  } catch (error) {
+    for (const text of failureLines(error)) {
+      writeLine({ stream: "stderr", text: `error: ${text}` });
+    }
+    return error instanceof UsageError ? ExitCode.usage : ExitCode.failed;
+  }
+}
+
+/** Runs a command that needs a database and reports what it came to. */
+async function execute(
+  command: DatabaseCommand,
+  config: Config,
+  stop: AbortSignal,
+  { host, ...rest }: Pick<Context, "migrations" | "program"> & {
+    host: Promise<string | null>;
+  },
+): Promise<number> {
+  const report = reporter(config, { stream: command.kind !== "status" });
+  const clock = processClock(stop);
+  const started = clock.now();
+  const run = {
+    runId: crypto.randomUUID(),
+    host: await host,
+    programVersion: rest.program.version,
+  };
+  const database = new PostgresDatabase({
+    config,
+    migrations: rest.migrations,
+    run,
+    clock,
+    stop,
+    report,
+  });
+  const operator = terminalOperator(stop);
+  const context: Context = {
+    ...rest,
+    config,
+    ports: { database, clock, operator, report },
+  };
+  const result = await dispatch(command, context).catch((error): Result => ({
+    exitCode: exitCodeOf(error),
+    error,
+  }));
+  const failed = result.error !== undefined;
+  if (failed) report({ event: "failed", error: result.error });
+  if (command.kind !== "status") {
+    const {
+      applied = 0,
+      rolledBack = 0,
+      recorded = 0,
+      notRun = 0,
+      dryRun = false,
+    } = result;
+    const durationMs = Math.round(clock.now() - started);
+    report({
+      event: "summary",
+      summary: {
+        command: command.kind,
+        applied,
+        rolledBack,
+        recorded,
+        notRun,
+        durationMs,
+        dryRun,
+        failed,
+      },
+    });
+  }
+  return stop.aborted ? exitCodeOf(stop.reason) : result.exitCode;
+}
+
+function dispatch(command: DatabaseCommand, context: Context): Promise<Result> {
+  switch (command.kind) {
+    case "up":
+      return up(context, command);
+    case "down":
+      return down(context, command);
+    case "redo":
+      return redo(context, command);
+    case "status":
+      return status(context, command);
+    case "baseline":
+      return baseline(context, command);
+    case "repair":
+      return repair(context, command);
+  }
+}
+
+function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof UsageError) return ExitCode.usage;
+  if (error instanceof InterruptedError) {
+    return error.signal === "SIGINT"
+      ? ExitCode.interrupted
+      : ExitCode.terminated;
+  }
+  return ExitCode.failed;
+}
+
+/**
+ * Runs `work` with a signal that aborts on SIGINT and SIGTERM. Then there is a limit to how long it may take; a second
+ * signal ends it at once. As process 1 of a container there is no default action: without a listener nothing would stop.
+ */
+async function withSignals(
+  work: (stop: AbortSignal) => Promise<number>,
+): Promise<number> {
+  const controller = new AbortController();
+  const hurried = Promise.withResolvers<number>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const listeners = (["SIGINT", "SIGTERM"] as const).map((signal) => {
+    const listener = () => {
+      const error = new InterruptedError(signal);
+      if (controller.signal.aborted) return hurried.resolve(exitCodeOf(error));
+      timer = setTimeout(
+        () => hurried.resolve(exitCodeOf(error)),
+        STOP_LIMIT_MS,
+      );
+      controller.abort(error);
+    };
+    Deno.addSignalListener(signal, listener);
+    return () => Deno.removeSignalListener(signal, listener);
+  });
+  try {
+    return await Promise.race([work(controller.signal), hurried.promise]);
+  } finally {
+    clearTimeout(timer);
+    for (const remove of listeners) remove();
+  }
+}
+
+function reporter(
+  config: Config,
+  options: { stream: boolean },
+): (event: Event) => void {
+  const { password, user, database, hosts } = config.target;
+  const hide = redactor(password, [
+    user,
+    database,
+    ...hosts.map(({ host }) => host),
+  ]);
+  const color = config.color && config.format === "text" &&
+    Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
+  return (event) => {
+    const at = new Date().toISOString();
+    const lines = render(event, { ...config, ...options, color, at });
+    for (const { stream, text } of lines) {
+      writeLine({ stream, text: hide(text) });
+    }
+  };
+}
+
+function print(lines: readonly string[]): ExitCode {
+  for (const text of lines) writeLine({ stream: "stdout", text });
+  return ExitCode.done;
+}
+
+/** The name of the pod or machine, for the history. */
+async function hostName(env: Environment): Promise<string | null> {
+  if (env.HOSTNAME) return env.HOSTNAME;
+  const name = await Deno.readTextFile("/etc/hostname").catch(() => "");
+  return name.trim() || null;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args, Deno.env.toObject()));

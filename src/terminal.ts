@@ -1,0 +1,54 @@
+/**
+ * The terminal: lines out, a yes or no in.
+ *
+ * @module
+ */
+import type { Operator } from "./ports.ts";
+import type { Line } from "./report.ts";
+
+/**
+ * Writes lines as they are, whole and in order. A reader that went away (`| head`) is not an error of the migration.
+ */
+export function writeLine({ stream, text }: Line): void {
+  const bytes = new TextEncoder().encode(`${text}\n`);
+  const out = stream === "stdout" ? Deno.stdout : Deno.stderr;
+  try {
+    for (let written = 0; written < bytes.length;) {
+      written += out.writeSync(bytes.subarray(written));
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
+
+/** The person at the terminal, if standard input is one. */
+export function terminalOperator(stop: AbortSignal): Operator {
+  const isTerminal = Deno.stdin.isTerminal();
+  return {
+    isTerminal,
+    confirm: async (question) => {
+      if (!isTerminal) return false;
+      Deno.stderr.writeSync(new TextEncoder().encode(`${question} [y/N] `));
+      const answer = await readAnswer(stop);
+      return /^y(?:es)?$/i.test(answer.trim());
+    },
+  };
+}
+
+/** One line of standard input; empty at its end. Rejects when the process is asked to stop. */
+async function readAnswer(stop: AbortSignal): Promise<string> {
+  const stopped = Promise.withResolvers<never>();
+  const abort = () => stopped.reject(stop.reason);
+  stop.addEventListener("abort", abort, { once: true });
+  if (stop.aborted) abort();
+  try {
+    const buffer = new Uint8Array(1_024);
+    const length = await Promise.race([
+      Deno.stdin.read(buffer),
+      stopped.promise,
+    ]);
+    return new TextDecoder().decode(buffer.subarray(0, length ?? 0));
+  } finally {
+    stop.removeEventListener("abort", abort);
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * What the program is and what it is built from.
+ *
+ * @module
+ */
+import type { Migration } from "./migration.ts";
+
+/** The same as in `deno.json`; a test compares the two. */
+export const VERSION = "0.1.0";
+
+/** The version of the package in `deno.json`; a test compares the two. */
+export const KYSELY_VERSION = "0.29.9";
+
+export interface ProgramInfo {
+  readonly name: "battlescope-migrate";
+  readonly version: string;
+  readonly deno: string;
+  readonly kysely: string;
+  readonly migrations: {
+    readonly count: number;
+    /** The newest one's name; `null` when there is none. */
+    readonly last: string | null;
+  };
+}
+
+/** @param deno the version of the Deno that runs the program */
+export function programInfo(
+  migrations: readonly Migration[],
+  deno: string,
+): ProgramInfo {
+  return {
+    name: "battlescope-migrate",
+    version: VERSION,
+    deno,
+    kysely: KYSELY_VERSION,
+    migrations: {
+      count: migrations.length,
+      last: migrations.at(-1)?.name ?? null,
+    },
+  };
+}
+
+export function versionLines(info: ProgramInfo): string[] {
+  const { count, last } = info.migrations;
+  return [
+    `${info.name} ${info.version}`,
+    `deno ${info.deno}`,
+    `kysely ${info.kysely}`,
+    `migrations ${count}${last === null ? "" : `, the last is ${last}`}`,
+  ];
+}
