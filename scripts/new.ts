@@ -105,6 +105,15 @@ export function snakeCase(words: string): string {
     .replace(/^_|_$/g, "");
 }
 
+/** Why a file could not be made or a folder not be read, in words. */
+export function reasonOf(error: unknown): string {
+  const readOnly = error instanceof Deno.errors.PermissionDenied ||
+    (error instanceof Error && "code" in error && error.code === "EROFS");
+  if (readOnly) return "this user may not write to it, or it is read-only";
+  if (error instanceof Deno.errors.NotFound) return "it does not exist";
+  return messageOf(error);
+}
+
 async function createFile(
   words: string,
   folder: URL,
@@ -141,14 +150,6 @@ async function listNames(folder: URL): Promise<string[]> {
       { cause: error },
     );
   }
-}
-
-function reasonOf(error: unknown): string {
-  const readOnly = error instanceof Deno.errors.PermissionDenied ||
-    (error instanceof Error && "code" in error && error.code === "EROFS");
-  if (readOnly) return "this user may not write to it, or it is read-only";
-  if (error instanceof Deno.errors.NotFound) return "it does not exist";
-  return messageOf(error);
 }
 
 function messageOf(error: unknown): string {

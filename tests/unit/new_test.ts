@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { nextMigrationName, snakeCase } from "../../scripts/new.ts";
+import { nextMigrationName, reasonOf, snakeCase } from "../../scripts/new.ts";
 import { compareNames, NAME_PATTERN } from "../../src/migration.ts";
 
 const NOW = new Date("2026-03-04T05:06:07.999Z");
@@ -99,4 +99,16 @@ Deno.test("nextMigrationName() refuses a name that is too long and accepts the l
       "x".repeat(186)
     }": it is longer than 200 characters`,
   );
+});
+
+Deno.test("reasonOf() explains a read-only and a missing folder, and repeats what else went wrong", () => {
+  const readOnly = "this user may not write to it, or it is read-only";
+
+  assertEquals(reasonOf(new Deno.errors.PermissionDenied("os 13")), readOnly);
+  assertEquals(
+    reasonOf(Object.assign(new Error("os error 30"), { code: "EROFS" })),
+    readOnly,
+  );
+  assertEquals(reasonOf(new Deno.errors.NotFound("os 2")), "it does not exist");
+  assertEquals(reasonOf(new Error("No space left")), "No space left");
 });
