@@ -16,7 +16,10 @@ const CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 /** A Ctrl-C reaches a task twice: from the terminal, and passed on by `deno task`. */
 const ECHO_MS = 300;
 
-/** Notes the first signal instead of dying of it. A second one has its usual effect, should the closing hang. */
+/** What closing may take after a second signal. */
+const PATIENCE_MS = 2_000;
+
+/** Notes the first signal instead of dying of it. A second one has its usual effect in the end, should the closing hang. */
 export function watchSignals(
   ...signals: (keyof typeof CODES)[]
 ): SignalWatch {
@@ -30,8 +33,10 @@ export function watchSignals(
         first = performance.now();
         resolve();
       } else if (performance.now() - first > ECHO_MS) {
-        stop();
-        Deno.kill(Deno.pid, signal);
+        Deno.unrefTimer(setTimeout(() => {
+          stop();
+          Deno.kill(Deno.pid, signal);
+        }, PATIENCE_MS));
       }
     };
     Deno.addSignalListener(signal, listener);

@@ -1,0 +1,98 @@
+/**
+ * A copy of this checkout, where its tasks can be run without touching the real one.
+ *
+ * @module
+ */
+import { cp } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { findPostmaster } from "../../scripts/server_process.ts";
+import { denoEnvironment, type RunningMigrate, startProcess } from "./cli.ts";
+
+export interface Checkout {
+  readonly folder: string;
+  /** Starts `deno task …` in it, as the leader of a process group, as a terminal does. */
+  task(args: readonly string[], options?: TaskOptions): RunningMigrate;
+}
+
+export interface TaskOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Another user to run as. */
+  readonly uid?: number;
+  /** @default {the one that runs the tests} */
+  readonly deno?: string;
+}
+
+const ORIGINAL = fileURLToPath(new URL("../../", import.meta.url));
+
+/** What the tasks need; the tests have their own copy of nothing. */
+const PARTS = ["deno.json", "deno.lock", "src", "scripts", "migrations"];
+
+/** Makes a copy below a folder that only its owner may enter; ends its server and removes it afterwards. */
+export async function withCheckout(
+  use: (checkout: Checkout) => Promise<void>,
+): Promise<void> {
+  const closed = await Deno.makeTempDir({ prefix: "checkout-" });
+  const folder = join(closed, "project");
+  await Deno.mkdir(folder);
+  try {
+    for (const part of PARTS) {
+      await cp(join(ORIGINAL, part), join(folder, part), { recursive: true });
+    }
+    await use({
+      folder,
+      task: (args, options) => startTask(folder, args, options),
+    });
+  } finally {
+    if (await serverPid(folder) !== undefined) await killServer(folder);
+    await Deno.remove(closed, { recursive: true });
+  }
+}
+
+/** The number of the process of the copy's server; none if there is none. */
+export async function serverPid(folder: string): Promise<number | undefined> {
+  return (await findPostmaster(join(folder, ".data", "18", "data")))?.pid;
+}
+
+/** Signals every process of a task, as a terminal does on Ctrl-C. */
+export function killTask(task: RunningMigrate, signal: Deno.Signal): void {
+  Deno.kill(-task.pid, signal);
+}
+
+/** Kills the server's main process and waits until it is gone, all its files left as they were. */
+export async function killServer(folder: string): Promise<void> {
+  const pid = await serverPid(folder);
+  if (pid === undefined) throw new Error(`No server runs in "${folder}"`);
+  Deno.kill(pid, "SIGKILL");
+  await until(async () => await serverPid(folder) === undefined);
+}
+
+/** Waits for something to become true; fails when it has not within ten seconds. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!await condition()) {
+    if (Date.now() > deadline) throw new Error(`Never came true: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function startTask(
+  folder: string,
+  args: readonly string[],
+  { env = {}, uid, deno = Deno.execPath() }: TaskOptions = {},
+): RunningMigrate {
+  const command = new Deno.Command(deno, {
+    args: ["task", "--quiet", ...args],
+    cwd: folder,
+    clearEnv: true,
+    env: { ...denoEnvironment(), PATH: Deno.env.get("PATH") ?? "", ...env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    detached: true,
+    ...(uid === undefined ? {} : { uid, gid: uid }),
+  });
+  return startProcess(command);
+}
