@@ -22,7 +22,7 @@ export const MIGRATIONS_FOLDER = new URL("../migrations/", import.meta.url);
 const REGISTRY_FILE = "mod.ts";
 
 /** Kysely's own migrator would load these, so passing them over in silence would lose a migration. */
-const OTHER_SCRIPT = /\.(?:[cm]?js|[cm]ts|jsx|tsx)$/;
+const OTHER_SCRIPT = /(?<!\.d)\.(?:js|[cm][jt]s)$/;
 
 const HEADER = `\
 // deno-fmt-ignore-file -- one migration per line, so that two branches conflict in one place only
@@ -53,7 +53,7 @@ export interface RegistryEntry {
 `;
 
 /**
- * The text of `mod.ts` for these files. Files that are not TypeScript, and `mod.ts` itself, do not count.
+ * The text of `mod.ts` for these files. What is not TypeScript, declarations and `mod.ts` itself do not count.
  *
  * @throws {TypeError} naming every file that cannot be a migration.
  */
@@ -148,7 +148,7 @@ async function readEntries(
   const faults = [...sources.keys()].toSorted(compareNames).flatMap(fileFaults);
   if (faults.length > 0) throw new TypeError(faults.join("\n"));
   const migrations = [...sources]
-    .filter(([file]) => file.endsWith(".ts") && file !== REGISTRY_FILE)
+    .filter(([file]) => isMigrationFile(file))
     .map(async ([file, source]) => ({
       name: file.slice(0, -".ts".length),
       checksum: await checksumOf(source),
@@ -158,19 +158,23 @@ async function readEntries(
 }
 
 /**
- * Every `.ts` file is a migration, also `x_test.ts` and `x.d.ts`: leaving one out on a guess would be a migration that
- * never runs. The second has a dot in its name and is refused, the first is one named `x_test`.
+ * Declarations hold nothing to run. Every other `.ts` file counts, also `x_test.ts`: leaving one out on a guess could be
+ * a migration that never runs.
  */
+function isMigrationFile(file: string): boolean {
+  return file.endsWith(".ts") && !file.endsWith(".d.ts") &&
+    file !== REGISTRY_FILE;
+}
+
 function fileFaults(file: string): string[] {
-  if (file === REGISTRY_FILE) return [];
   const shown = JSON.stringify(file);
   if (OTHER_SCRIPT.test(file)) {
     return [
       `Cannot register ${shown}: a migration is a ".ts" file; rename it, or move it out of the folder`,
     ];
   }
-  if (!file.endsWith(".ts")) return [];
-  return NAME_PATTERN.test(file.slice(0, -".ts".length)) ? [] : [
+  const name = file.slice(0, -".ts".length);
+  return !isMigrationFile(file) || NAME_PATTERN.test(name) ? [] : [
     `Cannot register ${shown}: a migration's name holds letters, digits, _ and - only, at most 200, and starts with a letter or digit`,
   ];
 }

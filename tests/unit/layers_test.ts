@@ -71,8 +71,8 @@ Deno.test("layerFaults() keeps the order of the core", () => {
   assertEquals(others, []);
   assertEquals(
     fault,
-    "src/errors.ts imports src/plan.ts: the order is errors ← quote ← duration ← version ← options ← url ← " +
-      "migration ← history ← plan ← failure ← events ← cli ← config ← report",
+    "src/errors.ts imports src/plan.ts: the order is errors ← quote ← duration ← options ← url ← migration ← " +
+      "version ← history ← plan ← failure ← events ← help ← cli ← config ← report",
   );
 });
 

@@ -72,12 +72,14 @@ Deno.test("registrySource() gives names that differ in a hyphen different identi
   assertEquals(identifiers, ["_a$b", "_a_b"]);
 });
 
-Deno.test("registrySource() leaves out itself and what is not TypeScript", async () => {
+Deno.test("registrySource() leaves out itself, declarations and what is no script", async () => {
   assertEquals(
     await registrySource({
       ...FILES,
       "mod.ts": "x",
       "README.md": "",
+      "x.d.ts": "",
+      "y.d.mts": "",
       ".x": "",
     }),
     await registrySource(FILES),
@@ -113,7 +115,6 @@ Deno.test("registrySource() names every file that cannot be a migration", async 
         'a"b.ts': "",
         "a\n.ts": "",
         "_helpers.ts": "",
-        "types.d.ts": "",
         ".ts": "",
         [`${"x".repeat(201)}.ts`]: "",
         "old.js": "",
@@ -131,7 +132,6 @@ Cannot register "a b.ts": ${rule}
 Cannot register "a\\"b.ts": ${rule}
 Cannot register "old.js": ${other}
 Cannot register "old.mts": ${other}
-Cannot register "types.d.ts": ${rule}
 Cannot register "${"x".repeat(201)}.ts": ${rule}`,
   );
 });
