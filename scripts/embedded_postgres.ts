@@ -46,19 +46,14 @@ const START_TIMEOUT_MS = 60_000;
 /** Starts the server of a folder, after creating its data if there are none; a server that runs there already is used. */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { version, folder, settings = {}, say = () => {} } = options;
-  const data = join(folder, "data");
-  const cluster: Cluster = {
-    version,
-    data,
-    programs: join(await postgresFolder(version, say), "bin"),
-    account: await clusterAccount(data),
-  };
-  if (!await exists(data)) {
+  const cluster = await findCluster(options);
+  if (!await exists(cluster.data)) {
     say(`Creating a PostgreSQL ${version} database in ${folder}`);
     await createCluster(cluster, folder);
   }
   const password = (await Deno.readTextFile(join(folder, "password"))).trim();
-  const port = await runningPort(data) ?? await launch(cluster, settings);
+  const port = await runningPort(cluster.data) ??
+    await launch(cluster, settings);
   return {
     version,
     host: "127.0.0.1",
@@ -70,6 +65,25 @@ export async function startServer(options: ServerOptions): Promise<Server> {
         encodeURIComponent(database)
       }`,
     stop: () => stop(cluster),
+  };
+}
+
+/** Stops the server of a folder, whoever started it; none may be running. */
+export async function stopServer(
+  options: Pick<ServerOptions, "version" | "folder">,
+): Promise<void> {
+  await stop(await findCluster(options));
+}
+
+async function findCluster(
+  { version, folder, say = () => {} }: ServerOptions,
+): Promise<Cluster> {
+  const data = join(folder, "data");
+  return {
+    version,
+    data,
+    programs: join(await postgresFolder(version, say), "bin"),
+    account: await clusterAccount(data),
   };
 }
 

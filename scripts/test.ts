@@ -10,23 +10,12 @@
 import { join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SERVERS_VARIABLE } from "../tests/support/postgres.ts";
-import { type Server, startServer } from "./embedded_postgres.ts";
+import type { Server } from "./embedded_postgres.ts";
 import {
-  makePrivateFolder,
   POSTGRES_VERSIONS,
   type PostgresVersion,
 } from "./postgres_binaries.ts";
-
-/** Speed before safety: the data live as long as the run. */
-const SETTINGS = {
-  fsync: "off",
-  synchronous_commit: "off",
-  full_page_writes: "off",
-  shared_buffers: "32MB",
-  max_connections: "300",
-  wal_level: "minimal",
-  max_wal_senders: "0",
-};
+import { withServers } from "./test_servers.ts";
 
 const SANITIZERS = ["--sanitize-ops", "--sanitize-resources"];
 
@@ -67,7 +56,7 @@ async function main(args: readonly string[]): Promise<number> {
   };
   if (unit.length > 0) await run({ paths: unit, options });
   if (others.length > 0) {
-    await withServers(versions, async (servers) => {
+    await withServers(versions, console.error, async (servers) => {
       const env = { [SERVERS_VARIABLE]: JSON.stringify(servers.map(describe)) };
       const all = ["--parallel", ...PERMISSIONS, ...options];
       await run({ paths: others, options: all, env });
@@ -155,40 +144,6 @@ function readReport(xml: string): Count {
     count.passed += value("tests") - value("disabled") - failed;
   }
   return count;
-}
-
-/** Starts a server for each version, and stops them whatever happens. */
-async function withServers(
-  versions: readonly PostgresVersion[],
-  use: (servers: readonly Server[]) => Promise<void>,
-): Promise<void> {
-  const folder = await Deno.makeTempDir({
-    dir: await makePrivateFolder(),
-    prefix: "test-",
-  });
-  // The server's user must get through to its own folder below, which is closed to all others.
-  await Deno.chmod(folder, 0o711);
-  const starts = await Promise.allSettled(
-    versions.map((version) =>
-      startServer({
-        version,
-        folder: join(folder, `${version}`),
-        settings: SETTINGS,
-        say: console.error,
-      })
-    ),
-  );
-  const servers = starts.flatMap((start) =>
-    start.status === "fulfilled" ? [start.value] : []
-  );
-  try {
-    const failed = starts.find((start) => start.status === "rejected");
-    if (failed) throw failed.reason;
-    await use(servers);
-  } finally {
-    await Promise.all(servers.map((server) => server.stop()));
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 /** Runs to the end even when interrupted: `deno test` gets the terminal's signal too, and the servers must be stopped. */

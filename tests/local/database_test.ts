@@ -8,7 +8,6 @@ import {
 import { join } from "node:path";
 import {
   killServer,
-  killTask,
   serverPid,
   until,
   withCheckout,
@@ -53,10 +52,10 @@ Deno.test("migrate twice at once shares one server and applies everything once",
 
 Deno.test("migrate works after it was killed while it made the database", async () => {
   await withCheckout(async ({ folder, task }) => {
-    const killed = task(["migrate"]);
+    await using killed = task(["migrate"]);
     await killed.waitFor("Creating a PostgreSQL 18 database");
     await until(() => exists(join(folder, ".data/18/init/data/PG_VERSION")));
-    killTask(killed, "SIGKILL");
+    killed.kill("SIGKILL");
     await killed.result;
     assertEquals(await exists(join(folder, ".data/18/data")), false);
 
@@ -68,21 +67,21 @@ Deno.test("migrate works after it was killed while it made the database", async 
 
 Deno.test("a server whose user was killed serves the next user, who stops it", async () => {
   await withCheckout(async ({ folder, task }) => {
-    const killed = task(["db"]);
+    await using killed = task(["db"]);
     await killed.waitFor(/^postgres:.*\n/);
     const pid = await serverPid(folder);
-    killTask(killed, "SIGKILL");
+    killed.kill("SIGKILL");
     await killed.result;
     assertEquals(await serverPid(folder), pid);
 
     const url = killed.output().stdout.trim();
     await queryUrl(url, "create table left_behind ()");
-    const next = task(["db"]);
+    await using next = task(["db"]);
     await next.waitFor(/^postgres:.*\n/);
     assertEquals(await serverPid(folder), pid);
     assertEquals(next.output().stdout.trim(), url);
     await queryUrl(url, "select from left_behind");
-    killTask(next, "SIGINT");
+    next.kill("SIGINT");
     assertEquals((await next.result).code, 0);
     assertEquals(await serverPid(folder), undefined);
   });
@@ -90,7 +89,7 @@ Deno.test("a server whose user was killed serves the next user, who stops it", a
 
 Deno.test("a server that was killed is started again, with its data", async () => {
   await withCheckout(async ({ folder, task }) => {
-    const user = task(["db"]);
+    await using user = task(["db"]);
     await user.waitFor(/^postgres:.*\n/);
     const url = user.output().stdout.trim();
     await queryUrl(url, "create table kept ()");
@@ -99,7 +98,7 @@ Deno.test("a server that was killed is started again, with its data", async () =
     const next = await task(["migrate"]).result;
     assertEquals(next.code, 0, next.stderr);
     await queryUrl(url, "select from kept");
-    killTask(user, "SIGTERM");
+    user.kill("SIGTERM");
     assertEquals((await user.result).code, 0);
     assertEquals(await serverPid(folder), undefined);
   });
@@ -107,7 +106,8 @@ Deno.test("a server that was killed is started again, with its data", async () =
 
 Deno.test("db prints a URL that two terminals share until the last one ends", async () => {
   await withCheckout(async ({ folder, task }) => {
-    const [one, two] = [task(["db"]), task(["db"])];
+    await using one = task(["db"]);
+    await using two = task(["db"]);
     await Promise.all([one, two].map((db) => db.waitFor(/^postgres:.*\n/)));
     await Promise.all([one, two].map((db) => db.waitFor("Press Ctrl-C")));
     const url = one.output().stdout.trim();
@@ -117,13 +117,13 @@ Deno.test("db prints a URL that two terminals share until the last one ends", as
     );
     assertEquals(two.output().stdout.trim(), url);
 
-    killTask(one, "SIGINT");
+    one.kill("SIGINT");
     const { code, stderr } = await one.result;
     assertEquals(code, 0);
     assert(stderr.endsWith("Press Ctrl-C to stop\n"), stderr);
     assertEquals(await queryUrl(url, "select 1 as one"), [{ one: 1 }]);
 
-    killTask(two, "SIGHUP");
+    two.kill("SIGHUP");
     assertEquals((await two.result).code, 0);
     assertEquals(await serverPid(folder), undefined);
   });
@@ -132,9 +132,9 @@ Deno.test("db prints a URL that two terminals share until the last one ends", as
 Deno.test("the URL stays the same from start to start, unless its port is taken", async () => {
   await withCheckout(async ({ task }) => {
     const urlOfNext = async () => {
-      const db = task(["db"]);
+      await using db = task(["db"]);
       await db.waitFor(/^postgres:.*\n/);
-      killTask(db, "SIGTERM");
+      db.kill("SIGTERM");
       return new URL((await db.result).stdout.trim());
     };
     const first = await urlOfNext();
@@ -173,9 +173,9 @@ export async function up(db: Kysely<unknown>) {
 `,
     );
     assertEquals((await task(["registry"]).result).code, 0);
-    const migrate = task(["migrate"]);
+    await using migrate = task(["migrate"]);
     await migrate.waitFor("Applying 29990101000000_slow");
-    killTask(migrate, "SIGINT");
+    migrate.kill("SIGINT");
     const { code, stdout } = await migrate.result;
     assertEquals(code, 130);
     assertEquals(/^Applied/m.test(stdout), false, stdout);

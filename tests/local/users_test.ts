@@ -4,7 +4,7 @@ import { cp } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { releaseOf } from "../../scripts/postgres_binaries.ts";
 import { initAccount } from "../../scripts/server_process.ts";
-import { killTask, serverPid, withCheckout } from "../support/checkout.ts";
+import { serverPid, withCheckout } from "../support/checkout.ts";
 import { queryUrl } from "../support/postgres.ts";
 
 /** A user that nobody is. */
@@ -12,7 +12,7 @@ const STRANGER = 60_999;
 
 Deno.test("the server listens on the loopback interface only, and asks for the password", async () => {
   await withCheckout(async ({ task }) => {
-    const db = task(["db"]);
+    await using db = task(["db"]);
     await db.waitFor(/^postgres:.*\n/);
     const url = new URL(db.output().stdout.trim());
     const settings = await queryUrl(
@@ -35,7 +35,7 @@ Deno.test("the server listens on the loopback interface only, and asks for the p
       Error,
       "password authentication failed",
     );
-    killTask(db, "SIGTERM");
+    db.kill("SIGTERM");
     await db.result;
   });
 });
@@ -69,12 +69,12 @@ if (Deno.uid() === 0) {
 
   Deno.test("the server of root runs as a user that nobody is", async () => {
     await withCheckout(async ({ folder, task }) => {
-      const db = task(["db"]);
+      await using db = task(["db"]);
       await db.waitFor(/^postgres:.*\n/);
       const { uid } = await Deno.stat(join(folder, ".data/18/data"));
       const passwd = await Deno.readTextFile("/etc/passwd");
       assertEquals(passwd.includes(`:x:${uid}:`), false);
-      killTask(db, "SIGTERM");
+      db.kill("SIGTERM");
       await db.result;
     });
   });

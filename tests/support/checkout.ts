@@ -11,7 +11,7 @@ import { denoEnvironment, type RunningMigrate, startProcess } from "./cli.ts";
 
 export interface Checkout {
   readonly folder: string;
-  /** Starts `deno task …` in it, as the leader of a process group, as a terminal does. */
+  /** Starts `deno task …` in it. Signals go to all its processes, as those of a terminal do. */
   task(args: readonly string[], options?: TaskOptions): RunningMigrate;
 }
 
@@ -54,11 +54,6 @@ export async function serverPid(folder: string): Promise<number | undefined> {
   return (await findPostmaster(join(folder, ".data", "18", "data")))?.pid;
 }
 
-/** Signals every process of a task, as a terminal does on Ctrl-C. */
-export function killTask(task: RunningMigrate, signal: Deno.Signal): void {
-  Deno.kill(-task.pid, signal);
-}
-
 /** Kills the server's main process and waits until it is gone, all its files left as they were. */
 export async function killServer(folder: string): Promise<void> {
   const pid = await serverPid(folder);
@@ -94,5 +89,5 @@ function startTask(
     detached: true,
     ...(uid === undefined ? {} : { uid, gid: uid }),
   });
-  return startProcess(command);
+  return startProcess(command, { group: true });
 }

@@ -60,15 +60,22 @@ export function startMigrate(
   return startProcess(migrateCommand(args, options), options);
 }
 
-/** Starts any command and gathers what it writes. `env`, `cwd` and `clearEnv` are the command's own business here. */
+export interface ProcessOptions
+  extends Pick<MigrateOptions, "stdin" | "timeoutMs"> {
+  /** The command is `detached`: signals go to the process and to all that it started. @default {false} */
+  readonly group?: boolean;
+}
+
+/** Starts any command, all three streams piped, and gathers what it writes. */
 export function startProcess(
   command: Deno.Command,
-  options: Pick<MigrateOptions, "stdin" | "timeoutMs"> = {},
+  options: ProcessOptions = {},
 ): RunningMigrate {
-  const { stdin = "", timeoutMs = 60_000 } = options;
+  const { stdin = "", timeoutMs = 60_000, group = false } = options;
   const child = command.spawn();
   const output = { stdout: "", stderr: "" };
   const listeners = new Set<() => void>();
+  let exited = false;
   let ended = false;
   let timedOut = false;
 
@@ -93,7 +100,10 @@ export function startProcess(
       kill("SIGKILL");
     }, timeoutMs);
     const [status] = await Promise.all([
-      child.status.finally(() => clearTimeout(timer)),
+      child.status.finally(() => {
+        exited = true;
+        clearTimeout(timer);
+      }),
       gather("stdout"),
       gather("stderr"),
       feed(),
@@ -122,10 +132,12 @@ export function startProcess(
   }
 
   function kill(signal: Deno.Signal): void {
+    // Its number may belong to another process by now.
+    if (ended || (exited && !group)) return;
     try {
-      child.kill(signal);
+      Deno.kill(group ? -child.pid : child.pid, signal);
     } catch (error) {
-      if (!ended && !(error instanceof TypeError)) throw error;
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
 
@@ -155,15 +167,8 @@ function migrateCommand(
   args: readonly string[],
   { env = {}, cwd, project, clearEnv = true }: MigrateOptions,
 ): Deno.Command {
-  const entry = project?.entry ?? new URL("src/main.ts", CHECKOUT);
   return new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "--quiet", "--no-prompt", "--frozen"],
-      ...["--allow-net", "--allow-env", "--allow-read"],
-      `--config=${fileURLToPath(new URL("deno.json", CHECKOUT))}`,
-      fileURLToPath(entry),
-      ...args,
-    ],
+    args: [...programArguments(project), ...args],
     ...(cwd === undefined ? {} : { cwd }),
     clearEnv,
     env: { ...(clearEnv ? denoEnvironment() : {}), ...env },
@@ -171,6 +176,17 @@ function migrateCommand(
     stdout: "piped",
     stderr: "piped",
   });
+}
+
+/** The arguments of `deno` that start the program; those of the program follow them. */
+export function programArguments(project?: Project): string[] {
+  const entry = project?.entry ?? new URL("src/main.ts", CHECKOUT);
+  return [
+    ...["run", "--quiet", "--no-prompt", "--frozen"],
+    ...["--allow-net", "--allow-env", "--allow-read"],
+    `--config=${fileURLToPath(new URL("deno.json", CHECKOUT))}`,
+    fileURLToPath(entry),
+  ];
 }
 
 /** What a process needs to find Deno's cache when it gets no other environment. */

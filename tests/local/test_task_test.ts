@@ -1,0 +1,143 @@
+/** `deno task test` on small sets of tests of its own. */
+import { assertEquals, assertMatch } from "@std/assert";
+import { cp } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Checkout, until, withCheckout } from "../support/checkout.ts";
+
+const SUPPORT = fileURLToPath(new URL("../support", import.meta.url));
+
+const PG_TEST = `
+import { pgTest } from "../support/postgres.ts";
+pgTest("asks", async (db) => {
+  const [row] = await db.query("show server_version_num");
+  const major = Math.floor(Number(row?.server_version_num) / 10000);
+  if (major !== db.version) throw new Error(String(major));
+});
+`;
+
+Deno.test("test counts what passed and failed, in unit tests and on every server", async () => {
+  await withTests({
+    "unit/a_test.ts": `
+Deno.test("passes", () => {});
+Deno.test("fails <&>", () => { throw new Error("no"); });
+Deno.test("reads", async () => { await Deno.readTextFile("deno.json"); });
+`,
+    "integration/b_test.ts": PG_TEST,
+  }, async ({ task }) => {
+    const env = { PG_VERSIONS: "18, 16" };
+    const { code, stdout } = await task(["test"], { env }).result;
+    assertEquals(code, 1);
+    assertMatch(stdout, /asks \[pg16\] .*ok/);
+    assertMatch(stdout, /asks \[pg18\] .*ok/);
+    assertMatch(stdout, /NotCapable: Requires read access/);
+    assertEquals(stdout.split("\n").at(-2), "3 passed, 2 failed");
+  });
+});
+
+Deno.test("test runs only the files that it is given, with the options for deno test", async () => {
+  await withTests({
+    "unit/a_test.ts": 'Deno.test("one", () => {}); Deno.test("two", () => {});',
+    "unit/b_test.ts": 'Deno.test("one", () => { throw new Error("no"); });',
+  }, async ({ task }) => {
+    const args = ["test", "tests/unit/a_test.ts", "--filter", "one"];
+    const { code, stdout, stderr } = await task(args).result;
+    assertEquals(code, 0, stderr);
+    assertEquals(stdout.split("\n").at(-2), "1 passed, 0 failed");
+  });
+});
+
+Deno.test("test fails when a file cannot be loaded, a test leaks or nothing was run", async () => {
+  const lastLine = async (source: string) => {
+    let line: string | undefined;
+    await withTests({ "unit/a_test.ts": source }, async ({ task }) => {
+      const { code, stdout } = await task(["test"]).result;
+      assertEquals(code, 1);
+      line = stdout.split("\n").at(-2);
+    });
+    return line;
+  };
+  assertEquals(await lastLine('throw new Error("no");'), "0 passed, 1 failed");
+  assertEquals(
+    await lastLine(
+      'Deno.test("leaks", () => { setTimeout(() => {}, 9999); });',
+    ),
+    "0 passed, 1 failed",
+  );
+  assertEquals(
+    await lastLine('Deno.test({ name: "x", ignore: true, fn() {} });'),
+    "0 passed, 0 failed",
+  );
+});
+
+Deno.test("test refuses a PostgreSQL that it does not know", async () => {
+  await withTests({}, async ({ task }) => {
+    const env = { PG_VERSIONS: "18,14" };
+    assertEquals(await task(["test"], { env }).result, {
+      code: 1,
+      stdout: "",
+      stderr:
+        'Cannot test on PG_VERSIONS="18,14": "14" is none of 15, 16, 17, 18\n',
+    });
+  });
+});
+
+Deno.test("test stops its servers when it is interrupted, and those of a run that was killed", async () => {
+  const hanging = `
+import { testServers } from "../support/postgres.ts";
+Deno.test("hangs", async () => {
+  await Deno.writeTextFile("url.part", testServers()[0]?.url ?? "");
+  await Deno.rename("url.part", "url");
+  await new Promise((resolve) => setTimeout(resolve, 60_000));
+});
+`;
+  await withTests({ "integration/a_test.ts": hanging }, async (checkout) => {
+    const path = join(checkout.folder, "url");
+    const start = () => checkout.task(["test"], { env: { PG_VERSIONS: "18" } });
+    const urlOf = async () => {
+      await until(() => Deno.stat(path).then(() => true, () => false));
+      const url = await Deno.readTextFile(path);
+      await Deno.remove(path);
+      return url;
+    };
+    await using killed = start();
+    const first = await urlOf();
+    killed.kill("SIGKILL");
+    await killed.result;
+    assertEquals(await isUp(first), true);
+
+    await using interrupted = start();
+    const second = await urlOf();
+    assertEquals(await isUp(first), false);
+    assertEquals(await isUp(second), true);
+    interrupted.kill("SIGINT");
+    assertEquals((await interrupted.result).code, 130);
+    assertEquals(await isUp(second), false);
+  });
+});
+
+async function withTests(
+  files: Readonly<Record<string, string>>,
+  use: (checkout: Checkout) => Promise<void>,
+): Promise<void> {
+  await withCheckout(async (checkout) => {
+    const tests = join(checkout.folder, "tests");
+    await cp(SUPPORT, join(tests, "support"), { recursive: true });
+    for (const [name, source] of Object.entries(files)) {
+      await Deno.mkdir(dirname(join(tests, name)), { recursive: true });
+      await Deno.writeTextFile(join(tests, name), source);
+    }
+    await use(checkout);
+  });
+}
+
+async function isUp(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url);
+  try {
+    using _ = await Deno.connect({ hostname, port: Number(port) });
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.ConnectionRefused) return false;
+    throw error;
+  }
+}
