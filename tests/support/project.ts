@@ -12,19 +12,30 @@ export interface Project {
   readonly entry: URL;
 }
 
-/**
- * Makes a project of migrations (`name → source`, the name with or without `.ts`) and removes it afterwards. The
- * registry is generated, unless there is a `mod.ts` among them.
- */
+/** Makes a project of migrations, as {@link makeProject} does, and removes it afterwards. */
 export async function withProject<T>(
   migrations: Readonly<Record<string, string>>,
   use: (project: Project) => Promise<T>,
 ): Promise<T> {
+  await using project = await makeProject(migrations);
+  return await use(project);
+}
+
+/**
+ * Makes a project of migrations (`name → source`, the name with or without `.ts`); its disposal removes it. The registry
+ * is generated, unless there is a `mod.ts` among them.
+ */
+export async function makeProject(
+  migrations: Readonly<Record<string, string>>,
+): Promise<Project & AsyncDisposable> {
   const folder = await Deno.makeTempDir({ prefix: "project-" });
+  const remove = () => Deno.remove(folder, { recursive: true });
   try {
-    return await use(await writeProject(folder, migrations));
-  } finally {
-    await Deno.remove(folder, { recursive: true });
+    const project = await writeProject(folder, migrations);
+    return { ...project, [Symbol.asyncDispose]: remove };
+  } catch (error) {
+    await remove();
+    throw error;
   }
 }
 
