@@ -28,6 +28,7 @@ const CORE = [
   "failure",
   "events",
   "help",
+  "arguments",
   "cli",
   "config",
   "report",

@@ -1,0 +1,101 @@
+/**
+ * Arguments → operands and options, by the table of options.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import {
+  type CommandName,
+  COMMANDS,
+  type Option,
+  SETTINGS,
+} from "./options.ts";
+import { quoteArgument } from "./quote.ts";
+
+export interface SplitArguments {
+  readonly operands: readonly string[];
+  /** Values by flag without dashes; a switch is `"true"`. */
+  readonly options: ReadonlyMap<string, string>;
+}
+
+export const COMMAND_NAMES = Object.keys(COMMANDS) as CommandName[];
+
+const OPTIONS: readonly Option[] = [
+  ...SETTINGS,
+  ...Object.values(COMMANDS).flatMap(({ options }) => options),
+  { flag: "help", text: "as the command help" },
+  { flag: "version", text: "as the command version" },
+];
+const VALUED = flags(({ value }) => value !== undefined);
+const SWITCHES = flags(({ value }) => value === undefined);
+const SHORT: Readonly<Record<string, string>> = {
+  "-h": "--help",
+  "-V": "--version",
+};
+
+/** Splits the arguments. Never throws: everything that is wrong is added to `faults`. */
+export function splitArguments(
+  argv: readonly string[],
+  faults: string[],
+): SplitArguments {
+  const parsed: Record<string, unknown> & { _: string[] } = parseArgs(
+    bindValues(argv, faults),
+    { boolean: SWITCHES, string: ["_", ...VALUED], collect: VALUED },
+  );
+  const options = new Map<string, string>();
+  for (const flag of VALUED) {
+    const values = parsed[flag] as string[];
+    if (values.length > 1) {
+      faults.push(`Option --${flag} is given ${values.length} times`);
+    } else if (values[0] === "") {
+      faults.push(`Option --${flag} needs a value`);
+    } else if (values[0] !== undefined) {
+      options.set(flag, values[0]);
+    }
+  }
+  for (const flag of SWITCHES) {
+    if (parsed[flag] === true) options.set(flag, "true");
+  }
+  return { operands: parsed._, options };
+}
+
+/**
+ * Binds every option to its value with `=` and takes unknown options out. The library would guess: it takes `-h3` and
+ * `--help=false` for no help at all, a `false` after a switch for its value, and the `-1` after `--steps` for an option.
+ */
+function bindValues(argv: readonly string[], faults: string[]): string[] {
+  const end = argv.indexOf("--");
+  const words = end < 0 ? argv : argv.slice(0, end);
+  const bound: string[] = [];
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    const next = words[i + 1];
+    const [, flag = "", value] =
+      /^--([^=]*)(=.*)?$/s.exec(SHORT[word] ?? word) ?? [];
+    if (!word.startsWith("-") || word === "-") {
+      bound.push(word);
+    } else if (VALUED.includes(flag)) {
+      const missing = next === undefined || next.startsWith("--");
+      if (value === undefined && !missing) i++;
+      bound.push(`--${flag}${value ?? (missing ? "=" : `=${next}`)}`);
+    } else if (!SWITCHES.includes(flag)) {
+      faults.push(`Unknown option ${quoteArgument(word.replace(/=.*/s, ""))}`);
+      if (value === undefined && isValue(next)) i++;
+    } else if (value !== undefined) {
+      faults.push(`Option --${flag} takes no value`);
+    } else {
+      bound.push(`--${flag}=true`);
+    }
+  }
+  return end < 0 ? bound : [...bound, ...argv.slice(end)];
+}
+
+/** Whether the word after an unknown option is taken for its value. It may be a secret: `--password hunter2`. */
+function isValue(word: string | undefined): boolean {
+  return word !== undefined && !word.startsWith("-") &&
+    !COMMAND_NAMES.some((name) => name === word);
+}
+
+function flags(condition: (option: Option) => boolean): string[] {
+  return [...new Set(OPTIONS.filter(condition).map(({ flag }) => flag))];
+}
