@@ -12,7 +12,7 @@ import {
   SETTINGS,
 } from "./options.ts";
 import type { DownRequest, RepairRequest, UpRequest } from "./plan.ts";
-import { quoteArgument } from "./quote.ts";
+import { quoteArgument, quoteValue } from "./quote.ts";
 
 export type Command =
   | {
@@ -185,7 +185,7 @@ function readSteps(
   if (text === undefined) return undefined;
   if (/^[1-9][0-9]{0,8}$/.test(text)) return Number(text);
   faults.push(
-    `Option --steps: ${quoteArgument(text)} is not a whole number from 1`,
+    `Option --steps: ${quoteValue(text)} is not a whole number from 1`,
   );
   return undefined;
 }

@@ -4,15 +4,14 @@
  * @module
  */
 
-const CONTROL = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 
-/** Shows control characters (C0, C1, line separators, direction marks) as `\u001b`; a line stays one line. */
+/** Shows control, direction and other invisible characters and halves of surrogate pairs as `\u001b`; a line stays one line. */
 export function visible(text: string): string {
-  return text.replace(
-    CONTROL,
-    (character) =>
-      `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return text.replace(INVISIBLE, (character) => {
+    const hex = character.codePointAt(0)!.toString(16);
+    return hex.length > 4 ? `\\u{${hex}}` : `\\u${hex.padStart(4, "0")}`;
+  });
 }
 
 /** Quotes a name or value from outside, at most 200 characters of it. */
@@ -21,13 +20,20 @@ export function quote(text: string): string {
   return `"${visible(shown)}"`;
 }
 
-/** Quotes an argument that nobody asked for. It may be a connection string in the wrong place: only its head is shown. */
+/** Quotes the value of an option or a variable. It may be a connection string in the wrong place: then it is hidden. */
+export function quoteValue(value: string): string {
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(value)?.[0];
+  if (scheme !== undefined) return quote(`${scheme}…`);
+  return /@|password/i.test(value) ? quote("…") : quote(value);
+}
+
+/** Quotes an argument that nobody asked for: of `NAME=value` and `-xvalue`, which may hold a password, only the head. */
 export function quoteArgument(argument: string): string {
-  const head = /^(?:[a-z][a-z0-9+.-]*:\/\/|[^=@]*=|-[^-])/i.exec(argument)?.[0];
-  if (head !== undefined && head.length < argument.length) {
-    return quote(`${head}…`);
-  }
-  return argument.includes("@") ? quote("…") : quote(argument);
+  const head = /^(?:(?![a-z][a-z0-9+.-]*:\/\/)[^=@]*=|-[^-])/iu.exec(argument)
+    ?.[0];
+  return head !== undefined && head.length < argument.length
+    ? quote(`${head}…`)
+    : quoteValue(argument);
 }
 
 /**
