@@ -14,7 +14,7 @@ import {
 import { failureText } from "./failure.ts";
 import type { HistoryChange, HistoryRow } from "./history.ts";
 import type { Plan, Planned, Step } from "./plan.ts";
-import type { Ports, Session, Work } from "./ports.ts";
+import type { Ports, Session, Work, Written } from "./ports.ts";
 import { holderText } from "./report.ts";
 
 /** How to run: see the options of the same names. Times are milliseconds. */
@@ -44,13 +44,23 @@ interface Ran {
   readonly step: Step;
   /** On the port's clock. */
   readonly startedAt: number;
-  readonly durationMs: number;
+  /** Milliseconds; missing where the server measures it. */
+  readonly durationMs?: number;
+}
+
+/** A step whose function was called. */
+interface Begun {
+  readonly step: Step;
+  readonly startedAt: number;
+  readonly journalId?: number;
 }
 
 /** What one segment did, and the plan that it was the beginning of. */
 interface Segment {
   readonly steps: readonly Step[];
   readonly ran: readonly Ran[];
+  /** The rows that tell of it, once they are written. */
+  readonly written?: Promise<readonly Written[]>;
 }
 
 /** PostgreSQL's lock_not_available and deadlock_detected: the transaction was rolled back and may be tried again. */
@@ -95,7 +105,7 @@ export async function apply(
 }
 
 /**
- * Runs `work` under the migration lock, which is polled in short transactions: a call that blocks would hold a snapshot
+ * Runs `use` under the migration lock, with the history as it is there. The lock is polled in short transactions: a call that blocks would hold a snapshot
  * that `create index concurrently` of the holder waits for, and the two would deadlock.
  *
  * @throws {RefusedError} when another migrator keeps the lock longer than `lockWaitMs`
@@ -105,7 +115,7 @@ export async function underLock<T>(
   session: Session,
   scope: "transaction" | "pinned",
   lockWaitMs: number,
-  work: (work: Work) => Promise<T>,
+  use: (work: Work, history: readonly HistoryRow[]) => Promise<T>,
 ): Promise<T> {
   const { clock, report } = ports;
   const deadline = clock.now() + lockWaitMs;
@@ -114,9 +124,12 @@ export async function underLock<T>(
     let wait = LOCK_POLL_MS.first;;
     wait = Math.min(wait * 2, LOCK_POLL_MS.last)
   ) {
-    const result = await session[scope](async (locked) =>
-      await locked.tryLock() ? { value: await work(locked) } : undefined
-    );
+    const result = await session[scope](async (work) => {
+      const history = await work.lock();
+      return history === undefined
+        ? undefined
+        : { value: await use(work, history) };
+    });
     if (result !== undefined) return result.value;
     const holder = await session.lockHolder();
     const now = clock.now();
@@ -144,8 +157,8 @@ class Run {
   readonly #done: Ran[] = [];
   /** Set while a transaction commits: what it holds. */
   #committing: readonly Ran[] | undefined;
-  /** Set while a step runs; `journalId` is the history row of a non-transactional one. */
-  #current: { step: Step; startedAt: number; journalId?: number } | undefined;
+  /** The steps of the segment in flight; `journalId` is the history row of a non-transactional one. */
+  #begun: Begun[] = [];
 
   constructor(
     readonly ports: Ports,
@@ -159,12 +172,17 @@ class Run {
     const segment = steps[0]!.migration.transaction
       ? await this.#transaction()
       : await this.#pinned();
-    for (const ran of segment.ran) {
+    const written = await segment.written ?? [];
+    for (const [i, ran] of segment.ran.entries()) {
+      const { direction, migration } = ran.step;
       this.#done.push(ran);
       this.ports.report({
-        event: ran.step.direction === "up" ? "applied" : "rolled_back",
-        migration: ran.step.migration.name,
-        durationMs: ran.durationMs,
+        event: direction === "up" ? "applied" : "rolled_back",
+        migration: migration.name,
+        // What a row of the history says of a migration that was rolled back is how long it took to apply.
+        durationMs: ran.durationMs ??
+          (direction === "up" ? written[i]?.durationMs : null) ??
+          this.#elapsed(ran.startedAt),
       });
     }
     return segment;
@@ -178,8 +196,14 @@ class Run {
 
   /** Keeps the failure in the history. When that cannot be done it is said, and the failure itself stays the error. */
   async recordFailure(error: unknown): Promise<void> {
-    if (this.#current === undefined) return;
-    const change = this.#failureChange(this.#current, failureText(error));
+    const failure = causeOf(error, MigrationError);
+    const begun = failure &&
+      this.#begun.findLast(({ step }) =>
+        step.migration.name === failure.migration &&
+        step.direction === failure.direction
+      );
+    if (begun === undefined) return;
+    const change = this.#failureChange(begun, failureText(error));
     let session = this.session;
     try {
       if (causeOf(error, ConnectionLostError) !== undefined) {
@@ -190,7 +214,7 @@ class Run {
       this.ports.report({
         event: "warning",
         message:
-          `Cannot record the failure of "${this.#current.step.migration.name}" in the history: ${
+          `Cannot record the failure of "${begun.step.migration.name}" in the history: ${
             failureText(reason)
           }`,
       });
@@ -207,7 +231,7 @@ class Run {
       try {
         return await this.#underLock(
           "transaction",
-          (work) => this.#transactionWork(work),
+          (work, history) => this.#transactionWork(work, history),
         );
       } catch (caught) {
         const error = this.#committing === undefined
@@ -228,42 +252,48 @@ class Run {
     }
   }
 
-  async #transactionWork(work: Work): Promise<Segment> {
-    const steps = await this.#plan(work);
+  async #transactionWork(
+    work: Work,
+    history: readonly HistoryRow[],
+  ): Promise<Segment> {
+    const steps = this.#plan(history);
     const segment = steps.slice(0, this.#segmentLength(steps));
     if (segment.length === 0) return { steps, ran: [] };
     await work.prepareHistory();
-    const ran: Ran[] = [];
+    this.#begun = [];
+    const started: Ran[] = [];
     for (const step of segment) {
-      const startedAt = this.#begin(step, ran.length, steps.length);
+      const startedAt = this.#begin(step, started.length, steps.length);
       await work.run(step);
-      ran.push({
-        step,
-        startedAt,
-        durationMs: Math.round(this.ports.clock.now() - startedAt),
-      });
+      started.push({ step, startedAt });
     }
-    await work.write(ran.map((one) => this.#change(one)));
+    // Alone in its transaction a migration is measured by the server: that costs no flight.
+    const durations = started.length > 1 ? await work.settle() : [];
+    const ran = started.map((one, i) => ({
+      ...one,
+      ...(durations[i] !== undefined && { durationMs: durations[i] }),
+    }));
+    const written = work.write(ran.map((one) => this.#change(one)));
+    written.catch(() => {}); // what it rejects with, the commit rejects with
     this.#committing = ran;
-    // Whose fault a failed commit is can be told when it holds one migration only.
-    if (ran.length > 1) this.#current = undefined;
-    return { steps, ran };
+    return { steps, ran, written };
   }
 
   /** One non-transactional step, journalled: the history says `running` before it runs. */
   #pinned(): Promise<Segment> {
-    return this.#underLock("pinned", async (work) => {
-      const steps = await this.#plan(work);
+    return this.#underLock("pinned", async (work, history) => {
+      const steps = this.#plan(history);
       const [step] = steps;
       if (step === undefined || step.migration.transaction) {
         return { steps, ran: [] };
       }
       await work.prepareHistory();
+      this.#begun = [];
       const startedAt = this.#begin(step, 0, steps.length);
       const journalId = await this.#journal(work, step);
-      this.#current = { step, startedAt, journalId };
+      this.#begun = [{ step, startedAt, journalId }];
       await work.run(step);
-      const durationMs = Math.round(this.ports.clock.now() - startedAt);
+      const durationMs = this.#elapsed(startedAt);
       await work.write([
         step.direction === "up"
           ? { kind: "finish", id: journalId, durationMs }
@@ -276,11 +306,10 @@ class Run {
   /** Opens the journal row of a step, and closes the one that an interrupted attempt left open. */
   async #journal(work: Work, step: Step): Promise<number> {
     if (step.direction === "down") {
-      const [id] = await work.write([{
-        kind: "start_rollback",
-        id: step.row!.id,
-      }]);
-      return id!;
+      const [row] = await work.write([
+        { kind: "start_rollback", id: step.row!.id },
+      ]);
+      return row!.id;
     }
     const left: HistoryChange[] = step.row?.status === "running"
       ? [{
@@ -290,7 +319,7 @@ class Run {
         error: "interrupted",
       }]
       : [];
-    const ids = await work.write([...left, {
+    const rows = await work.write([...left, {
       kind: "insert",
       name: step.migration.name,
       checksum: step.migration.checksum,
@@ -299,27 +328,27 @@ class Run {
       durationMs: null,
       error: null,
     }]);
-    return ids.at(-1)!;
+    return rows.at(-1)!.id;
   }
 
   async #underLock(
     scope: "transaction" | "pinned",
-    work: (work: Work) => Promise<Segment>,
+    use: (work: Work, history: readonly HistoryRow[]) => Promise<Segment>,
   ): Promise<Segment> {
     const segment = await underLock(
       this.ports,
       this.session,
       scope,
       this.options.lockWaitMs,
-      work,
+      use,
     );
     this.#committing = undefined;
-    this.#current = undefined;
+    this.#begun = [];
     return segment;
   }
 
-  async #plan(work: Work): Promise<readonly Step[]> {
-    const planned = this.planner(await work.history(), this.#done.length);
+  #plan(history: readonly HistoryRow[]): readonly Step[] {
+    const planned = this.planner(history, this.#done.length);
     if (!planned.ok) throw new RefusedError(planned.faults);
     refusePooler(this.session, planned.plan.steps);
     return planned.plan.steps;
@@ -334,7 +363,7 @@ class Run {
   /** @returns the time on the port's clock */
   #begin(step: Step, before: number, planned: number): number {
     const startedAt = this.ports.clock.now();
-    this.#current = { step, startedAt };
+    this.#begun.push({ step, startedAt });
     this.ports.report({
       event: "started",
       direction: step.direction,
@@ -356,20 +385,20 @@ class Run {
       checksum: step.migration.checksum,
       status: "applied",
       startedAgoMs: this.ports.clock.now() - startedAt,
-      durationMs,
+      durationMs: durationMs ?? null,
       error: null,
     };
   }
 
+  #elapsed(startedAt: number): number {
+    return Math.round(this.ports.clock.now() - startedAt);
+  }
+
   #failureChange(
-    { step, startedAt, journalId }: {
-      step: Step;
-      startedAt: number;
-      journalId?: number;
-    },
+    { step, startedAt, journalId }: Begun,
     error: string,
   ): HistoryChange {
-    const durationMs = Math.round(this.ports.clock.now() - startedAt);
+    const durationMs = this.#elapsed(startedAt);
     if (journalId !== undefined) {
       const own = step.direction === "up" ? durationMs : null;
       return { kind: "fail", id: journalId, durationMs: own, error };

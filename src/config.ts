@@ -50,6 +50,8 @@ export interface Config extends OutputConfig {
   readonly statementTimeoutMs: number;
   readonly transaction: "all" | "each";
   readonly schema: string | undefined;
+  /** Whether definitions are sent ahead of the answers to those before them. */
+  readonly pipeline: boolean;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -114,6 +116,7 @@ export async function readConfig(
     statementTimeoutMs: ms("statement-timeout"),
     transaction: oneOf("transaction", ["all", "each"], settings, env, faults),
     schema,
+    pipeline: settings["no-pipeline"] === undefined,
   };
   if (config.connectTimeoutMs === 0) {
     faults.push("Option --connect-timeout must be longer than 0");

@@ -6,36 +6,80 @@
  * of a lost connection rejects, every wait ends, and the tag of a commit is checked. Related reports:
  * https://github.com/porsager/postgres/issues/1208, /1154, /1066, /751.
  *
+ * Definitions (see `statement.ts`) are sent ahead: in a transaction nobody needs their answer before the next statement
+ * is sent, because an error aborts the transaction anyway. It surfaces at the next statement that is awaited.
+ *
  * @module
  */
-import postgres from "postgres";
+import type postgres from "postgres";
+import { addArrayTypes, ARRAY_TYPES_QUERY } from "./array_type.ts";
 import type { Target } from "./config.ts";
+import {
+  type Backend,
+  backendOf,
+  conversionsOf,
+  endsSession,
+  fromDriver,
+  openDriver,
+  type Rows,
+} from "./driver.ts";
 import { ConnectionLostError, DatabaseError } from "./errors.ts";
 import { openSocket, sendCancel, type Socket } from "./socket.ts";
+import { inlineParameters, isDefinition } from "./statement.ts";
 import type { HostAndPort } from "./url.ts";
 
-export type Row = Readonly<Record<string, unknown>>;
-
-/** Rows of one statement, with its command tag. */
-export type Rows = readonly Row[] & {
-  readonly command?: string | null;
-  readonly count?: number | null;
-};
-
-/** What an observer may see of the statements and notices of a connection. */
+/** What an observer may see of a connection. */
 export interface ConnectionObserver {
   readonly onStatement?: (sql: string, durationMs: number) => void;
   readonly onNotice?: (severity: string, message: string) => void;
 }
 
+export interface ConnectionOptions {
+  readonly applicationName: string;
+  readonly observer: ConnectionObserver;
+  /** Whether definitions may be sent ahead, and parameters written into their statement. */
+  readonly pipeline: boolean;
+}
+
+/** On whose behalf statements run; errors and times are kept with it. */
+export interface StatementOwner {
+  /** When the last of its statements was answered, on `performance.now()`. */
+  answeredAt?: number;
+}
+
+/** What is under way, for those who watch it. */
+export interface InFlight {
+  readonly sql: string;
+  /** On `performance.now()`. */
+  readonly since: number;
+}
+
 /** How long a peer has to take a request to cancel, in milliseconds. */
 const CANCEL_TIMEOUT_MS = 2_000;
 
-/** Statements that end a transaction by undoing it: on a lost connection the server has already done so. */
+/** How many statements are sent ahead before the answers are waited for. */
+const WINDOW = 500;
+
+const BEGIN = /^\s*(?:begin|start\s+transaction)\b/i;
+const COMMIT = /^\s*commit\s*;?\s*$/i;
 const ROLLBACK = /^\s*rollback\s*;?\s*$/i;
 const ROLLBACK_TO = /^\s*rollback\s+to\b/i;
-const COMMIT = /^\s*commit\s*;?\s*$/i;
-const BEGIN = /^\s*(?:begin|start\s+transaction)\b/i;
+const SAVEPOINT = /^\s*savepoint\b/i;
+
+/**
+ * Errors that a statement with its parameters written into it may meet where the driver, told the types by the server,
+ * would have converted them: datatype_mismatch, undefined_function, ambiguous_function, ambiguous_parameter,
+ * indeterminate_datatype, invalid_text_representation, invalid_datetime_format.
+ */
+const CONVERSION_ERRORS = [
+  "42804",
+  "42883",
+  "42725",
+  "42P08",
+  "42P18",
+  "22P02",
+  "22007",
+];
 
 type Query = postgres.PendingQuery<postgres.Row[]>;
 
@@ -44,50 +88,56 @@ export class Connection {
   readonly #target: Target;
   readonly #socket: Socket;
   readonly #sql: postgres.Sql;
-  readonly #observer: ConnectionObserver;
+  readonly #options: ConnectionOptions;
   readonly #loss = Promise.withResolvers<never>();
+  readonly #inFlight = new Set<InFlight>();
+  readonly #owners = new WeakMap<Error, StatementOwner>();
   #handle: postgres.ReservedSql | undefined;
   #lost: ConnectionLostError | undefined;
   #ending = false;
-  #inFlight = 0;
-  #backend: { pid: number; secret: number } | undefined;
-  /** The first error of the open transaction: from there on the server ignores every statement of it. */
-  #aborted: DatabaseError | undefined;
-  /** Rejects statements of the work in flight with this reason, except the rollback. */
+  #backend: Backend | undefined;
+  #owner: StatementOwner | undefined;
   #stopped: Error | undefined;
+  #inlining: boolean;
+  #inliningFailed = false;
+  #typesKnown = false;
+  /** `ahead`: in a transaction without a savepoint, in which an error is final. */
+  #state: "idle" | "ahead" | "transaction" = "idle";
+  /** The first error of the transaction: from there on the server ignores every statement of it. */
+  #aborted: DatabaseError | undefined;
+  /** Whether {@link #aborted} was thrown to a caller; a statement sent ahead has no caller to throw to. */
+  #abortSeen = false;
 
   private constructor(
     at: HostAndPort,
     target: Target,
     socket: Socket,
-    options: { applicationName: string; observer: ConnectionObserver },
+    options: ConnectionOptions,
   ) {
     this.#at = at;
     this.#target = target;
     this.#socket = socket;
-    this.#observer = options.observer;
+    this.#options = options;
+    this.#inlining = options.pipeline;
     this.#loss.promise.catch(() => {}); // nobody may be waiting when it happens
-    socket.on("error", (error: Error) => this.#lose(error.message, error));
-    socket.on("close", () => this.#lose("the server closed it"));
-    let given = false;
-    this.#sql = postgres({
-      ...driverOptions(target, options),
-      socket: () => {
-        if (given) throw new ConnectionLostError("the server closed it");
-        given = true;
-        return socket;
-      },
-      onnotice: (notice: postgres.Notice) =>
-        options.observer.onNotice?.(
-          notice.severity ?? "NOTICE",
-          notice.message ?? "",
-        ),
-      onclose: () => this.#lose("the server closed it"),
-    } as unknown as postgres.Options<Record<string, postgres.PostgresType>>);
+    socket.on(
+      "error",
+      (error: Error) =>
+        this.#lose(new ConnectionLostError(error.message, { cause: error })),
+    );
+    socket.on("close", () => this.#lose());
+    this.#sql = openDriver(socket, {
+      target,
+      applicationName: options.applicationName,
+      onNotice: (severity, message) =>
+        options.observer.onNotice?.(severity, message),
+      onClose: () => this.#lose(),
+    });
   }
 
   /**
-   * Connects to one host, logs in and runs a first statement, all before the signal aborts.
+   * Connects to one host, logs in and runs a first query, all before the signal aborts. The query rides with the log-in:
+   * its answer, also when it is an error, comes with the connection.
    *
    * @throws {DatabaseError} when the server refuses the log-in
    * @throws {Error} with the `code` of the operating system or of TLS, or the signal's reason
@@ -95,21 +145,20 @@ export class Connection {
   static async open(
     at: HostAndPort,
     target: Target,
-    options: {
-      applicationName: string;
-      observer: ConnectionObserver;
-      signal: AbortSignal;
-    },
-  ): Promise<Connection> {
+    first: string,
+    options: ConnectionOptions & { readonly signal: AbortSignal },
+  ): Promise<
+    { connection: Connection; answer: Rows | readonly Rows[] | DatabaseError }
+  > {
     const socket = await openSocket(at, target.tls, options.signal);
     const connection = new Connection(at, target, socket, options);
-    const abort = () => connection.#lose(reasonOf(options.signal));
+    const abort = () =>
+      connection.#lose(new ConnectionLostError("it took too long"));
     options.signal.addEventListener("abort", abort, { once: true });
     try {
       if (options.signal.aborted) abort();
-      await connection.#race(connection.#sql.unsafe("select 1"));
-      connection.#handle = await connection.#race(connection.#sql.reserve());
-      return connection;
+      const answer = await connection.#logIn(first);
+      return { connection, answer };
     } catch (error) {
       connection.destroy();
       throw options.signal.aborted ? options.signal.reason : error;
@@ -123,26 +172,82 @@ export class Connection {
     return this.#backend?.pid;
   }
 
-  /** The error that the server's transaction is stuck on, although the caller may have caught it. */
-  get abortedBy(): DatabaseError | undefined {
-    return this.#aborted;
+  /** The error that the open transaction is stuck on, and whether a caller was told: then it caught it and went on. */
+  get aborted():
+    | { readonly by: DatabaseError; readonly seen: boolean }
+    | undefined {
+    return this.#aborted && { by: this.#aborted, seen: this.#abortSeen };
   }
 
   get isLost(): boolean {
     return this.#lost !== undefined;
   }
 
+  /** The oldest statement that is not answered yet. */
+  get oldestInFlight(): InFlight | undefined {
+    return this.#inFlight.values().next().value;
+  }
+
+  /** On whose behalf the next statements run. */
+  own(owner: StatementOwner | undefined): void {
+    this.#owner = owner;
+  }
+
+  /** On whose behalf the statement ran that met this error. */
+  ownerOf(error: unknown): StatementOwner | undefined {
+    return error instanceof Error ? this.#owners.get(error) : undefined;
+  }
+
   /**
    * Runs one statement, or several without parameters.
    *
-   * @throws {DatabaseError} when the server refuses it
+   * @throws {DatabaseError} when the server refuses it, or one that was sent ahead of it
    * @throws {ConnectionLostError} when the connection is, or gets, lost
    */
   async query(
     text: string,
     parameters: readonly unknown[] = [],
   ): Promise<Rows> {
-    return await this.#execute(text, parameters) as unknown as Rows;
+    return await this.#execute(text, parameters);
+  }
+
+  /**
+   * Sends one or several statements of the open transaction ahead of the next that is awaited. The answer settles with
+   * that flight; who does not look at it still meets its error there.
+   */
+  sendAhead(text: string): Promise<Rows> {
+    const refusal = this.#refusal(text);
+    if (refusal !== undefined) return rejected(refusal);
+    return this.#options.pipeline
+      ? this.#send(text, [])
+      : this.#execute(text, []);
+  }
+
+  /** Resolves when every statement sent ahead is answered. @throws what the first failed one met */
+  async settle(): Promise<void> {
+    if (this.#inFlight.size > 0) await this.#execute("", []);
+    else this.#throwUnseen();
+  }
+
+  /** Makes the driver read and write arrays as arrays; `rows` answer {@link ARRAY_TYPES_QUERY}. */
+  learnArrayTypes(rows: Rows): void {
+    addArrayTypes(conversionsOf(this.#sql), rows);
+    this.#typesKnown = true;
+  }
+
+  get knowsArrayTypes(): boolean {
+    return this.#typesKnown;
+  }
+
+  /**
+   * Whether the transaction failed in a way that may be due to inlined parameters. Then they are left to the driver from
+   * now on, and the transaction is worth another run.
+   */
+  takeInliningFailure(): boolean {
+    const failed = this.#inliningFailed;
+    this.#inliningFailed = false;
+    if (failed) this.#inlining = false;
+    return failed;
   }
 
   /**
@@ -152,7 +257,7 @@ export class Connection {
   driver(): postgres.Sql {
     const handle = {
       unsafe: (text: string, parameters: readonly unknown[] = []) =>
-        this.#execute(text, parameters),
+        this.#forKysely(text, parameters),
       release: () => {},
     };
     return Object.assign(() => {}, {
@@ -174,74 +279,51 @@ export class Connection {
 
   /** Asks the server to cancel the running statement. Never rejects: the caller cannot do more than ask. */
   async cancel(): Promise<void> {
-    if (this.#inFlight === 0 || this.#backend === undefined) return;
+    if (this.#inFlight.size === 0 || this.#backend === undefined) return;
     const signal = AbortSignal.timeout(CANCEL_TIMEOUT_MS);
-    await sendCancel(this.#at, this.#target.tls, this.#backend, signal)
-      .catch(() => {});
+    await sendCancel(this.#at, this.#target.tls, this.#backend, signal).catch(
+      () => {},
+    );
   }
 
   /** Ends the session politely; a server that does not answer is left after a moment. */
   async close(): Promise<void> {
     if (this.#ending) return;
     this.#ending = true;
-    if (this.#lost === undefined && this.#inFlight === 0) {
+    if (this.#lost === undefined && this.#inFlight.size === 0) {
       this.#handle?.release();
       await this.#sql.end({ timeout: 1 }).catch(() => {});
     }
     this.destroy();
   }
 
-  /** Drops the socket. */
-  destroy(): void {
+  /** Drops the socket. Statements in flight reject. */
+  destroy(reason = "it was closed by this program"): void {
     this.#ending = true;
-    this.#lose("it was closed by this program");
+    this.#lose(new ConnectionLostError(reason));
     this.#socket.destroy();
     this.#sql.end({ timeout: 0 }).catch(() => {});
   }
 
-  /** Sends a statement through the guard. The result is a promise with the verbs that the dialect expects. */
-  #execute(text: string, parameters: readonly unknown[]): Promise<unknown> {
-    if (this.#lost !== undefined) {
-      return ROLLBACK.test(text)
-        ? Promise.resolve(Object.assign([], { command: "ROLLBACK", count: 0 }))
-        : Promise.reject(this.#lost);
-    }
-    if (
-      this.#stopped !== undefined && !ROLLBACK.test(text) &&
-      !ROLLBACK_TO.test(text)
-    ) {
-      return Promise.reject(this.#stopped);
-    }
-    const started = performance.now();
-    // Without parameters the simple protocol is used: one message, and several statements are allowed. Nothing is ever
-    // prepared by name: behind a transaction pooler a prepared statement belongs to somebody else's backend.
-    const query = this.#handle!.unsafe(
-      text,
-      [...parameters] as never[],
-      (parameters.length > 0
-        ? { prepare: false, simple: false }
-        : { prepare: false, simple: true }) as never,
-    ) as unknown as Query;
-    this.#inFlight++;
-    const result = this.#race(query).then((rows) => {
-      this.#finished(text, started);
-      const { command } = rows as unknown as Rows;
-      if (COMMIT.test(text) && command !== "COMMIT") {
-        throw this.#aborted ?? new DatabaseError({
-          code: "40000",
-          severity: "ERROR",
-          message:
-            "the server rolled back the transaction instead of committing it",
-        });
-      }
-      if (BEGIN.test(text) || ROLLBACK_TO.test(text)) this.#aborted = undefined;
-      return rows;
-    }, (error) => {
-      this.#finished(text, started);
-      const failure = this.#convert(error, text);
-      if (failure instanceof DatabaseError) this.#aborted ??= failure;
-      throw this.#stopped ?? failure;
-    });
+  async #logIn(first: string): Promise<Rows | readonly Rows[] | DatabaseError> {
+    // The first query opens the connection: a `reserve` of an unopened one would never settle without type fetching.
+    const answer = await this.#race(this.#sql.unsafe(first).simple()).catch(
+      (error: unknown) => {
+        // Without a backend it was the log-in that failed.
+        if (
+          error instanceof DatabaseError && !endsSession(error) &&
+          this.#socket.readyState === "open"
+        ) return error;
+        throw error;
+      },
+    );
+    this.#handle = await this.#race(this.#sql.reserve());
+    return answer as unknown as Rows | DatabaseError;
+  }
+
+  /** A statement of a migration: a promise with the verbs that the dialect expects of the driver's. */
+  #forKysely(text: string, parameters: readonly unknown[]): Promise<Rows> {
+    const result = this.#inPlace(text, parameters);
     result.catch(() => {}); // a migration may not await it; the failure is found in `abortedBy`
     return Object.assign(result, {
       cancel: () => {},
@@ -252,116 +334,207 @@ export class Connection {
     });
   }
 
-  #finished(text: string, started: number): void {
-    this.#inFlight--;
-    this.#observer.onStatement?.(text, performance.now() - started);
+  #inPlace(text: string, parameters: readonly unknown[]): Promise<Rows> {
+    const ahead = this.#state === "ahead" && parameters.length === 0 &&
+      isDefinition(text);
+    const begins = this.#state === "idle" && BEGIN.test(text);
+    if (
+      !this.#options.pipeline || !(ahead || begins) ||
+      this.#inFlight.size >= WINDOW
+    ) {
+      return this.#execute(text, parameters);
+    }
+    const refusal = this.#refusal(text);
+    if (refusal !== undefined) return rejected(refusal);
+    // An error that has come in meanwhile is news enough: nothing after it can succeed.
+    if (this.#aborted !== undefined && !this.#abortSeen) {
+      return rejected(this.#seen(this.#aborted));
+    }
+    this.#send(text, []);
+    return Promise.resolve(emptyRows());
+  }
+
+  async #execute(text: string, parameters: readonly unknown[]): Promise<Rows> {
+    const refusal = this.#refusal(text);
+    if (refusal !== undefined) throw refusal;
+    if (this.#lost !== undefined) {
+      return Object.assign([], { command: "ROLLBACK", count: 0 }); // the server has done so
+    }
+    const undoes = ROLLBACK.test(text);
+    if (!undoes) this.#throwUnseen();
+    if (
+      parameters.length > 0 && parameters.some(Array.isArray) &&
+      !this.#typesKnown
+    ) {
+      this.learnArrayTypes(await this.#send(ARRAY_TYPES_QUERY, []));
+    }
+    const inlined =
+      this.#inlining && this.#state === "ahead" && parameters.length > 0
+        ? inlineParameters(text, parameters)
+        : undefined;
+    let rows: Rows;
+    try {
+      rows = await (inlined === undefined
+        ? this.#send(text, parameters)
+        : this.#send(inlined, [], text));
+    } catch (error) {
+      if (
+        inlined !== undefined && error === this.#aborted &&
+        isConversionError(error)
+      ) {
+        this.#inliningFailed = true;
+      }
+      // The first error is the cause; what came after it only says that the transaction is aborted.
+      if (!undoes) this.#throwUnseen();
+      throw error;
+    }
+    if (undoes || ROLLBACK_TO.test(text)) {
+      this.#aborted = undefined;
+    } else {
+      this.#throwUnseen();
+    }
+    if (COMMIT.test(text) && rows.command !== "COMMIT") {
+      throw this.#aborted ?? new DatabaseError({
+        code: "40000",
+        severity: "ERROR",
+        message:
+          "the server rolled back the transaction instead of committing it",
+      });
+    }
+    return rows;
+  }
+
+  /** Why a statement may not be sent; a rollback always may. */
+  #refusal(text: string): Error | undefined {
+    const undoes = ROLLBACK.test(text);
+    if (this.#lost !== undefined) return undoes ? undefined : this.#lost;
+    return undoes || ROLLBACK_TO.test(text) ? undefined : this.#stopped;
+  }
+
+  /** Hands a statement to the driver, which sends it in the same flight as others of this turn. */
+  #send(
+    text: string,
+    parameters: readonly unknown[],
+    shown: string = text,
+  ): Promise<Rows> {
+    this.#follow(text);
+    const inTransaction = this.#state !== "idle";
+    // Without parameters the simple protocol is used: one message, and several statements are allowed.
+    const simple = parameters.length === 0;
+    const query = this.#handle!.unsafe(
+      text,
+      [...parameters] as never[],
+      { prepare: false, simple } as never,
+    ) as unknown as Query;
+    const owner = this.#owner;
+    const entry: InFlight = { sql: shown, since: performance.now() };
+    this.#inFlight.add(entry);
+    const answered = () => {
+      this.#inFlight.delete(entry);
+      if (owner !== undefined) owner.answeredAt = performance.now();
+      this.#options.observer.onStatement?.(
+        shown,
+        performance.now() - entry.since,
+      );
+    };
+    const result = this.#race(query, shown).then((rows) => {
+      answered();
+      return rows as unknown as Rows;
+    }, (error) => {
+      answered();
+      const failure = this.#stopped ?? error;
+      if (
+        failure instanceof Error && owner !== undefined &&
+        !this.#owners.has(failure)
+      ) {
+        this.#owners.set(failure, owner);
+      }
+      if (
+        inTransaction && failure instanceof DatabaseError &&
+        this.#aborted === undefined
+      ) {
+        this.#aborted = failure;
+        this.#abortSeen = false;
+      }
+      throw failure;
+    });
+    result.catch(() => {});
+    return result;
+  }
+
+  /** Keeps track of the transaction. */
+  #follow(text: string): void {
+    if (BEGIN.test(text)) {
+      this.#state = "ahead";
+      this.#aborted = undefined;
+      this.#abortSeen = false;
+    } else if (COMMIT.test(text) || ROLLBACK.test(text)) {
+      this.#state = "idle";
+    } else if (SAVEPOINT.test(text) && this.#state === "ahead") {
+      // A migration that sets one may want to survive an error: from here on it sees each where it happens.
+      this.#state = "transaction";
+    }
+    // New types have new array types; they are looked up when an array is to be written.
+    if (/^\s*create\s+(?:type|domain|table|extension)\b/i.test(text)) {
+      this.#typesKnown = false;
+    }
+  }
+
+  /** Throws the error that aborted the transaction, unless somebody has seen it already. */
+  #throwUnseen(): void {
+    if (this.#aborted !== undefined && !this.#abortSeen) {
+      throw this.#seen(this.#aborted);
+    }
+  }
+
+  #seen(error: DatabaseError): DatabaseError {
+    this.#abortSeen = true;
+    return error;
   }
 
   /** A driver's promise that also settles when the connection is lost. */
-  async #race<T>(promise: PromiseLike<T>): Promise<T> {
+  async #race<T>(promise: PromiseLike<T>, statement?: string): Promise<T> {
     try {
       const value = await Promise.race([promise, this.#loss.promise]);
       this.#backend ??= backendOf(value);
       return value;
     } catch (error) {
-      throw this.#convert(error);
-    }
-  }
-
-  #convert(error: unknown, statement?: string): unknown {
-    if (
-      error instanceof DatabaseError || error instanceof ConnectionLostError
-    ) {
-      return error;
-    }
-    if (error instanceof postgres.PostgresError) {
-      const failure = databaseError(error, statement);
-      if (/FATAL|PANIC/.test(failure.server.severity)) {
-        this.#lose(failure.server.message, failure);
+      const failure = fromDriver(error, statement);
+      if (failure instanceof ConnectionLostError) {
+        this.#lose(failure);
+        throw this.#lost;
       }
-      return failure;
+      if (failure instanceof DatabaseError && endsSession(failure)) {
+        this.#lose(
+          new ConnectionLostError(failure.server.message, { cause: failure }),
+        );
+      }
+      throw failure;
     }
-    if (isDriverLoss(error)) {
-      this.#lose((error as Error).message, error as Error);
-      return this.#lost;
-    }
-    return error;
   }
 
-  #lose(reason: string, cause?: Error): void {
+  #lose(
+    error: ConnectionLostError = new ConnectionLostError(
+      "the server closed it",
+    ),
+  ): void {
     if (this.#lost !== undefined) return;
-    this.#lost = new ConnectionLostError(reason, cause && { cause });
-    this.#loss.reject(this.#lost);
+    this.#lost = error;
+    this.#loss.reject(error);
   }
 }
 
-/** Every option is given: what is missing the driver would look up in the environment. */
-function driverOptions(
-  target: Target,
-  options: { applicationName: string },
-): Record<string, unknown> {
-  return {
-    host: ["connected"], // the socket is given; the driver must not see a list that it could walk
-    port: [0],
-    user: target.user,
-    pass: () => target.password ?? "",
-    database: target.database,
-    ssl: false,
-    sslnegotiation: null,
-    max: 1,
-    max_lifetime: null,
-    idle_timeout: null,
-    connect_timeout: 0,
-    max_pipeline: 100,
-    backoff: () => 0,
-    keep_alive: 0,
-    prepare: false,
-    debug: false,
-    fetch_types: true,
-    publications: "alltables",
-    no_subscribe: true,
-    connection: {
-      application_name: target.applicationName ?? options.applicationName,
-      ...(target.options !== undefined && { options: target.options }),
-    },
-  };
+function isConversionError(error: unknown): boolean {
+  return error instanceof DatabaseError &&
+    CONVERSION_ERRORS.includes(error.server.code);
 }
 
-function databaseError(
-  error: postgres.PostgresError,
-  statement: string | undefined,
-): DatabaseError {
-  const { code, severity, message, detail, hint, where, position } = error;
-  return new DatabaseError({
-    code,
-    severity: severity ?? "ERROR",
-    message,
-    ...(detail !== undefined && { detail }),
-    ...(hint !== undefined && { hint }),
-    ...(where !== undefined && { where }),
-    ...(statement !== undefined && { statement }),
-    ...(position !== undefined && { position: Number(position) }),
-  }, { cause: error });
+function emptyRows(): Rows {
+  return Object.assign([], { command: null, count: null });
 }
 
-/** The process id and key of the backend, which the driver keeps in the state of a result. */
-function backendOf(
-  value: unknown,
-): { pid: number; secret: number } | undefined {
-  const state = (value as { state?: { pid?: number; secret?: number } })?.state;
-  return typeof state?.pid === "number" && typeof state.secret === "number"
-    ? { pid: state.pid, secret: state.secret }
-    : undefined;
-}
-
-function isDriverLoss(error: unknown): boolean {
-  const code = (error as { code?: unknown })?.code;
-  return code === "CONNECTION_CLOSED" || code === "CONNECTION_DESTROYED" ||
-    code === "CONNECTION_ENDED" || code === "ECONNRESET" || code === "EPIPE";
-}
-
-function reasonOf(signal: AbortSignal): string {
-  return signal.reason instanceof Error
-    ? signal.reason.message
-    : "it took too long";
+function rejected(error: Error): Promise<never> {
+  const promise = Promise.reject(error);
+  promise.catch(() => {});
+  return promise;
 }

@@ -10,6 +10,7 @@ import {
   ConnectionLostError,
   DatabaseError,
 } from "./errors.ts";
+import { NoTlsError, TlsError } from "./tls.ts";
 import type { HostAndPort } from "./url.ts";
 
 interface Reason {
@@ -68,7 +69,7 @@ function reasonOf(error: unknown, at: HostAndPort, target: Target): Reason {
   const network = typeof code === "string" ? NETWORK[code] : undefined;
   if (network !== undefined) return { text: network, transient: true };
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof Error && error.name === "NoTlsError") {
+  if (error instanceof NoTlsError) {
     return {
       text: message,
       transient: false,
@@ -76,10 +77,7 @@ function reasonOf(error: unknown, at: HostAndPort, target: Target): Reason {
         `sslmode=${target.tls.mode} requires it; switch TLS on in the server, or look for what strips it on the way`,
     };
   }
-  if (
-    typeof code === "string" &&
-    /^(?:ERR_TLS|CERT_|UNABLE_|SELF_SIGNED|DEPTH_ZERO|ERR_SSL)/.test(code)
-  ) {
+  if (error instanceof TlsError) {
     return {
       text: `TLS failed: ${message}`,
       transient: false,

@@ -6,15 +6,23 @@
 import type { Config } from "./config.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
 import { connectionFailure } from "./connection_failure.ts";
-import { ConnectionError } from "./errors.ts";
+import type { Rows } from "./driver.ts";
+import { ConnectionError, DatabaseError } from "./errors.ts";
 import type { Event } from "./events.ts";
 import type { Migration } from "./migration.ts";
 import type { Clock, Database, Session } from "./ports.ts";
 import { PostgresSession } from "./session.ts";
-import { greet, type RunIdentity } from "./store.ts";
+import {
+  factsQuery,
+  greetingQuery,
+  readGreeting,
+  type RunIdentity,
+} from "./store.ts";
 import type { HostAndPort } from "./url.ts";
 
 const OLDEST_VERSION = 150_000;
+
+const UNDEFINED_TABLE = "42P01";
 
 /** The wait between two attempts grows from the first to the last, in milliseconds. */
 const RETRY_MS = { first: 250, last: 5_000 };
@@ -90,12 +98,21 @@ export class PostgresDatabase implements Database {
     };
     let connection: Connection | undefined;
     try {
-      connection = await Connection.open(at, target, {
-        applicationName: `battlescope-migrate ${run.programVersion}`,
-        observer,
-        signal: AbortSignal.any([stop, timeout]),
-      });
-      const greeting = await greet(connection, config.schema);
+      const opened = await Connection.open(
+        at,
+        target,
+        greetingQuery(config.schema),
+        {
+          applicationName: `battlescope-migrate ${run.programVersion}`,
+          observer,
+          pipeline: config.pipeline,
+          signal: AbortSignal.any([stop, timeout]),
+        },
+      );
+      connection = opened.connection;
+      const greeting = readGreeting(
+        await answerOf(connection, opened.answer, config.schema),
+      );
       if (greeting.versionNumber < OLDEST_VERSION) {
         throw new ConnectionError(
           `Cannot use the server at ${at.host}:${at.port}: it is PostgreSQL ${
@@ -137,6 +154,17 @@ export class PostgresDatabase implements Database {
       );
     }
   }
+}
+
+/** The answer to the greeting; where there is no history it failed, and the facts are asked for alone. */
+async function answerOf(
+  connection: Connection,
+  answer: Rows | readonly Rows[] | DatabaseError,
+  schema: string | undefined,
+): Promise<readonly Rows[]> {
+  if (!(answer instanceof DatabaseError)) return answer as readonly Rows[];
+  if (answer.server.code !== UNDEFINED_TABLE) throw answer;
+  return [await connection.query(factsQuery(schema))];
 }
 
 function versionText(versionNumber: number): string {

@@ -195,6 +195,10 @@ export const SETTINGS: readonly Option[] = [
     text: "one transaction for the whole run, or one for each migration",
   },
   {
+    flag: "no-pipeline",
+    text: "wait for the answer to each statement before the next is sent",
+  },
+  {
     flag: "schema",
     value: "NAME",
     variable: "MIGRATE_SCHEMA",

@@ -47,26 +47,47 @@ export interface Session {
   close(): Promise<void>;
 }
 
+/** A row of the history that was written. */
+export interface Written {
+  readonly id: number;
+  /** What the row says the migration took, in milliseconds. */
+  readonly durationMs: number | null;
+}
+
 /** What can be done under the migration lock. */
 export interface Work {
-  /** Applies the session's settings and tries to take the migration lock; never waits. */
-  tryLock(): Promise<boolean>;
-
-  /** The history under the lock. */
-  history(): Promise<readonly HistoryRow[]>;
+  /**
+   * Applies the session's settings and tries to take the migration lock; never waits.
+   *
+   * @returns the history as it is under the lock, or `undefined` when another session has the lock
+   */
+  lock(): Promise<readonly HistoryRow[] | undefined>;
 
   /** Creates the history table, or converts the one that Kysely's own migrator left behind. */
   prepareHistory(): Promise<void>;
 
   /**
-   * Runs the function of one step.
+   * Runs the function of one step. In a transaction its last statements may still be on their way when it resolves; an
+   * error of theirs is thrown by what comes next, and names the step all the same.
    *
    * @throws {MigrationError} with the reason as its cause
    */
   run(step: Step): Promise<void>;
 
-  /** Writes to the history. Returns the ids of the rows, in the order of the changes. */
-  write(changes: readonly HistoryChange[]): Promise<readonly number[]>;
+  /**
+   * Waits until every statement is answered.
+   *
+   * @returns the milliseconds that each step of this work took, in their order
+   * @throws {MigrationError} with the reason as its cause
+   */
+  settle(): Promise<readonly number[]>;
+
+  /**
+   * Writes to the history. In a transaction the answer comes with the commit: it must not be awaited before.
+   *
+   * @returns the rows, in the order of the changes
+   */
+  write(changes: readonly HistoryChange[]): Promise<readonly Written[]>;
 }
 
 /** Time. */

@@ -5,20 +5,34 @@
  */
 import { Kysely } from "kysely";
 import { PostgresJSDialect } from "kysely-postgres-js";
-import type { Connection } from "./connection.ts";
-import { DatabaseError, MigrationError, RefusedError } from "./errors.ts";
+import { ARRAY_TYPES_QUERY } from "./array_type.ts";
+import type { Connection, StatementOwner } from "./connection.ts";
+import type { Rows } from "./driver.ts";
+import {
+  causeOf,
+  ConnectionLostError,
+  DatabaseError,
+  MigrationError,
+  RefusedError,
+} from "./errors.ts";
 import type { LockHolder, ServerInfo } from "./events.ts";
 import type { HistoryChange, HistoryRow } from "./history.ts";
 import type { Step } from "./plan.ts";
-import type { Session, Work } from "./ports.ts";
+import type { Session, Work, Written } from "./ports.ts";
+import { quote } from "./quote.ts";
+import { quoteIdentifier, quoteLiteral } from "./statement.ts";
 import {
-  identifier,
-  literal,
-  prepareHistory,
-  readHistory,
-  readKyselyTable,
+  changeStatements,
+  columnsQuery,
+  convertStatements,
+  createStatements,
+  historyForm,
+  historyQuery,
+  kyselyRowsQuery,
+  readHistoryRows,
+  readKyselyRows,
   type RunIdentity,
-  writeHistory,
+  tablePath,
 } from "./store.ts";
 
 /** The first half of the lock's key, "bsmg" in ASCII; the second is a hash of the schema. */
@@ -35,8 +49,8 @@ export interface SessionOptions {
   readonly server: ServerInfo;
   /** As `server_version_num`. */
   readonly versionNumber: number;
-  /** The history that came with the log-in; it answers the first {@link Session.history}. */
-  readonly history: readonly HistoryRow[];
+  /** The history that came with the log-in, if there is one; it answers the first {@link Session.history}. */
+  readonly history: readonly HistoryRow[] | undefined;
   readonly lockTimeoutMs: number;
   readonly statementTimeoutMs: number;
   /** Whether the schema was chosen and so has to become the search path. */
@@ -51,6 +65,13 @@ export interface SessionOptions {
 // deno-lint-ignore no-explicit-any -- migrations are frozen in time: they must not depend on today's table types
 type AnyKysely = Kysely<any>;
 
+/** The step on whose behalf statements run. */
+interface StepOwner extends StatementOwner {
+  readonly step: Step;
+  /** On `performance.now()`. */
+  readonly startedAt: number;
+}
+
 /** The {@link Session} on PostgreSQL. */
 export class PostgresSession implements Session {
   readonly server: ServerInfo;
@@ -58,11 +79,16 @@ export class PostgresSession implements Session {
   readonly #options: SessionOptions;
   readonly #db: AnyKysely;
   #greeted: readonly HistoryRow[] | undefined;
+  /** Whether the history table was there when last looked. */
+  #hasHistory: boolean;
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #onStop = () => {
     // A stopped server answers at once; one that does not is left, and notices by itself.
     this.#stopTimer = setTimeout(
-      () => this.#connection.destroy(),
+      () =>
+        this.#connection.destroy(
+          "the server did not answer the request to cancel",
+        ),
       STOP_LIMIT_MS,
     );
     void this.#connection.stop(this.#options.stop.reason);
@@ -72,7 +98,8 @@ export class PostgresSession implements Session {
     this.#connection = connection;
     this.#options = options;
     this.server = options.server;
-    this.#greeted = options.history;
+    this.#greeted = options.history ?? [];
+    this.#hasHistory = options.history !== undefined;
     this.#db = new Kysely({
       dialect: new PostgresJSDialect({ postgres: connection.driver() }),
     });
@@ -84,21 +111,47 @@ export class PostgresSession implements Session {
     const greeted = this.#greeted;
     this.#greeted = undefined;
     if (greeted !== undefined) return greeted;
-    return await readHistory(this.#connection, this.#schema());
+    const columns = await this.#connection.query(columnsQuery(this.#schema()));
+    if (columns.length === 0) return [];
+    return readHistoryRows(
+      await this.#connection.query(historyQuery(this.#schema())),
+    );
   }
 
-  kyselyTable(
+  async kyselyTable(
     table: string,
   ): Promise<readonly { readonly name: string; readonly timestamp: string }[]> {
-    return readKyselyTable(this.#connection, table);
+    try {
+      return readKyselyRows(
+        await this.#connection.query(kyselyRowsQuery(tablePath(table))),
+      );
+    } catch (error) {
+      const code = error instanceof DatabaseError ? error.server.code : "";
+      if (code === "42P01" || code === "3F000") {
+        throw new RefusedError([
+          `Cannot read ${
+            quote(table)
+          }: there is no such table in this database`,
+        ]);
+      }
+      if (code === "42703") {
+        throw new RefusedError([
+          `Cannot read ${
+            quote(table)
+          }: it is not a migration table of Kysely, which has the columns name and timestamp`,
+        ]);
+      }
+      throw error;
+    }
   }
 
-  transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
-    return this.#db.transaction()
-      // A role's defaults must not decide: a snapshot from before the lock would show an old history.
-      .setIsolationLevel("read committed")
-      .setAccessMode("read write")
-      .execute((transaction) => work(this.#work(transaction, "transaction")));
+  async transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
+    try {
+      return await this.#transaction(work);
+    } catch (error) {
+      if (!this.#connection.takeInliningFailure()) throw error;
+      return await this.#transaction(work);
+    }
   }
 
   pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
@@ -119,9 +172,9 @@ export class PostgresSession implements Session {
       const last = performance.now() >= deadline;
       const done = await this.transaction(async (work) => {
         // The lock is there for the creation of the table; a row of its own does not wait for another migrator.
-        if (await work.tryLock()) await work.prepareHistory();
+        if (await work.lock() !== undefined) await work.prepareHistory();
         else if (!last) return false;
-        await work.write(changes);
+        void work.write(changes);
         return true;
       });
       if (done) return;
@@ -139,7 +192,7 @@ export class PostgresSession implements Session {
         and l.database = (select oid from pg_database where datname = current_database())
         and l.classid::bigint = ${LOCK_CLASS}
         and l.objid::bigint = (hashtext(${
-        literal(this.#schema())
+        quoteLiteral(this.#schema())
       })::bigint & 4294967295)`,
     );
     return row === undefined ? undefined : {
@@ -156,54 +209,189 @@ export class PostgresSession implements Session {
     await this.#connection.close();
   }
 
+  async #transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
+    try {
+      return await this.#db.transaction()
+        // A role's defaults must not decide: a snapshot from before the lock would show an old history.
+        .setIsolationLevel("read committed")
+        .setAccessMode("read write")
+        .execute((transaction) => work(this.#work(transaction, "transaction")));
+    } catch (error) {
+      throw this.#attributed(error);
+    } finally {
+      this.#connection.own(undefined);
+    }
+  }
+
   #work(db: AnyKysely, scope: "transaction" | "session"): Work {
-    const connection = this.#connection;
-    const schema = this.#schema();
-    const { run, checksums } = this.#options;
+    const owners: StepOwner[] = [];
+    let columns: Rows | undefined;
     return {
-      tryLock: () => this.#tryLock(scope),
-      history: () => readHistory(connection, schema),
-      prepareHistory: async () => {
-        const prepare = () =>
-          prepareHistory(connection, schema, run, checksums);
-        // Outside a transaction the creation needs one of its own: a half converted table must never be seen.
-        if (scope === "transaction") await prepare();
-        else await db.transaction().execute(prepare);
+      lock: async () => {
+        const locked = await this.#lock(scope);
+        columns = locked?.columns;
+        return locked?.history;
       },
-      run: (step) => this.#run(db, step, scope),
-      write: (changes) => writeHistory(connection, schema, run, changes),
+      prepareHistory: () => this.#prepareHistory(db, scope, columns!),
+      run: async (step) => {
+        const owner: StepOwner = { step, startedAt: performance.now() };
+        owners.push(owner);
+        await this.#run(db, owner, scope);
+      },
+      settle: async () => {
+        await this.#connection.settle();
+        return durationsOf(owners);
+      },
+      write: (changes) => this.#write(changes, scope),
     };
   }
 
   async #run(
     db: AnyKysely,
-    { migration, direction }: Step,
+    owner: StepOwner,
     scope: "transaction" | "session",
   ): Promise<void> {
+    const { migration, direction } = owner.step;
+    const connection = this.#connection;
+    connection.own(owner);
     try {
       await (direction === "up" ? migration.up(db) : migration.down!(db));
-      const swallowed = this.#connection.abortedBy;
-      if (scope === "transaction" && swallowed !== undefined) {
+      const { aborted } = connection;
+      if (scope === "transaction" && aborted !== undefined) {
+        if (!aborted.seen) throw aborted.by;
         throw new Error(
           `its ${direction} function caught an error that had already aborted the transaction`,
-          { cause: swallowed },
+          { cause: aborted.by },
         );
       }
-    } catch (cause) {
-      throw new MigrationError(migration.name, direction, {
-        cause: this.#withGrantHint(cause),
-      });
+    } catch (error) {
+      const attributed = this.#attributed(error);
+      throw causeOf(attributed, MigrationError) !== undefined
+        ? attributed
+        : new MigrationError(migration.name, direction, { cause: attributed });
+    } finally {
+      connection.own(undefined);
     }
   }
 
+  /** An error of a statement that ran ahead surfaces later: it is named after the step that sent it. */
+  #attributed(error: unknown): unknown {
+    if (causeOf(error, MigrationError) !== undefined) return error;
+    const owner = this.#connection.ownerOf(
+      causeOf(error, DatabaseError) ?? causeOf(error, ConnectionLostError),
+    ) as
+      | StepOwner
+      | undefined;
+    const hinted = this.#withGrantHint(error);
+    return owner === undefined
+      ? hinted
+      : new MigrationError(owner.step.migration.name, owner.step.direction, {
+        cause: hinted,
+      });
+  }
+
+  async #prepareHistory(
+    db: AnyKysely,
+    scope: "transaction" | "session",
+    columns: Rows,
+  ): Promise<void> {
+    const schema = this.#schema();
+    const form = historyForm(schema, columns);
+    if (form === "ready") return;
+    // Outside a transaction it needs one of its own: half a conversion must never be seen.
+    if (scope === "transaction") await this.#createHistory(form);
+    else await db.transaction().execute(() => this.#createHistory(form));
+    this.#hasHistory = true;
+  }
+
+  async #createHistory(form: "missing" | "kysely"): Promise<void> {
+    const schema = this.#schema();
+    const { run, checksums } = this.#options;
+    if (form === "missing") {
+      void this.#connection.sendAhead(createStatements(schema));
+      return;
+    }
+    const table = tablePath("migration_history");
+    const rows = readKyselyRows(
+      await this.#connection.query(
+        kyselyRowsQuery(`${quoteIdentifier(schema)}.${table}`),
+      ),
+    );
+    for (const statement of convertStatements(schema, run, rows, checksums)) {
+      void this.#connection.sendAhead(statement);
+    }
+  }
+
+  async #write(
+    changes: readonly HistoryChange[],
+    scope: "transaction" | "session",
+  ): Promise<readonly Written[]> {
+    const statements = changeStatements(
+      this.#schema(),
+      this.#options.run,
+      changes,
+    );
+    const results = statements.map((statement) =>
+      scope === "transaction"
+        ? this.#connection.sendAhead(statement)
+        : this.#connection.query(statement)
+    );
+    const rows = (await Promise.all(results)).flat();
+    if (rows.length !== changes.length) {
+      throw new RefusedError([
+        "Cannot write to the history: a row that was to be changed is gone",
+      ]);
+    }
+    return rows.map(({ id, took }) => ({
+      id: Number(id),
+      durationMs: took === null ? null : Number(took),
+    }));
+  }
+
   /**
-   * One statement: settings, then the lock. `set_config` in the transaction also holds behind a pooler, which drops or
-   * rejects startup parameters.
+   * One flight: settings, then the lock, then the history as it is under the lock. `set_config` in the transaction also
+   * holds behind a pooler, which drops or rejects startup parameters.
    */
-  async #tryLock(scope: "transaction" | "session"): Promise<boolean> {
+  async #lock(
+    scope: "transaction" | "session",
+  ): Promise<{ history: readonly HistoryRow[]; columns: Rows } | undefined> {
+    const connection = this.#connection;
+    const schema = this.#schema();
+    const parts = [
+      this.#lockStatement(scope),
+      columnsQuery(schema),
+      ...(connection.knowsArrayTypes ? [] : [ARRAY_TYPES_QUERY]),
+      // Each statement of a flight has a snapshot of its own: this one sees what the last holder of the lock committed.
+      ...(this.#hasHistory ? [historyQuery(schema)] : []),
+    ];
+    const answers = await connection.query(
+      parts.join("; "),
+    ) as unknown as readonly Rows[];
+    const [row] = answers[0]!;
+    if (row?.applied !== true) {
+      throw new RefusedError([
+        "Cannot set lock_timeout and statement_timeout: the server, or a pooler before it, did not take them",
+      ]);
+    }
+    if (!connection.knowsArrayTypes) connection.learnArrayTypes(answers[2]!);
+    if (row.locked !== true) return undefined;
+    const columns = answers[1]!;
+    if (this.#hasHistory) {
+      return { history: readHistoryRows(answers.at(-1)!), columns };
+    }
+    if (columns.length === 0) return { history: [], columns };
+    this.#hasHistory = true;
+    return {
+      history: readHistoryRows(await connection.query(historyQuery(schema))),
+      columns,
+    };
+  }
+
+  #lockStatement(scope: "transaction" | "session"): string {
     const { lockTimeoutMs, statementTimeoutMs, versionNumber, setSearchPath } =
       this.#options;
     const local = scope === "transaction";
+    const schema = this.#schema();
     const settings: [string, string][] = [
       ["lock_timeout", `${lockTimeoutMs}ms`],
       ["statement_timeout", `${statementTimeoutMs}ms`],
@@ -212,35 +400,27 @@ export class PostgresSession implements Session {
       ["tcp_keepalives_idle", "10"],
       ["tcp_keepalives_interval", "5"],
       ["tcp_keepalives_count", "3"],
+      ...(versionNumber >= 170_000
+        ? [["transaction_timeout", "0"] as [string, string]]
+        : []),
+      ...(setSearchPath
+        ? [["search_path", quoteIdentifier(schema)] as [string, string]]
+        : []),
     ];
-    if (versionNumber >= 170_000) settings.push(["transaction_timeout", "0"]);
-    if (setSearchPath) {
-      settings.push(["search_path", identifier(this.#schema())]);
-    }
     const set = (name: string, value: string) =>
-      `set_config('${name}', ${literal(value)}, ${local})`;
+      `set_config('${name}', ${quoteLiteral(value)}, ${local})`;
     const lock = local ? "pg_try_advisory_xact_lock" : "pg_try_advisory_lock";
-    const [row] = await this.#connection.query(
-      `select ${
-        settings.map(([name, value]) => set(name, value)).join(", ")
-      }, ` +
-        // Only servers that can watch a socket accept it: Linux, and from 16 on every platform but Windows.
-        "case when version() ~ 'linux' or current_setting('server_version_num')::int >= 160000 and " +
-        `version() !~* 'windows|mingw|msvc|visual' then ${
-          set("client_connection_check_interval", "1s")
-        } end, ` +
-        `current_setting('lock_timeout')::interval = '${lockTimeoutMs} ms'::interval and ` +
-        `current_setting('statement_timeout')::interval = '${statementTimeoutMs} ms'::interval as applied, ` +
-        `${lock}(${LOCK_CLASS}, hashtext(${
-          literal(this.#schema())
-        })) as locked`,
-    );
-    if (row?.applied !== true) {
-      throw new RefusedError([
-        "Cannot set lock_timeout and statement_timeout: the server, or a pooler before it, did not take them",
-      ]);
-    }
-    return row.locked === true;
+    return `select ${
+      settings.map(([name, value]) => set(name, value)).join(", ")
+    }, ` +
+      // Only servers that can watch a socket accept it: Linux, and from 16 on every platform but Windows.
+      "case when version() ~ 'linux' or current_setting('server_version_num')::int >= 160000 and " +
+      `version() !~* 'windows|mingw|msvc|visual' then ${
+        set("client_connection_check_interval", "1s")
+      } end, ` +
+      `current_setting('lock_timeout')::interval = '${lockTimeoutMs} ms'::interval and ` +
+      `current_setting('statement_timeout')::interval = '${statementTimeoutMs} ms'::interval as applied, ` +
+      `${lock}(${LOCK_CLASS}, hashtext(${quoteLiteral(schema)})) as locked`;
   }
 
   async #unlock(): Promise<void> {
@@ -264,12 +444,22 @@ export class PostgresSession implements Session {
       !(error instanceof DatabaseError) || error.server.code !== "42501" ||
       error.server.hint !== undefined
     ) return error;
-    const to = identifier(this.server.user);
+    const to = quoteIdentifier(this.server.user);
     const hint = /schema/.test(error.server.message)
       ? `As the owner of the schema: grant usage, create on schema ${
-        identifier(this.#schema())
+        quoteIdentifier(this.#schema())
       } to ${to}`
       : `Run the migrator as the owner of the object, or grant the privilege to ${to}`;
     return new DatabaseError({ ...error.server, hint }, { cause: error });
   }
+}
+
+/** A step took from the end of the one before it, or from its own start, until its last answer. */
+function durationsOf(owners: readonly StepOwner[]): number[] {
+  let end = 0;
+  return owners.map(({ startedAt, answeredAt = startedAt }) => {
+    const start = Math.max(startedAt, end);
+    end = Math.max(end, answeredAt);
+    return Math.max(0, Math.round(answeredAt - start));
+  });
 }

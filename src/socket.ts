@@ -7,8 +7,16 @@
  * @module
  */
 import net from "node:net";
-import tls from "node:tls";
 import type { Tls } from "./config.ts";
+import { ConnectionLostError } from "./errors.ts";
+import {
+  afterHandshake,
+  handshakeFailure,
+  NoTlsError,
+  startTls,
+  type TlsOptions,
+  tlsOptions,
+} from "./tls.ts";
 import type { HostAndPort } from "./url.ts";
 
 /** A connected byte stream, encrypted or not. */
@@ -19,29 +27,27 @@ const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]);
 /** `CancelRequest` of the protocol: length 16, code 80877102, then process and key. */
 const CANCEL_REQUEST = new Uint8Array([0, 0, 0, 16, 4, 210, 22, 46]);
 
-/** The server has no TLS, or somebody in between pretends that it has none. */
-export class NoTlsError extends Error {
-  override readonly name = "NoTlsError";
-}
-
 /**
  * Opens a socket.
  *
  * @throws {NoTlsError} when TLS is required and the server offers none
- * @throws {Error} with a `code` of the operating system or of TLS
+ * @throws {TlsError} when the handshake fails
+ * @throws {Error} with a `code` of the operating system
  */
 export async function openSocket(
   at: HostAndPort,
   security: Tls,
   signal: AbortSignal,
 ): Promise<Socket> {
-  const socket = await openPlain(at, signal);
   // A Unix socket does not leave the machine; libpq ignores sslmode there too.
-  if (security.mode === "disable" || at.host.startsWith("/")) return socket;
+  if (security.mode === "disable" || at.host.startsWith("/")) {
+    return await openPlain(at, signal);
+  }
+  const options = await tlsOptions(at.host, security);
+  const socket = await openPlain(at, signal);
   try {
-    if (await offersTls(socket, signal)) {
-      return await startTls(socket, at.host, security, signal);
-    }
+    const secure = await askForTls(socket, options, signal);
+    if (secure !== undefined) return secure;
     if (security.mode === "prefer") return socket;
     throw new NoTlsError("the server does not offer TLS");
   } catch (error) {
@@ -78,17 +84,25 @@ function openPlain(at: HostAndPort, signal: AbortSignal): Promise<Socket> {
   });
 }
 
-function offersTls(socket: Socket, signal: AbortSignal): Promise<boolean> {
+/** Resolves to the encrypted socket, or to nothing when the server has no TLS. */
+function askForTls(
+  socket: Socket,
+  options: TlsOptions,
+  signal: AbortSignal,
+): Promise<Socket | undefined> {
   return settle(socket, signal, (on, resolve, reject) => {
     on("close", () => {
-      reject(new Error("the server closed the connection when asked for TLS"));
+      reject(new ConnectionLostError("closed when asked for TLS"));
     });
     on("data", (data) => {
       const answer = data as Uint8Array;
       // More than the one byte would be injected before the encryption begins (CVE-2021-23222).
-      if (answer.length === 1 && answer[0] === 0x53) resolve(true);
-      else if (answer.length === 1 && answer[0] === 0x4e) resolve(false);
-      else {
+      if (answer.length === 1 && answer[0] === 0x53) {
+        // Here and now: see `startTls`.
+        resolve(handshake(startTls(socket, options), options, signal));
+      } else if (answer.length === 1 && answer[0] === 0x4e) {
+        resolve(undefined);
+      } else {
         reject(
           new Error("the answer to the request for TLS is not PostgreSQL's"),
         );
@@ -98,36 +112,19 @@ function offersTls(socket: Socket, signal: AbortSignal): Promise<boolean> {
   });
 }
 
-function startTls(
-  socket: Socket,
-  host: string,
-  security: Tls,
+function handshake(
+  secure: Socket,
+  options: TlsOptions,
   signal: AbortSignal,
 ): Promise<Socket> {
-  const verify = security.mode === "verify-ca" ||
-    security.mode === "verify-full";
-  const secure = tls.connect({
-    socket,
-    // The identity is checked against `host`; SNI carries names only.
-    host,
-    ...(net.isIP(host) === 0 && { servername: host }),
-    rejectUnauthorized: verify,
-    ...(verify && security.ca !== undefined && { ca: security.ca }),
-    ...(security.clientCertificate !== undefined && {
-      cert: security.clientCertificate,
-      key: security.clientKey,
-    }),
-    ...(security.mode !== "verify-full" && {
-      checkServerIdentity: () => undefined,
-    }),
-  });
-  return settle(secure, signal, (on, resolve, reject) => {
-    on("secureConnect", () => resolve(secure));
+  return settle<Socket>(secure, signal, (on, resolve, reject) => {
+    on("secureConnect", () => afterHandshake(() => resolve(secure)));
     on("close", () => {
-      reject(
-        new Error("the server closed the connection during the TLS handshake"),
-      );
+      reject(new ConnectionLostError("closed during the TLS handshake"));
     });
+  }).catch((error) => {
+    secure.destroy();
+    throw signal.aborted ? error : handshakeFailure(error, options);
   });
 }
 
@@ -139,7 +136,7 @@ function settle<T>(
   signal: AbortSignal,
   start: (
     on: Listen,
-    resolve: (value: T) => void,
+    resolve: (value: T | Promise<T>) => void,
     reject: (error: unknown) => void,
   ) => void,
 ): Promise<T> {

@@ -43,10 +43,10 @@ export function changeHistory(
       session,
       "transaction",
       config.lockWaitMs,
-      async (work) => {
-        const { changes } = accepted(await plan(await work.history(), session));
+      async (work, history) => {
+        const { changes } = accepted(await plan(history, session));
         await work.prepareHistory();
-        await work.write(changes);
+        void work.write(changes);
         return changes;
       },
     );

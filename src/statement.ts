@@ -1,0 +1,140 @@
+/**
+ * What can be told of a statement from its text, without understanding it. Used to decide which statements may be sent
+ * ahead; whenever the text leaves a doubt the answer is no.
+ *
+ * The lexical rules are those of https://www.postgresql.org/docs/current/sql-syntax-lexical.html.
+ *
+ * @module
+ */
+
+interface Placeholder {
+  /** The n of `$n`. */
+  readonly number: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+interface Outline {
+  /** One statement, with or without a semicolon at its end. */
+  readonly single: boolean;
+  readonly placeholders: readonly Placeholder[];
+}
+
+/** A string, an identifier, a comment, a word, or one character. A string with a backslash is left to the last case. */
+const TOKEN =
+  /'(?:[^'\\]|'')*'|"(?:[^"]|"")*"|--[^\n]*|\$(?:[A-Za-z_]\w*)?\$|\$(\d+)|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|\d+|\s+|./gsy;
+
+const DDL = /^\s*(?:create|alter|drop|comment|grant|revoke)\s/i;
+
+/**
+ * Whether the statement returns nothing that a migration could use, so that it need not be awaited: one statement that
+ * creates, alters or drops something, comments, grants or revokes.
+ */
+export function isDefinition(text: string): boolean {
+  return DDL.test(text) && outline(text)?.single === true;
+}
+
+/**
+ * The statement with its parameters written into it, or `undefined` when that could change its meaning. What is written
+ * is what the driver would have sent: the server sees the same types and the same texts.
+ *
+ * Without the parameters' types, which only the server knows, the driver's own conversions cannot be foreseen: a string
+ * that is JSON or begins with a date might be converted, an array or an object is. Those are left to the driver.
+ */
+export function inlineParameters(
+  text: string,
+  parameters: readonly unknown[],
+): string | undefined {
+  const found = outline(text);
+  if (found?.single !== true) return undefined;
+  const used = new Set(found.placeholders.map(({ number }) => number));
+  if (used.size !== parameters.length) return undefined;
+  const literals = parameters.map(literalOf);
+  let result = "";
+  let from = 0;
+  for (const { number, start, end } of found.placeholders) {
+    const literal = literals[number - 1];
+    if (literal === undefined) return undefined;
+    // A space: `in$1` and `$1and` are legal, their counterparts with literals need not be.
+    result += `${text.slice(from, start)} ${literal} `;
+    from = end;
+  }
+  return result + text.slice(from);
+}
+
+/** Quotes a text as a literal that does not depend on `standard_conforming_strings`. */
+export function quoteLiteral(text: string): string {
+  const quoted = text.replaceAll("'", "''");
+  return quoted.includes("\\")
+    ? `E'${quoted.replaceAll("\\", "\\\\")}'`
+    : `'${quoted}'`;
+}
+
+/** Quotes an identifier. */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+function outline(text: string): Outline | undefined {
+  const placeholders: Placeholder[] = [];
+  let ended = false;
+  let single = true;
+  TOKEN.lastIndex = 0;
+  for (let match = TOKEN.exec(text); match !== null; match = TOKEN.exec(text)) {
+    const [token, number] = match;
+    const start = match.index;
+    if (/^\s/.test(token) || token.startsWith("--")) continue;
+    if (token === ";") {
+      ended = true;
+      continue;
+    }
+    if (ended) single = false;
+    if (number !== undefined) {
+      placeholders.push({
+        number: Number(number),
+        start,
+        end: start + token.length,
+      });
+    } else if (token.length > 1 && token.startsWith("$")) {
+      const close = text.indexOf(token, start + token.length);
+      if (close < 0) return undefined;
+      TOKEN.lastIndex = close + token.length;
+    } else if (
+      token === "'" || token === '"' || token === "\\" ||
+      text.startsWith("/*", start)
+    ) {
+      return undefined;
+    }
+  }
+  return { single, placeholders };
+}
+
+function literalOf(value: unknown): string | undefined {
+  switch (typeof value) {
+    case "number":
+      return quoteLiteral(String(value));
+    case "bigint":
+      return `('${value}'::int8)`;
+    case "boolean":
+      return value ? "('t'::bool)" : "('f'::bool)";
+    case "string":
+      return mayBeConverted(value) ? undefined : quoteLiteral(value);
+    default:
+      if (value === null) return "null";
+      if (value instanceof Date && !Number.isNaN(value.getTime())) {
+        return `('${value.toISOString()}'::timestamptz)`;
+      }
+      return undefined;
+  }
+}
+
+function mayBeConverted(text: string): boolean {
+  if (text.includes("\0") || /^\s*\d{4}-\d/.test(text)) return true;
+  if (!/^\s*[[{"\-\dtfn]/.test(text)) return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * TLS over a connected socket, on every Deno that the program runs on.
+ *
+ * Checked by experiment, by `tests/integration/tls_test.ts` and on the compiled program by `tests/binary/tls_test.ts`:
+ *
+ * - Deno 2.9 does all of it.
+ * - Deno 2.4, the runtime of `deno task compile --runtime npm`, can only upgrade a socket that nobody reads from: where
+ *   a read is under way, the handshake never begins and no event says so. So {@link startTls} has to be called within
+ *   the listener that hears the server's answer. It says "secureConnect" for a refused certificate too; the error
+ *   follows at once. Three things are beyond it: to present a certificate of the client (refused), to leave the name
+ *   unchecked while checking the authority (`verify-ca` is as strict as `verify-full`), and to trust the given authority
+ *   alone (the public ones that Deno carries stay trusted beside it).
+ *
+ * @module
+ */
+import net from "node:net";
+import tls from "node:tls";
+import type { Tls } from "./config.ts";
+import { ConnectionLostError } from "./errors.ts";
+
+/** The server has no TLS, or somebody in between pretends that it has none. */
+export class NoTlsError extends Error {
+  override readonly name = "NoTlsError";
+}
+
+/** The two sides did not agree, or the server is not who it should be. */
+export class TlsError extends Error {
+  override readonly name = "TlsError";
+}
+
+/** What {@link startTls} needs to know. */
+export interface TlsOptions extends Tls {
+  /** The host as the configuration names it. */
+  readonly host: string;
+}
+
+/** See the head of this file. */
+const IS_DENO_2_4 = Deno.version.deno.startsWith("2.4.");
+
+/** Where systems keep the authorities that they trust; the first that exists counts. */
+const SYSTEM_AUTHORITIES = [
+  "/etc/ssl/certs/ca-certificates.crt", // Debian and its kin, distroless images, Arch
+  "/etc/pki/tls/certs/ca-bundle.crt", // Fedora, RHEL
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+  "/etc/ssl/ca-bundle.pem", // openSUSE
+  "/etc/ssl/cert.pem", // Alpine, macOS
+];
+
+/**
+ * Makes the options for one host.
+ *
+ * @throws {Error} when the runtime cannot do what they ask for
+ */
+export async function tlsOptions(
+  host: string,
+  security: Tls,
+): Promise<TlsOptions> {
+  if (IS_DENO_2_4 && security.clientCertificate !== undefined) {
+    throw new Error(
+      `this build runs on Deno ${Deno.version.deno}, whose TLS cannot present a client certificate (sslcert); ` +
+        "use a release build",
+    );
+  }
+  const trusted = verifies(security)
+    ? security.ca ?? await systemAuthorities()
+    : undefined;
+  return { ...security, ca: trusted, host };
+}
+
+/** Starts the handshake. Must be called while nobody reads from the socket. */
+export function startTls(socket: net.Socket, options: TlsOptions): net.Socket {
+  const { host, mode, ca, clientCertificate, clientKey } = options;
+  return tls.connect({
+    socket,
+    // The identity is checked against `host`; SNI carries names only.
+    host,
+    ...(net.isIP(host) === 0 && { servername: host }),
+    rejectUnauthorized: verifies(options),
+    ...(ca !== undefined && { ca }),
+    ...(clientCertificate !== undefined && {
+      cert: clientCertificate,
+      key: clientKey,
+    }),
+    ...(mode !== "verify-full" && { checkServerIdentity: () => undefined }),
+  });
+}
+
+/** Calls `done` when the handshake is known to have succeeded, unless an error comes first. */
+export function afterHandshake(done: () => void): void {
+  if (IS_DENO_2_4) setTimeout(done);
+  else done();
+}
+
+/** What ended the handshake: the network, which may recover, or TLS itself. */
+export function handshakeFailure(error: unknown, options: TlsOptions): unknown {
+  if (!(error instanceof Error) || error instanceof ConnectionLostError) {
+    return error;
+  }
+  const { code } = error as { code?: unknown };
+  if (typeof code === "string" && /^E[A-Z]+$/.test(code) && code !== "EPROTO") {
+    return error;
+  }
+  const strict = IS_DENO_2_4 && options.mode === "verify-ca" &&
+    /not valid for name/.test(error.message);
+  return new TlsError(
+    error.message +
+      (strict
+        ? `; this build runs on Deno ${Deno.version.deno}, which checks the name under verify-ca too`
+        : ""),
+    { cause: error },
+  );
+}
+
+function verifies({ mode }: Tls): boolean {
+  return mode === "verify-ca" || mode === "verify-full";
+}
+
+/** The machine's own list; `undefined`, which means the public authorities that Deno carries, where there is none. */
+async function systemAuthorities(): Promise<string | undefined> {
+  for (const path of SYSTEM_AUTHORITIES) {
+    const text = await Deno.readTextFile(path).catch(() => undefined);
+    if (text !== undefined) return text;
+  }
+  return undefined;
+}
