@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { apply, type Planner } from "../apply.ts";
-import { ExitCode, RefusedError, UsageError } from "../errors.ts";
+import { apply, type Planner, underLock } from "../apply.ts";
+import { ExitCode, RefusedError } from "../errors.ts";
 import type { Plan, Planned, Step } from "../plan.ts";
-import type { Operator } from "../ports.ts";
+import type { Operator, Session } from "../ports.ts";
 import {
   accepted,
   assertWritable,
@@ -29,7 +29,7 @@ export function runPlan(
 ): Promise<Result> {
   const { ports, config } = context;
   return withSession(context, async (session) => {
-    const plan = accepted(request.planner(await session.history(), 0));
+    const plan = await firstPlan(context, session, request);
     for (const message of plan.warnings) {
       ports.report({ event: "warning", message });
     }
@@ -74,16 +74,28 @@ export function runPlan(
   });
 }
 
-/** @throws {UsageError} when nobody is there to say yes */
-export function assertAnswerable(
-  command: string,
-  yes: boolean,
-  operator: Operator,
-): void {
-  if (yes || operator.isTerminal) return;
-  throw new UsageError([
-    `The command ${command} asks before it rolls back: pass --yes where there is no terminal`,
-  ]);
+/**
+ * The plan from the history as it is. A migration that is `running` there may have died, or another migrator may be at
+ * work on it: then it has the lock, and nothing is refused before it is done.
+ */
+async function firstPlan(
+  { ports, config }: Context,
+  session: Session,
+  { planner, dryRun }: RunRequest,
+): Promise<Plan> {
+  const history = await session.history();
+  const planned = planner(history, 0);
+  const undecided = !planned.ok && !dryRun && !session.server.readOnly &&
+    history.some(({ status }) => status === "running");
+  if (!undecided) return accepted(planned);
+  const settled = await underLock(
+    ports,
+    session,
+    "transaction",
+    config.lockWaitMs,
+    (work) => work.history(),
+  );
+  return accepted(planner(settled, 0));
 }
 
 /** What was agreed to must not change between the question and the lock. */
