@@ -1,0 +1,293 @@
+/** Many copies of the program at one database: a Job that is started twice, a deployment with many pods. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { openSession } from "../support/application.ts";
+import { readCatalog } from "../support/catalog.ts";
+import { type MigrateResult, runMigrate } from "../support/cli.ts";
+import {
+  backends,
+  closeGate,
+  GATE,
+  openGate,
+  waitForStatement,
+  waitUntilGone,
+} from "../support/gate.ts";
+import { applyBattlescope, battlescope } from "../support/kysely.ts";
+import { migration, table } from "../support/migrations.ts";
+import { withPgBouncer } from "../support/pgbouncer.ts";
+import { pgTest, type TestDatabase } from "../support/postgres.ts";
+import { scenario } from "../support/scenario.ts";
+import { waitFor } from "../support/wait.ts";
+
+const COPIES = 10;
+const NOTHING = "Nothing to apply: the database is up to date\n";
+
+pgTest("ten copies of up: one applies, all succeed", async (db) => {
+  const results = await runCopies(db.url, []);
+
+  assertEquals(codes(results), Array(COPIES).fill(0), shown(results));
+  const idle = results.filter(({ stdout }) => stdout === NOTHING);
+  assertEquals(idle.length, COPIES - 1, shown(results));
+  await assertAppliedOnce(db);
+  const runs = await db.query("select distinct run_id from migration_history");
+  assertEquals(runs.length, 1);
+});
+
+pgTest(
+  "ten copies of up --transaction each: each migration is applied once, all succeed",
+  async (db) => {
+    const results = await runCopies(db.url, ["--transaction=each"]);
+
+    assertEquals(codes(results), Array(COPIES).fill(0), shown(results));
+    const said = results.flatMap(({ stdout }) =>
+      [...stdout.matchAll(/^Applied (\d+_\w+) /gm)].map(([, name]) => name)
+    );
+    assertEquals(said.sort(), battlescope.map(({ name }) => name));
+    await assertAppliedOnce(db);
+  },
+);
+
+pgTest(
+  "ten copies of up through PgBouncer: one applies, all succeed",
+  async (db) => {
+    await withPgBouncer(db, async (pooler) => {
+      const results = await runCopies(pooler.url(db.url), []);
+
+      assertEquals(codes(results), Array(COPIES).fill(0), shown(results));
+      const idle = results.filter(({ stdout }) => stdout === NOTHING);
+      assertEquals(idle.length, COPIES - 1, shown(results));
+      await assertAppliedOnce(db);
+      await assertNoLocks(db);
+    });
+  },
+);
+
+scenario(
+  "ten copies of up around a non-transactional migration: each migration is applied once, all succeed",
+  {
+    "0001_a": table("a"),
+    "0002_index": migration({
+      up: "create index concurrently a_id_idx on a (id)",
+      options: "{ transaction: false }",
+    }),
+    "0003_b": table("b"),
+  },
+  async ({ run, history, tables, db }) => {
+    const results = await Promise.all(
+      Array.from({ length: COPIES }, () => run("up")),
+    );
+
+    assertEquals(codes(results), Array(COPIES).fill(0), shown(results));
+    assertEquals(await history(), [
+      "0001_a applied",
+      "0002_index applied",
+      "0003_b applied",
+    ]);
+    assertEquals(await tables(), ["a", "b"]);
+    await assertNoLocks(db);
+  },
+);
+
+scenario(
+  "a waiting copy does not deadlock the holder's create index concurrently",
+  {
+    "0001_a": table("a"),
+    "0002_index": migration({
+      up: "create index concurrently a_id_idx on a (id)",
+      options: "{ transaction: false }",
+    }),
+  },
+  async ({ run, start, db }) => {
+    assertEquals((await run("up --to 0001_a")).code, 0);
+    // A writer keeps the build waiting until the second copy waits too.
+    await using writer = await openSession(db.url);
+    await writer.run("begin; insert into a values (1)");
+    await using first = start("up --lock-timeout=30s");
+    const { pid } = await waitForStatement(db, /^create index concurrently/);
+    await using second = start("up --lock-timeout=30s");
+    await second.waitFor("Waiting for the migration lock");
+    assertMatch(
+      second.output().stderr,
+      new RegExp(
+        `^Waiting for the migration lock, .* left: backend ${pid} ` +
+          String
+            .raw`\(battlescope-migrate \d+\.\d+\.\d+, 127\.0\.0\.1:\d+, for .*\) holds it$`,
+        "m",
+      ),
+    );
+    await writer.run("commit");
+
+    const [one, two] = [await first.result, await second.result];
+    assertEquals([one.code, two.code], [0, 0], shown([one, two]));
+    assertMatch(one.stdout, /^Applied 0002_index /);
+    assertEquals(two.stdout, NOTHING);
+    const [index] = await db.query<{ indisvalid: boolean }>(
+      "select indisvalid from pg_index where indexrelid = 'a_id_idx'::regclass",
+    );
+    assertEquals(index, { indisvalid: true });
+  },
+);
+
+scenario(
+  "a copy gives up after --lock-wait, names the holder and changes nothing",
+  { "0001_a": table("a"), "0002_wait": migration({ up: GATE }) },
+  async ({ start, run, history, tables, db }) => {
+    await closeGate(db);
+    await using first = start("up");
+    const holder = await waitForStatement(db, /gate\.opened/);
+    assert(holder.locked);
+
+    const second = await run("up --lock-wait=500ms");
+    assertEquals(second.code, 1, second.stderr);
+    assertEquals(second.stdout, "");
+    assertMatch(
+      second.stderr,
+      new RegExp(
+        `^error: Cannot take the migration lock within 500 ms: backend ${holder.pid} ` +
+          String
+            .raw`\(battlescope-migrate \d+\.\d+\.\d+, 127\.0\.0\.1:\d+, for [\d.]+ m?s\) holds it; ` +
+          "let it finish, or wait longer with --lock-wait$",
+        "m",
+      ),
+    );
+    assertEquals(await tables(), []);
+
+    await openGate(db);
+    assertEquals((await first.result).code, 0);
+    assertEquals(await history(), ["0001_a applied", "0002_wait applied"]);
+  },
+);
+
+scenario(
+  "a copy that was waiting finds the work done and applies only what is left",
+  { "0001_a": table("a"), "0002_wait": migration({ up: GATE }) },
+  async ({ start, release, history, db }) => {
+    await closeGate(db);
+    await using first = start("up");
+    await waitForStatement(db, /gate\.opened/);
+    await release({
+      "0001_a": table("a"),
+      "0002_wait": migration({ up: GATE }),
+      "0003_b": table("b"),
+    });
+    await using second = start("up");
+    await second.waitFor("Waiting for the migration lock");
+    await openGate(db);
+
+    const results = [await first.result, await second.result];
+    assertEquals(codes(results), [0, 0], shown(results));
+    assertMatch(results[1]!.stdout, /^Applied 0003_b .*\nApplied 1 migration /);
+    assertEquals(await history(), [
+      "0001_a applied",
+      "0002_wait applied",
+      "0003_b applied",
+    ]);
+  },
+);
+
+scenario(
+  "a waiting copy holds no transaction open between its looks at the lock",
+  { "0001_wait": migration({ up: GATE }) },
+  async ({ start, db }) => {
+    await closeGate(db);
+    await using first = start("up");
+    const { pid } = await waitForStatement(db, /gate\.opened/);
+    await using second = start("up");
+    await second.waitFor("Waiting for the migration lock");
+    // An open snapshot would keep vacuum and every concurrent index build of the application waiting.
+    await waitFor("the waiting copy is idle", async () => {
+      const other = (await backends(db)).find((one) => one.pid !== pid);
+      return other?.state === "idle";
+    });
+    await openGate(db);
+    assertEquals((await first.result).code, 0);
+    assertEquals((await second.result).code, 0);
+    await waitUntilGone(db, 5_000);
+  },
+);
+
+scenario(
+  "copies that work in different schemas do not wait for each other",
+  { "0001_wait": migration({ up: GATE }), "0002_a": table("a") },
+  async ({ start, run, tables, history, db }) => {
+    await closeGate(db);
+    await db.query("create schema one; create schema two");
+    await using first = start("up --schema=one");
+    await waitForStatement(db, /gate\.opened/);
+
+    const other = await run("up --schema=two --to 0001_wait --dry-run");
+    assertEquals(other.code, 0, other.stderr);
+    await using second = start("up --schema=two");
+    await waitFor(
+      "both are at work",
+      async () =>
+        (await backends(db)).filter(({ locked }) => locked).length === 2,
+    );
+    await openGate(db);
+    assertEquals((await first.result).code, 0);
+    assertEquals((await second.result).code, 0);
+    assertEquals([await tables("one"), await tables("two")], [["a"], ["a"]]);
+    assertEquals(await history("one"), await history("two"));
+  },
+);
+
+scenario(
+  "status answers at once while another copy is at work",
+  { "0001_a": table("a"), "0002_wait": migration({ up: GATE }) },
+  async ({ start, run, db }) => {
+    await closeGate(db);
+    await using first = start("up");
+    await waitForStatement(db, /gate\.opened/);
+    const status = await run("status --check");
+    assertEquals(status.code, 3, status.stderr);
+    assertMatch(status.stdout, /0 applied, 2 pending\n$/);
+    await openGate(db);
+    assertEquals((await first.result).code, 0);
+  },
+);
+
+function runCopies(
+  url: string,
+  args: readonly string[],
+): Promise<MigrateResult[]> {
+  return Promise.all(
+    Array.from(
+      { length: COPIES },
+      () => runMigrate(["up", ...args], { env: { DATABASE_URL: url } }),
+    ),
+  );
+}
+
+/** Every migration has one row, and the schema is that of a run without company. */
+async function assertAppliedOnce(db: TestDatabase): Promise<void> {
+  const rows = await db.query(
+    'select name, status from migration_history order by name collate "C"',
+  );
+  assertEquals(
+    rows,
+    battlescope.map(({ name }) => ({ name, status: "applied" })),
+  );
+  const alone = await db.createDatabase();
+  await applyBattlescope(alone.url);
+  assertEquals(
+    await readCatalog(db.url, { without: ["migration_history"] }),
+    await readCatalog(alone.url),
+  );
+}
+
+async function assertNoLocks(db: TestDatabase): Promise<void> {
+  const locks = await db.query(
+    `select pid from pg_locks where locktype = 'advisory'
+       and database = (select oid from pg_database where datname = current_database())`,
+  );
+  assertEquals(locks, []);
+}
+
+function codes(results: readonly MigrateResult[]): number[] {
+  return results.map(({ code }) => code);
+}
+
+function shown(results: readonly MigrateResult[]): string {
+  return results.map(({ stdout, stderr }) => `${stdout}${stderr}`).join(
+    "---\n",
+  );
+}
