@@ -1,0 +1,111 @@
+/**
+ * A PostgreSQL server of a test's own, which may be stopped, crashed and started again.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import {
+  type Server as Running,
+  startServer,
+} from "../../scripts/embedded_postgres.ts";
+import {
+  makePrivateFolder,
+  type PostgresVersion,
+} from "../../scripts/postgres_binaries.ts";
+import { findPostmaster } from "../../scripts/server_process.ts";
+import { queryUrl, testServers } from "./postgres.ts";
+import { waitFor } from "./wait.ts";
+
+export interface OwnServer {
+  readonly version: number;
+  readonly host: string;
+  readonly port: number;
+  /** The folder of its data. */
+  readonly data: string;
+  /** The superuser's connection string of a database, of the maintenance database unless told. */
+  url(database?: string): string;
+  /** Runs SQL as the superuser in the maintenance database. */
+  query<Row = Record<string, unknown>>(text: string): Promise<Row[]>;
+  /** Starts it again, on the same port, with other settings if they are given. */
+  start(settings?: Readonly<Record<string, string>>): Promise<void>;
+  /** Stops it: `fast` ends the sessions, `immediate` is a crash. */
+  stop(mode: "fast" | "immediate"): Promise<void>;
+  /** Makes it stop as soon as the last session has ended; until then it takes no new one. */
+  stopWhenIdle(): Promise<void>;
+}
+
+const SETTINGS = {
+  fsync: "off",
+  synchronous_commit: "off",
+  full_page_writes: "off",
+  shared_buffers: "16MB",
+};
+
+/** Registers a test for each running version, `<name> [pg18]`, with a server of its own. */
+export function serverTest(
+  name: string,
+  test: (server: OwnServer) => Promise<void>,
+  settings: Readonly<Record<string, string>> = {},
+): void {
+  for (const { version } of testServers()) {
+    Deno.test(
+      `${name} [pg${version}]`,
+      () => withServer(version as PostgresVersion, test, settings),
+    );
+  }
+}
+
+async function withServer(
+  version: PostgresVersion,
+  use: (server: OwnServer) => Promise<void>,
+  settings: Readonly<Record<string, string>>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir({
+    dir: await makePrivateFolder(),
+    prefix: "own-",
+  });
+  await Deno.chmod(folder, 0o711);
+  const data = join(folder, "data");
+  const start = (other: Readonly<Record<string, string>> = {}) =>
+    startServer({
+      version,
+      folder,
+      settings: { ...SETTINGS, ...settings, ...other },
+    });
+  let running: Running | undefined;
+  try {
+    const { host, port, url } = running = await start();
+    await use({
+      version,
+      host,
+      port,
+      data,
+      url,
+      query: (text) => queryUrl(url(), text),
+      start: async (other) => {
+        running = await start(other);
+        if (running.port !== port) {
+          throw new Error(`The server is back on another port than ${port}`);
+        }
+      },
+      stop: async (mode) => {
+        const pid = await signal(mode === "fast" ? "SIGINT" : "SIGQUIT");
+        await waitFor(
+          `server ${pid} has stopped`,
+          async () => await findPostmaster(data) === undefined,
+        );
+      },
+      stopWhenIdle: async () => void await signal("SIGTERM"),
+    });
+  } finally {
+    await running?.stop();
+    await Deno.remove(folder, { recursive: true });
+  }
+
+  async function signal(name: Deno.Signal): Promise<number> {
+    const pid = (await findPostmaster(data))?.pid;
+    if (pid === undefined) throw new Error(`No server runs in "${data}"`);
+    Deno.kill(pid, name);
+    return pid;
+  }
+}
