@@ -130,7 +130,8 @@ async function launch(
       // Sessions of a server that was killed end by themselves, within moments.
       await delay(200);
     } else {
-      const reason = lines.findLast((line) => /FATAL|PANIC|ERROR/.test(line));
+      const last = lines.findLast((line) => /FATAL|PANIC|ERROR/.test(line));
+      const reason = last?.replace(/^.*? \[\d+\] /, "").replace(path, data);
       throw new Error(
         `Cannot start PostgreSQL in "${data}": ${
           reason ?? output

@@ -82,7 +82,7 @@ function startTask(
     args: ["task", "--quiet", ...args],
     cwd: folder,
     clearEnv: true,
-    env: { ...denoEnvironment(), PATH: Deno.env.get("PATH") ?? "", ...env },
+    env: { ...denoEnvironment(), ...networkEnvironment(), ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -90,4 +90,13 @@ function startTask(
     ...(uid === undefined ? {} : { uid, gid: uid }),
   });
   return startProcess(command, { group: true });
+}
+
+/** What a task needs to find its tools, and to fetch a PostgreSQL that this machine does not have yet. */
+function networkEnvironment(): Record<string, string> {
+  const needed =
+    /^(?:PATH|(?:npm_config|deno|ssl_cert)_.*|(?:https?|no)_proxy)$/i;
+  return Object.fromEntries(
+    Object.entries(Deno.env.toObject()).filter(([name]) => needed.test(name)),
+  );
 }
