@@ -100,7 +100,8 @@ function messageOf(error: unknown): string {
   const own = error instanceof DatabaseError || isPlain(error)
     ? error.message
     : `${error.name}: ${error.message}`;
-  return error.cause === undefined || error instanceof DatabaseError ||
+  // A migration may throw anything, also nothing.
+  return !("cause" in error) || error instanceof DatabaseError ||
       error instanceof ConnectionError
     ? own
     : `${own}: ${messageOf(error.cause)}`;

@@ -9,6 +9,7 @@ import { processClock } from "./clock.ts";
 import { baseline } from "./commands/baseline.ts";
 import type { Context, Result } from "./commands/context.ts";
 import { down } from "./commands/down.ts";
+import { commandFaults } from "./commands/faults.ts";
 import { redo } from "./commands/redo.ts";
 import { repair } from "./commands/repair.ts";
 import { status } from "./commands/status.ts";
@@ -20,11 +21,20 @@ import {
   readOutputConfig,
 } from "./config.ts";
 import { PostgresDatabase } from "./database.ts";
-import { ExitCode, InterruptedError, UsageError } from "./errors.ts";
+import {
+  ExitCode,
+  InterruptedError,
+  RefusedError,
+  UsageError,
+} from "./errors.ts";
 import type { Event } from "./events.ts";
 import { failureLines } from "./failure.ts";
 import { helpLines } from "./help.ts";
-import { readRegistry, type RegistryEntry } from "./migration.ts";
+import {
+  type Migration,
+  readRegistry,
+  type RegistryEntry,
+} from "./migration.ts";
 import { render } from "./report.ts";
 import { redactor } from "./quote.ts";
 import { terminalOperator, writeLine } from "./terminal.ts";
@@ -59,7 +69,7 @@ export async function main(
     if (command?.kind === "help" && faults.length === 0) {
       return print(helpLines(command.topic));
     }
-    const migrations = readRegistry(registry);
+    const migrations = readMigrations(registry);
     const program = programInfo(migrations, Deno.version.deno);
     if (command?.kind === "version" && faults.length === 0) {
       return print(
@@ -74,6 +84,10 @@ export async function main(
       );
     }
     const config = await readConfig(settings, env, Deno.readTextFile, faults);
+    if (command !== undefined) {
+      const isTerminal = Deno.stdin.isTerminal();
+      faults.push(...commandFaults(command, migrations, { isTerminal }));
+    }
     if (faults.length > 0) throw new UsageError(faults);
     return await withSignals((stop) =>
       execute(command as DatabaseCommand, config, stop, {
@@ -87,6 +101,18 @@ export async function main(
       writeLine({ stream: "stderr", text: `error: ${text}` });
     }
     return error instanceof UsageError ? ExitCode.usage : ExitCode.failed;
+  }
+}
+
+/** @throws {RefusedError} when the program was built from something else than migrations */
+function readMigrations(
+  registry: readonly RegistryEntry[],
+): readonly Migration[] {
+  try {
+    return readRegistry(registry);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new RefusedError(error.message.split("\n"));
   }
 }
 

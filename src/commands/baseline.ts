@@ -1,6 +1,6 @@
 import type { Command } from "../cli.ts";
 import { planBaseline, planBaselineFromKysely } from "../plan.ts";
-import { assertKnown, type Context, type Result } from "./context.ts";
+import type { Context, Result } from "./context.ts";
 import { changeHistory } from "./change_history.ts";
 
 /** Records migrations as applied without running them. */
@@ -11,7 +11,6 @@ export async function baseline(
   const { migrations } = context;
   const { from } = command;
   if ("to" in from) {
-    assertKnown(migrations, "to", from.to);
     return await changeHistory(
       context,
       "Recorded",

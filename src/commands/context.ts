@@ -4,11 +4,10 @@
  * @module
  */
 import type { Config } from "../config.ts";
-import { type ExitCode, RefusedError, UsageError } from "../errors.ts";
-import { compareNames, type Migration } from "../migration.ts";
+import { type ExitCode, RefusedError } from "../errors.ts";
+import type { Migration } from "../migration.ts";
 import type { Planned } from "../plan.ts";
 import type { Ports, Session } from "../ports.ts";
-import { quote } from "../quote.ts";
 import type { ProgramInfo } from "../version.ts";
 
 export interface Context {
@@ -55,27 +54,5 @@ export function assertWritable({ server }: Session): void {
   throw new RefusedError([
     `Cannot write to "${server.database}" at ${server.host}:${server.port}: the server is a standby or read-only; ` +
     "use the address of the primary",
-  ]);
-}
-
-/** @throws {UsageError} when this program does not carry the migration that an option names */
-export function assertKnown(
-  migrations: readonly Migration[],
-  flag: string,
-  name: string | undefined,
-): void {
-  if (
-    name === undefined ||
-    migrations.some((migration) => migration.name === name)
-  ) return;
-  const near = migrations.map((migration) => migration.name)
-    .filter((known) => known.includes(name) || name.includes(known))
-    .sort(compareNames)
-    .slice(0, 3);
-  const hint = near.length === 0
-    ? "; status lists the migrations"
-    : `; did you mean ${near.map(quote).join(" or ")}?`;
-  throw new UsageError([
-    `Option --${flag}: this program carries no migration ${quote(name)}${hint}`,
   ]);
 }

@@ -2,15 +2,14 @@ import type { Command } from "../cli.ts";
 import type { Migration } from "../migration.ts";
 import { type Plan, type Planned, planRedo } from "../plan.ts";
 import type { Context, Result } from "./context.ts";
-import { assertAnswerable, runPlan } from "./run.ts";
+import { runPlan } from "./run.ts";
 
 /** Rolls back the newest applied migration and applies it again. */
 export async function redo(
   context: Context,
   command: Command & { kind: "redo" },
 ): Promise<Result> {
-  const { migrations, ports } = context;
-  assertAnswerable("redo", command.yes, ports.operator);
+  const { migrations } = context;
   let redone: Migration | undefined;
   return await runPlan(context, {
     dryRun: false,

@@ -6,7 +6,7 @@
 import { apply, type Planner, underLock } from "../apply.ts";
 import { ExitCode, RefusedError } from "../errors.ts";
 import type { Plan, Planned, Step } from "../plan.ts";
-import type { Operator, Session } from "../ports.ts";
+import type { Session } from "../ports.ts";
 import {
   accepted,
   assertWritable,

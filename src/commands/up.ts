@@ -1,6 +1,6 @@
 import type { Command } from "../cli.ts";
 import { planUp } from "../plan.ts";
-import { assertKnown, type Context, type Result } from "./context.ts";
+import type { Context, Result } from "./context.ts";
 import { runPlan } from "./run.ts";
 
 /** Applies pending migrations. */
@@ -10,7 +10,6 @@ export function up(
 ): Promise<Result> {
   const { migrations } = context;
   const { request, dryRun } = command;
-  assertKnown(migrations, "to", request.to);
   return runPlan(context, {
     dryRun,
     planner: (history, done) =>
