@@ -36,6 +36,7 @@ const CORE = [
 
 /** Files that are one adapter together. Any other file, or folder, that is in no table is an adapter of its own. */
 const DATABASE_ADAPTER = [
+  "tls",
   "socket",
   "connection",
   "connection_failure",
