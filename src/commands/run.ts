@@ -93,7 +93,7 @@ async function firstPlan(
     session,
     "transaction",
     config.lockWaitMs,
-    (work) => work.history(),
+    (_work, history) => Promise.resolve(history),
   );
   return accepted(planner(settled, 0));
 }
