@@ -168,17 +168,29 @@ async function readTarget(
     faults.push(...url.map((fault) => `${source} cannot be used: ${fault}`));
     return { target: NOWHERE, connectTimeoutMs: undefined };
   }
-  const rootCert = url.sslRootCert === "system"
-    ? undefined
-    : url.sslRootCert ?? ca;
+  const system = url.sslRootCert === "system";
+  const rootCert = system ? undefined : url.sslRootCert ?? ca;
+  const mode = system
+    ? "verify-full"
+    // libpq: with an authority to check against, `require` is `verify-ca`.
+    : url.sslMode === "require" && rootCert !== undefined
+    ? "verify-ca"
+    : url.sslMode;
   const target: Target = {
     hosts: url.hosts,
     user: url.user,
     password: url.password,
     database: url.database,
     tls: {
-      mode: url.sslRootCert === "system" ? "verify-full" : url.sslMode,
-      ca: await files.readPem(rootCert, `${source}: sslrootcert`),
+      mode,
+      ca: rootCert !== undefined
+        ? await files.readPem(
+          rootCert,
+          url.sslRootCert === undefined
+            ? "POSTGRES_SSL_CA"
+            : `${source}: sslrootcert`,
+        )
+        : await readAuthorities(mode, env, files),
       clientCertificate: await files.readPem(url.sslCert, `${source}: sslcert`),
       clientKey: await files.readPem(url.sslKey, `${source}: sslkey`),
     },
@@ -229,7 +241,10 @@ async function readPostgresVariables(
     tls: {
       mode: ssl === "true" ? "verify-full" : "disable",
       ca: ssl === "true"
-        ? await files.readPem(ca, "POSTGRES_SSL_CA")
+        ? await files.readPem(ca, "POSTGRES_SSL_CA") ??
+          (ca === undefined
+            ? await readAuthorities("verify-full", env, files)
+            : undefined)
         : undefined,
       clientCertificate: undefined,
       clientKey: undefined,
@@ -237,6 +252,19 @@ async function readPostgresVariables(
     applicationName: undefined,
     options: undefined,
   };
+}
+
+/** OpenSSL's and Go's way to name the system's authorities; without it the adapter looks where systems keep them. */
+function readAuthorities(
+  mode: SslMode,
+  env: Environment,
+  files: Files,
+): Promise<string | undefined> {
+  const verifies = mode === "verify-ca" || mode === "verify-full";
+  return files.readPem(
+    verifies ? env.SSL_CERT_FILE : undefined,
+    "SSL_CERT_FILE",
+  );
 }
 
 /** Stands for a target that faults made unreadable; nothing connects to it. */

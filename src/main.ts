@@ -35,6 +35,7 @@ import {
   readRegistry,
   type RegistryEntry,
 } from "./migration.ts";
+import { VARIABLES } from "./options.ts";
 import { render } from "./report.ts";
 import { redactor } from "./quote.ts";
 import { terminalOperator, writeLine } from "./terminal.ts";
@@ -270,4 +271,11 @@ async function hostName(env: Environment): Promise<string | null> {
   return name.trim() || null;
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args, Deno.env.toObject()));
+/** Asks for each variable by name: the executable may not see the others, nor a list of them. */
+function readEnvironment(): Environment {
+  return Object.fromEntries(
+    VARIABLES.map((name) => [name, Deno.env.get(name)]),
+  );
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args, readEnvironment()));

@@ -246,3 +246,18 @@ export const POSTGRES_VARIABLES: readonly {
     text: "path of a PEM file with the server's authority",
   },
 ];
+
+/**
+ * Every environment variable that the program reads: the executable is allowed these and no others. The last two are
+ * read by postgres.js whatever its options say.
+ */
+export const VARIABLES: readonly string[] = [
+  ...SETTINGS.flatMap(({ variable }) => variable ?? []),
+  "DATABASE_URL_FILE",
+  ...POSTGRES_VARIABLES.map(({ name }) => name),
+  "POSTGRES_PASSWORD_FILE",
+  "SSL_CERT_FILE",
+  "HOSTNAME",
+  "PGAPPNAME",
+  "PGTARGETSESSIONATTRS",
+];

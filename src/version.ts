@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { COMMIT } from "./build.ts";
 import type { Migration } from "./migration.ts";
 
 /** The same as in `deno.json`; a test compares the two. */
@@ -14,6 +15,8 @@ export const KYSELY_VERSION = "0.29.9";
 export interface ProgramInfo {
   readonly name: "battlescope-migrate";
   readonly version: string;
+  /** The git commit of an executable, with "-dirty" when files were changed; `null` when running from source. */
+  readonly commit: string | null;
   readonly deno: string;
   readonly kysely: string;
   readonly migrations: {
@@ -31,6 +34,7 @@ export function programInfo(
   return {
     name: "battlescope-migrate",
     version: VERSION,
+    commit: COMMIT,
     deno,
     kysely: KYSELY_VERSION,
     migrations: {
@@ -44,6 +48,7 @@ export function versionLines(info: ProgramInfo): string[] {
   const { count, last } = info.migrations;
   return [
     `${info.name} ${info.version}`,
+    `commit ${info.commit ?? "none: running from source"}`,
     `deno ${info.deno}`,
     `kysely ${info.kysely}`,
     `migrations ${count}${last === null ? "" : `, the last is ${last}`}`,
