@@ -6,6 +6,13 @@
  * @module
  */
 import { quote } from "./quote.ts";
+import {
+  decodePart,
+  mayHoldPassword,
+  splitOnce,
+  splitUrl,
+  type UrlParts,
+} from "./url_parts.ts";
 
 export type SslMode =
   | "disable"
@@ -61,110 +68,55 @@ const PARAMETERS = [
   "user",
 ] as const;
 
-type Parameter = (typeof PARAMETERS)[number];
+type Parameters = { [name in (typeof PARAMETERS)[number]]?: string };
+
+/** What else libpq knows, with the values that ask for nothing but what this program does anyway. */
+const SATISFIED: Readonly<Record<string, readonly string[]>> = {
+  channel_binding: ["disable", "prefer"],
+  gssencmode: ["disable", "prefer"],
+  load_balance_hosts: ["disable"],
+  sslnegotiation: ["postgres"],
+  target_session_attrs: ["any", "primary", "read-write"],
+};
 
 /** Reads a connection string. Returns it, or the faults: what is wrong and where, never the text itself. */
 export function parseConnectionString(
   text: string,
 ): ConnectionString | readonly string[] {
+  const parts = splitUrl(text);
+  if (typeof parts === "string") return [parts];
   const faults: string[] = [];
-  const scheme = /^postgres(?:ql)?:\/\//.exec(text)?.[0];
-  if (scheme === undefined) {
-    return [
-      "it does not begin with postgres:// or postgresql://",
-    ];
-  }
-  const rest = text.slice(scheme.length);
-  if (/\s/.test(rest)) {
-    return [
-      "it holds a space or a line break; write a space in a password as %20",
-    ];
-  }
-  if (rest.includes("#")) {
-    return ['it holds "#"; write it in a password as %23'];
-  }
-  const [beforeQuery, query] = splitOnce(rest, "?");
-  const slash = beforeQuery.indexOf("/");
-  const authority = slash < 0 ? beforeQuery : beforeQuery.slice(0, slash);
-  const path = slash < 0 ? "" : beforeQuery.slice(slash + 1);
-  const at = authority.lastIndexOf("@");
-  if (authority.indexOf("@") !== at || path.includes("@")) {
-    return [
-      'it holds "@" or "/" where none may stand; write them in a password as %40 and %2F',
-    ];
-  }
-  const decode = (part: string, name: string): string => {
-    try {
-      const decoded = decodeURIComponent(part);
-      if (!decoded.includes("\0")) return decoded;
-      faults.push(`its ${name} holds a zero byte`);
-    } catch {
-      faults.push(
-        `its ${name} has a "%" that no two hexadecimal digits follow; write "%" as %25`,
-      );
-    }
-    return "";
+  // As in libpq a parameter replaces what stands before the "?".
+  const given = {
+    ...readAuthority(parts, faults),
+    ...readParameters(parts, faults),
   };
-  if (path.includes("/")) {
-    faults.push('its database name holds "/"; write it as %2F');
-  }
-
-  const parameters = readParameters(query, at >= 0, decode, faults);
-  const [userPart, passwordPart] = splitOnce(
-    at < 0 ? "" : authority.slice(0, at),
-    ":",
-  );
-  const user = parameters.user ?? decode(userPart, "user");
-  const password = parameters.password ??
-    (passwordPart === undefined ? undefined : decode(passwordPart, "password"));
-  const database = parameters.dbname ?? decode(path, "database name");
+  const { user = "", password = "", dbname = "", sslrootcert } = given;
   if (user === "") {
     faults.push("it names no user, as in postgres://USER@host/database");
   }
-  if (database === "") {
+  if (dbname === "") {
     faults.push("it names no database, as in postgres://user@host/DATABASE");
   }
-
-  const hosts = parameters.host !== undefined
-    ? readHostList(parameters.host, parameters.port, faults)
-    : authority.slice(at + 1).split(",").map((part) =>
-      readHost(part, parameters.port, decode, faults)
-    );
-  const sslMode = parameters.sslmode ?? "prefer";
-  if (!SSL_MODES.includes(sslMode)) {
-    faults.push(
-      `its sslmode ${quote(sslMode)} is not one of ${SSL_MODES.join(", ")}`,
-    );
-  }
-  const { sslrootcert, sslcert, sslkey } = parameters;
-  if ((sslcert === undefined) !== (sslkey === undefined)) {
+  if ((given.sslcert === undefined) !== (given.sslkey === undefined)) {
     faults.push("its sslcert and sslkey go together: only one is given");
   }
-  const seconds = parameters.connect_timeout;
-  if (seconds !== undefined && !/^[1-9]\d{0,5}$/.test(seconds)) {
-    faults.push(
-      `its connect_timeout ${quote(seconds)} is not a whole number of seconds`,
-    );
-  }
-  if (faults.length > 0) return faults;
-  return {
-    hosts,
+  const shown = (value: string) =>
+    mayHoldPassword(parts) ? "" : ` ${quote(value)}`;
+  const url: ConnectionString = {
+    hosts: readHosts(given.host ?? "", given.port ?? "", faults),
     user,
     password: password === "" ? undefined : password,
-    database,
-    // libpq: a root certificate makes `require` behave as `verify-ca`
-    sslMode: sslMode === "require" && sslrootcert !== undefined
-      ? "verify-ca"
-      : sslMode as SslMode,
+    database: dbname,
+    sslMode: readSslMode(given.sslmode, sslrootcert, shown, faults),
     sslRootCert: sslrootcert,
-    sslCert: sslcert,
-    sslKey: sslkey,
-    applicationName: parameters.application_name,
-    options: parameters.options,
-    connectTimeoutMs: seconds === undefined
-      ? undefined
-      : Number(seconds) * 1000,
+    sslCert: given.sslcert,
+    sslKey: given.sslkey,
+    applicationName: given.application_name,
+    options: given.options,
+    connectTimeoutMs: readSeconds(given.connect_timeout, shown, faults),
   };
+  return faults.length > 0 ? faults : url;
 }
 
 /** Reads a port. Returns it, or `undefined` when it is none. */
@@ -174,77 +126,87 @@ export function parsePort(text: string): number | undefined {
   return port >= 1 && port <= 65_535 ? port : undefined;
 }
 
-function readParameters(
-  query: string | undefined,
-  trusted: boolean,
-  decode: (part: string, name: string) => string,
+function readAuthority(
+  { userInfo = "", hosts, path }: UrlParts,
   faults: string[],
-): Partial<Record<Parameter, string>> {
-  const parameters: Partial<Record<Parameter, string>> = {};
-  for (const pair of query === undefined ? [] : query.split("&")) {
+): Parameters {
+  const [user, password] = splitOnce(userInfo, ":");
+  if (path.includes("/")) {
+    faults.push('its database name holds "/"; write it as %2F');
+  }
+  const list = hosts.split(",").map((part) => {
+    const match = /^(?:\[([0-9a-f:.]+(?:%25[\w.]+)?)\]|([^:[\]]*))(?::(.*))?$/i
+      .exec(part);
+    if (match === null) {
+      faults.push(
+        "its host is not a name or an address (IPv6 goes in brackets)",
+      );
+    }
+    const [, address, name = "", port = ""] = match ?? [];
+    return { host: decodePart(address ?? name, "host", faults), port };
+  });
+  return {
+    user: decodePart(user, "user", faults),
+    ...(password !== undefined &&
+      { password: decodePart(password, "password", faults) }),
+    host: list.map(({ host }) => host).join(","),
+    port: list.map(({ port }) => port).join(","),
+    dbname: decodePart(path, "database name", faults),
+  };
+}
+
+function readParameters(parts: UrlParts, faults: string[]): Parameters {
+  const parameters: Parameters = {};
+  for (const pair of parts.query.split("&")) {
     if (pair === "") continue;
-    const [rawKey, rawValue] = splitOnce(pair, "=");
-    const key = PARAMETERS.find((name) => name === rawKey);
-    if (key === undefined) {
-      // Without "@" before it the query may be half of a password that holds a raw "?".
-      const shown = trusted ? ` ${quote(rawKey)}` : "";
+    // libpq does the same for the sake of JDBC
+    const [name, value = ""] = splitOnce(
+      pair === "ssl=true" ? "sslmode=require" : pair,
+      "=",
+    );
+    const satisfied = Object.hasOwn(SATISFIED, name)
+      ? SATISFIED[name]
+      : undefined;
+    const key = PARAMETERS.find((key) => key === name);
+    if (satisfied?.includes(value)) continue;
+    if (satisfied !== undefined) {
+      faults.push(`its ${name} is none of ${satisfied.join(", ")}`);
+    } else if (key === undefined) {
+      const shown = mayHoldPassword(parts) ? "" : ` ${quote(name)}`;
       faults.push(
         `its parameter${shown} is not known; known are ${
           PARAMETERS.join(", ")
         }`,
       );
-      continue;
-    }
-    if (rawValue === undefined || rawValue === "") {
+    } else if (value === "") {
       faults.push(`its parameter ${key} has no value`);
     } else if (parameters[key] !== undefined) {
       faults.push(`its parameter ${key} is given twice`);
     } else {
-      parameters[key] = decode(rawValue, `parameter ${key}`);
+      parameters[key] = decodePart(value, `parameter ${key}`, faults);
     }
   }
   return parameters;
 }
 
-function readHost(
-  part: string,
-  defaultPort: string | undefined,
-  decode: (part: string, name: string) => string,
-  faults: string[],
-): HostAndPort {
-  const match = /^(\[[0-9a-f:.]+(?:%[\w.]+)?\]|[^:[\]]*)(?::(.*))?$/i.exec(
-    part,
-  );
-  if (match === null) {
-    faults.push("its host is not a name or an address (IPv6 goes in brackets)");
-    return { host: "", port: 0 };
-  }
-  const name = decode(match[1]!.replace(/^\[|\]$/g, ""), "host");
-  return {
-    host: name === "" ? "localhost" : name,
-    port: readPort(match[2] ?? defaultPort, faults),
-  };
-}
-
-function readHostList(
+function readHosts(
   host: string,
-  ports: string | undefined,
+  port: string,
   faults: string[],
-): HostAndPort[] {
-  const names = host.split(",");
-  const numbers = ports?.split(",") ?? [];
-  if (numbers.length > 1 && numbers.length !== names.length) {
-    faults.push(`it names ${names.length} hosts but ${numbers.length} ports`);
+): readonly HostAndPort[] {
+  const hosts = host.split(",");
+  const ports = port.split(",");
+  if (ports.length > 1 && ports.length !== hosts.length) {
+    faults.push(`it names ${hosts.length} hosts but ${ports.length} ports`);
   }
-  return names.map((name, i) => ({
+  return hosts.map((name, i) => ({
     host: name === "" ? "localhost" : name,
-    port: readPort(numbers.length > 1 ? numbers[i] : numbers[0], faults),
+    port: readPort((ports.length > 1 ? ports[i] : ports[0]) ?? "", faults),
   }));
 }
 
-function readPort(text: string | undefined, faults: string[]): number {
-  if (text === undefined || text === "") return 5432;
-  const port = parsePort(text);
+function readPort(text: string, faults: string[]): number {
+  const port = text === "" ? 5432 : parsePort(text);
   // What stands where a port should be may be half of a password: it is not repeated.
   if (port === undefined) {
     faults.push(
@@ -254,9 +216,37 @@ function readPort(text: string | undefined, faults: string[]): number {
   return port ?? 0;
 }
 
-function splitOnce(text: string, by: string): [string, string | undefined] {
-  const at = text.indexOf(by);
-  return at < 0
-    ? [text, undefined]
-    : [text.slice(0, at), text.slice(at + by.length)];
+function readSslMode(
+  text: string | undefined,
+  rootCert: string | undefined,
+  shown: (value: string) => string,
+  faults: string[],
+): SslMode {
+  if (text !== undefined && !SSL_MODES.includes(text)) {
+    faults.push(
+      `its sslmode${shown(text)} is not one of ${SSL_MODES.join(", ")}`,
+    );
+  }
+  if (rootCert !== "system") return (text ?? "prefer") as SslMode;
+  if (text !== undefined && text !== "verify-full") {
+    faults.push("its sslrootcert=system needs sslmode=verify-full");
+  }
+  return "verify-full";
+}
+
+/** Returns milliseconds. */
+function readSeconds(
+  text: string | undefined,
+  shown: (value: string) => string,
+  faults: string[],
+): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d{0,5}$/.test(text)) {
+    faults.push(
+      `its connect_timeout${
+        shown(text)
+      } is not a number of seconds from 1 to 999999`,
+    );
+  }
+  return Number(text) * 1_000;
 }
