@@ -30,7 +30,7 @@ interface MigrationModule {
 export interface RegistryEntry {
   readonly name: string;
   readonly checksum: string;
-  readonly module: MigrationModule;
+  readonly module: MigrationModule | { readonly default: MigrationModule };
 }
 
 export const migrations: readonly RegistryEntry[] = [

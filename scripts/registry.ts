@@ -48,7 +48,7 @@ interface MigrationModule {
 export interface RegistryEntry {
   readonly name: string;
   readonly checksum: string;
-  readonly module: MigrationModule;
+  readonly module: MigrationModule | { readonly default: MigrationModule };
 }
 `;
 

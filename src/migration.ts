@@ -75,7 +75,7 @@ export function readRegistry(
     }
     if (seen.has(entry.name)) fault("its name is used twice");
     seen.add(entry.name);
-    const { up, down, options = {} } = entry.module as Record<string, unknown>;
+    const { up, down, options = {} } = exportsOf(entry.module);
     if (typeof up !== "function") fault("it exports no up function");
     if (down !== undefined && typeof down !== "function") {
       fault("its down is not a function");
@@ -96,6 +96,16 @@ export function readRegistry(
   });
   if (faults.length > 0) throw new TypeError(faults.join("\n"));
   return migrations.sort((a, b) => compareNames(a.name, b.name));
+}
+
+/** A migration exports its functions by name or, as Kysely allows too, as one object by default. */
+function exportsOf(module: object): Record<string, unknown> {
+  const exported = module as Record<string, unknown>;
+  const fallback = exported.default;
+  return exported.up === undefined && typeof fallback === "object" &&
+      fallback !== null
+    ? fallback as Record<string, unknown>
+    : exported;
 }
 
 function optionFaults(options: unknown): string[] {
