@@ -18,6 +18,8 @@ export interface Import {
 const CORE = [
   "errors",
   "quote",
+  "statement",
+  "array_type",
   "duration",
   "options",
   "url_parts",
@@ -32,6 +34,8 @@ const CORE = [
   "help",
   "arguments",
   "cli",
+  "named_files",
+  "target",
   "config",
   "report",
 ];
@@ -40,6 +44,7 @@ const CORE = [
 const DATABASE_ADAPTER = [
   "tls",
   "socket",
+  "driver",
   "connection",
   "connection_failure",
   "store",

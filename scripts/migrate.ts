@@ -7,7 +7,7 @@
  * @module
  */
 import { parseArguments } from "../src/cli.ts";
-import { isDatabaseConfigured } from "../src/config.ts";
+import { isDatabaseConfigured } from "../src/target.ts";
 import { mergeEnv, parseEnvFile } from "./env_file.ts";
 import {
   DATA_FOLDER,

@@ -13,7 +13,7 @@
  */
 import type postgres from "postgres";
 import { addArrayTypes, ARRAY_TYPES_QUERY } from "./array_type.ts";
-import type { Target } from "./config.ts";
+import type { Target } from "./target.ts";
 import {
   type Backend,
   backendOf,

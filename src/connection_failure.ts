@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Target } from "./config.ts";
+import type { Target } from "./target.ts";
 import { formatDuration } from "./duration.ts";
 import {
   ConnectionError,

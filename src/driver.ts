@@ -5,7 +5,7 @@
  */
 import postgres from "postgres";
 import type { Conversions } from "./array_type.ts";
-import type { Target } from "./config.ts";
+import type { Target } from "./target.ts";
 import { ConnectionLostError, DatabaseError } from "./errors.ts";
 import type { Socket } from "./socket.ts";
 

@@ -14,12 +14,7 @@ import { redo } from "./commands/redo.ts";
 import { repair } from "./commands/repair.ts";
 import { status } from "./commands/status.ts";
 import { up } from "./commands/up.ts";
-import {
-  type Config,
-  type Environment,
-  readConfig,
-  readOutputConfig,
-} from "./config.ts";
+import { type Config, readConfig, readOutputConfig } from "./config.ts";
 import { PostgresDatabase } from "./database.ts";
 import {
   ExitCode,
@@ -38,6 +33,7 @@ import {
 import { VARIABLES } from "./options.ts";
 import { render } from "./report.ts";
 import { redactor } from "./quote.ts";
+import type { Environment } from "./target.ts";
 import { terminalOperator, writeLine } from "./terminal.ts";
 import { programInfo, versionLines } from "./version.ts";
 

@@ -7,7 +7,7 @@
  * @module
  */
 import net from "node:net";
-import type { Tls } from "./config.ts";
+import type { Tls } from "./target.ts";
 import { ConnectionLostError } from "./errors.ts";
 import {
   afterHandshake,

@@ -15,7 +15,7 @@
  */
 import net from "node:net";
 import tls from "node:tls";
-import type { Tls } from "./config.ts";
+import type { Tls } from "./target.ts";
 import { ConnectionLostError } from "./errors.ts";
 
 /** The server has no TLS, or somebody in between pretends that it has none. */

@@ -79,6 +79,8 @@ const SATISFIED: Readonly<Record<string, readonly string[]>> = {
   target_session_attrs: ["any", "primary", "read-write"],
 };
 
+const NO_HOST = "its host is not a name or an address (IPv6 goes in brackets)";
+
 /** Reads a connection string. Returns it, or the faults: what is wrong and where, never the text itself. */
 export function parseConnectionString(
   text: string,
@@ -126,6 +128,13 @@ export function parsePort(text: string): number | undefined {
   return port >= 1 && port <= 65_535 ? port : undefined;
 }
 
+/** Whether the text can be a host: a name, an address without brackets, or the folder of a Unix socket. */
+export function isHost(text: string): boolean {
+  return text.startsWith("/") ||
+    /^(?=.*:.*:)[0-9a-f:.]+(?:%[\w.]+)?$/i.test(text) ||
+    /^[^\s\p{Cc}:/@?#,[\]\\"'`]+$/u.test(text);
+}
+
 function readAuthority(
   { userInfo = "", hosts, path }: UrlParts,
   faults: string[],
@@ -137,11 +146,7 @@ function readAuthority(
   const list = hosts.split(",").map((part) => {
     const match = /^(?:\[([0-9a-f:.]+(?:%25[\w.]+)?)\]|([^:[\]]*))(?::(.*))?$/i
       .exec(part);
-    if (match === null) {
-      faults.push(
-        "its host is not a name or an address (IPv6 goes in brackets)",
-      );
-    }
+    if (match === null) faults.push(NO_HOST);
     const [, address, name = "", port = ""] = match ?? [];
     return { host: decodePart(address ?? name, "host", faults), port };
   });
@@ -199,6 +204,7 @@ function readHosts(
   if (ports.length > 1 && ports.length !== hosts.length) {
     faults.push(`it names ${hosts.length} hosts but ${ports.length} ports`);
   }
+  if (hosts.some((name) => name !== "" && !isHost(name))) faults.push(NO_HOST);
   return hosts.map((name, i) => ({
     host: name === "" ? "localhost" : name,
     port: readPort((ports.length > 1 ? ports[i] : ports[0]) ?? "", faults),

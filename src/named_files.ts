@@ -1,0 +1,66 @@
+/**
+ * Files that the configuration names: secrets and certificates.
+ *
+ * @module
+ */
+import { quote } from "./quote.ts";
+
+/** Reads a text file; rejects with an error whose `name` says why it cannot be read. */
+export type ReadText = (path: string) => Promise<string>;
+
+const REASONS: Readonly<Record<string, string>> = {
+  NotFound: "there is no such file",
+  PermissionDenied: "permission denied",
+  IsADirectory: "it is a folder",
+  NotADirectory: "a part of its path is not a folder",
+};
+
+const PEM = {
+  certificate: /-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/,
+  "private key": /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/,
+} as const;
+
+/** Reads named files. One that cannot be used is a fault that names its source, never its content. */
+export class NamedFiles {
+  constructor(readonly readText: ReadText, readonly faults: string[]) {}
+
+  /** The content without the line break that editors and `echo` add at the end. */
+  async read(
+    path: string | undefined,
+    source: string,
+  ): Promise<string | undefined> {
+    if (!path) return undefined;
+    try {
+      const content = (await this.readText(path)).replace(/\r?\n$/, "");
+      if (content !== "") return content;
+      this.faults.push(`${source}: the file${shown(path)} is empty`);
+    } catch (error) {
+      // The message of the operating system repeats the path.
+      const { name = "" } = error as { name?: string };
+      this.faults.push(
+        `${source}: cannot read the file${shown(path)}: ${
+          REASONS[name] ?? name
+        }`,
+      );
+    }
+    return undefined;
+  }
+
+  async readPem(
+    path: string | undefined,
+    source: string,
+    what: keyof typeof PEM,
+  ): Promise<string | undefined> {
+    const content = await this.read(path, source);
+    if (content === undefined || PEM[what].test(content)) return content;
+    this.faults.push(
+      `${source}: the file${shown(path!)} has no ${what} in PEM form`,
+    );
+    return undefined;
+  }
+}
+
+/** A secret may stand where the path of its file should: only what is a path without doubt is repeated. */
+function shown(path: string): string {
+  return /^(?:\.{0,2}\/|[A-Z]:\\)/i.test(path) ? ` ${quote(path)}` : "";
+}
