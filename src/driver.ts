@@ -38,6 +38,8 @@ export function openDriver(
 ): postgres.Sql {
   const { target, applicationName, onNotice, onClose } = options;
   let given = false;
+  // The driver obeys this one whatever its options say, and would refuse a server, or loop, for it.
+  Deno.env.delete("PGTARGETSESSIONATTRS");
   // Every option is given: what is missing the driver would look up in the environment.
   return postgres({
     socket: () => {
@@ -65,6 +67,7 @@ export function openDriver(
     fetch_types: false, // see array_type.ts
     publications: "alltables",
     no_subscribe: true,
+    target_session_attrs: null,
     connection: {
       application_name: target.applicationName ?? applicationName,
       ...(target.options !== undefined && { options: target.options }),
