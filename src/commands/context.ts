@@ -28,14 +28,22 @@ export interface Result {
   readonly error?: unknown;
 }
 
+export interface SessionOptions {
+  /** How long to keep trying to connect, in milliseconds. @default {the configured time} */
+  readonly limitMs?: number;
+  /** The connection was reported before. */
+  readonly again?: boolean;
+}
+
 /** Connects, runs `work` and closes the session, whatever happens. */
 export async function withSession<T>(
   { ports }: Context,
   work: (session: Session) => Promise<T>,
+  { limitMs, again = false }: SessionOptions = {},
 ): Promise<T> {
-  const session = await ports.database.connect();
+  const session = await ports.database.connect(limitMs);
   try {
-    ports.report({ event: "connected", server: session.server });
+    if (!again) ports.report({ event: "connected", server: session.server });
     return await work(session);
   } finally {
     await session.close();

@@ -1,8 +1,20 @@
 import type { Command } from "../cli.ts";
 import { ConnectionError, ConnectionLostError, ExitCode } from "../errors.ts";
+import type { ServerInfo } from "../events.ts";
 import { isApplied } from "../history.ts";
 import { type MigrationState, migrationStates } from "../plan.ts";
-import { type Context, type Result, withSession } from "./context.ts";
+import {
+  type Context,
+  type Result,
+  type SessionOptions,
+  withSession,
+} from "./context.ts";
+
+/** What the database says at one moment. */
+interface Reading {
+  readonly server: ServerInfo;
+  readonly states: readonly MigrationState[];
+}
 
 /** How often `--wait` looks, in milliseconds. */
 const POLL_MS = 1_000;
@@ -29,18 +41,24 @@ export async function status(
 async function read(
   context: Context,
   waitMs: number | undefined,
-): ReturnType<typeof readOnce> {
+): Promise<Reading> {
   if (waitMs === undefined) return await readOnce(context);
   const { clock, report } = context.ports;
   const deadline = clock.now() + waitMs;
   let reported: number | undefined;
-  for (;;) {
-    const result = await readOnce(context).catch((error) => {
-      // While it waits a server may come and go; what cannot pass ends the wait.
-      const passes = error instanceof ConnectionLostError ||
-        (error instanceof ConnectionError && error.transient);
-      if (!passes || clock.now() >= deadline) throw error;
-    });
+  for (let again = false;;) {
+    const limitMs = Math.max(deadline - clock.now(), 0);
+    const result: Reading | undefined = await readOnce(context, {
+      limitMs,
+      again,
+    })
+      .catch((error): undefined => {
+        // While it waits a server may come and go; what cannot pass ends the wait.
+        const passes = error instanceof ConnectionLostError ||
+          (error instanceof ConnectionError && error.transient);
+        if (!passes || clock.now() >= deadline) throw error;
+      });
+    again ||= result !== undefined;
     const leftMs = deadline - clock.now();
     if (result !== undefined && (pending(result.states) === 0 || leftMs <= 0)) {
       return result;
@@ -55,11 +73,14 @@ async function read(
 }
 
 /** A connection of its own each time: a waiting pod must not keep one open. */
-function readOnce(context: Context) {
+function readOnce(
+  context: Context,
+  options?: SessionOptions,
+): Promise<Reading> {
   return withSession(context, async (session) => ({
     server: session.server,
     states: migrationStates(context.migrations, await session.history()),
-  }));
+  }), options);
 }
 
 function pending(states: readonly MigrationState[]): number {
