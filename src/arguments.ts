@@ -60,20 +60,22 @@ export function splitArguments(
 }
 
 /**
- * Binds every option to its value with `=` and takes unknown options out. The library would guess: it takes `-h3` and
- * `--help=false` for no help at all, a `false` after a switch for its value, and the `-1` after `--steps` for an option.
+ * Binds every option to its value with `=`, takes unknown ones out and puts the operands last. The library would guess:
+ * it takes `-h3` and `--help=false` for no help at all, a `false` after a switch for its value, and the `-1` after
+ * `--steps` for an option.
  */
 function bindValues(argv: readonly string[], faults: string[]): string[] {
   const end = argv.indexOf("--");
   const words = end < 0 ? argv : argv.slice(0, end);
   const bound: string[] = [];
+  const operands: string[] = [];
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!;
     const next = words[i + 1];
     const [, flag = "", value] =
       /^--([^=]*)(=.*)?$/s.exec(SHORT[word] ?? word) ?? [];
     if (!word.startsWith("-") || word === "-") {
-      bound.push(word);
+      operands.push(word);
     } else if (VALUED.includes(flag)) {
       const missing = next === undefined || next.startsWith("--");
       if (value === undefined && !missing) i++;
@@ -84,10 +86,11 @@ function bindValues(argv: readonly string[], faults: string[]): string[] {
     } else if (value !== undefined) {
       faults.push(`Option --${flag} takes no value`);
     } else {
-      bound.push(`--${flag}=true`);
+      bound.push(`--${flag}`);
     }
   }
-  return end < 0 ? bound : [...bound, ...argv.slice(end)];
+  const rest = end < 0 ? [] : argv.slice(end + 1);
+  return [...bound, "--", ...operands, ...rest];
 }
 
 /** Whether the word after an unknown option is taken for its value. It may be a secret: `--password hunter2`. */

@@ -24,7 +24,7 @@ export function quote(text: string): string {
 export function quoteValue(value: string): string {
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(value)?.[0];
   if (scheme !== undefined) return quote(`${scheme}…`);
-  return /@|password/i.test(value) ? quote("…") : quote(value);
+  return /@|password\s*=/i.test(value) ? quote("…") : quote(value);
 }
 
 /** Quotes an argument that nobody asked for: of `NAME=value` and `-xvalue`, which may hold a password, only the head. */
