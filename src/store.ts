@@ -6,6 +6,7 @@
 import type { Row, Rows } from "./driver.ts";
 import { RefusedError } from "./errors.ts";
 import type { HistoryChange, HistoryRow, HistoryStatus } from "./history.ts";
+import { compareNames } from "./migration.ts";
 import { quote } from "./quote.ts";
 import { quoteIdentifier, quoteLiteral } from "./statement.ts";
 
@@ -70,7 +71,7 @@ export function readGreeting([facts, history]: readonly Rows[]): Greeting {
     backendPid: Number(row.pid),
     // A table of that name in another schema of the search path is somebody else's.
     history: row.own === true && history !== undefined
-      ? readHistoryRows(history)
+      ? readHistoryRows(history, row.schema as string)
       : undefined,
   };
 }
@@ -80,9 +81,20 @@ export function historyQuery(schema: string): string {
   return historyRowsQuery(tableIn(schema));
 }
 
-/** Reads the answer to {@link historyQuery}. */
-export function readHistoryRows(rows: Rows): readonly HistoryRow[] {
-  return rows.map(({ row }, i) => historyRow(row as Row, i));
+/**
+ * Reads the answer to {@link historyQuery}.
+ *
+ * @throws {RefusedError} when the table is somebody else's
+ */
+export function readHistoryRows(
+  rows: Rows,
+  schema?: string,
+): readonly HistoryRow[] {
+  const json = rows.map(({ row }) => row as Row);
+  const form = formOf(new Set(Object.keys(json[0] ?? {})), schema);
+  return form === "kysely"
+    ? readKyselyRows(json).map(convertedRow)
+    : json.map(historyRow);
 }
 
 /** The columns of the history table; no rows when there is no table. */
@@ -98,16 +110,7 @@ export function historyForm(
   schema: string,
   columns: Rows,
 ): "missing" | "ready" | "kysely" {
-  const names = new Set(columns.map((row) => row.attname));
-  if (names.size === 0) return "missing";
-  if (names.has("status") && names.has("checksum")) return "ready";
-  if (names.has("name") && names.has("timestamp")) return "kysely";
-  throw new RefusedError([
-    `Cannot use the table ${
-      quote(`${schema}.${TABLE}`)
-    }: it is neither this program's history nor a ` +
-    "migration table of Kysely; rename it, or choose another schema with --schema",
-  ]);
+  return formOf(new Set(columns.map((row) => row.attname)), schema);
 }
 
 /** Creates the table. */
@@ -145,7 +148,7 @@ export function tablePath(table: string): string {
 }
 
 /** Reads the answer to {@link kyselyRowsQuery}, in the order of the times. */
-export function readKyselyRows(rows: Rows): readonly KyselyRow[] {
+export function readKyselyRows(rows: readonly Row[]): readonly KyselyRow[] {
   return rows.map((row) => {
     const name = String(row.name);
     const time = new Date(String(row.timestamp));
@@ -158,7 +161,7 @@ export function readKyselyRows(rows: Rows): readonly KyselyRow[] {
     }
     return { name, timestamp: time.toISOString() };
   }).sort((a, b) =>
-    a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : 0
+    compareNames(a.timestamp, b.timestamp) || compareNames(a.name, b.name)
   );
 }
 
@@ -283,20 +286,40 @@ function assignmentsOf(
   }
 }
 
-function historyRow(json: Row, index: number): HistoryRow {
-  if (!("status" in json)) {
-    return {
-      id: index,
-      name: String(json.name),
-      checksum: null,
-      status: "applied",
-      finishedAt: String(json.timestamp),
-      durationMs: null,
-      appliedBy: null,
-      error: null,
-      rollingBack: false,
-    };
-  }
+function formOf(
+  columns: ReadonlySet<unknown>,
+  schema: string | undefined,
+): "missing" | "ready" | "kysely" {
+  if (columns.size === 0) return "missing";
+  if (columns.has("status") && columns.has("checksum")) return "ready";
+  if (columns.has("name") && columns.has("timestamp")) return "kysely";
+  throw new RefusedError([
+    `Cannot use the table ${
+      quote(schema === undefined ? TABLE : `${schema}.${TABLE}`)
+    }: it is neither this program's history nor a ` +
+    "migration table of Kysely; rename it, or choose another schema with --schema",
+  ]);
+}
+
+/** A row in Kysely's form as it will be when {@link convertStatements} has numbered the rows in this order. */
+function convertedRow(
+  { name, timestamp }: KyselyRow,
+  index: number,
+): HistoryRow {
+  return {
+    id: index + 1,
+    name,
+    checksum: null,
+    status: "applied",
+    finishedAt: timestamp,
+    durationMs: null,
+    appliedBy: null,
+    error: null,
+    rollingBack: false,
+  };
+}
+
+function historyRow(json: Row): HistoryRow {
   const status = json.status as HistoryStatus;
   return {
     id: Number(json.id),
