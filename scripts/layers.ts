@@ -46,6 +46,7 @@ const DATABASE_ADAPTER = [
   "socket",
   "driver",
   "connection",
+  "monitor",
   "connection_failure",
   "store",
   "session",

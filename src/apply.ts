@@ -12,7 +12,12 @@ import {
   sqlStateOf,
 } from "./errors.ts";
 import { failureText } from "./failure.ts";
-import type { HistoryChange, HistoryRow } from "./history.ts";
+import {
+  currentRows,
+  type HistoryChange,
+  type HistoryRow,
+  isApplied,
+} from "./history.ts";
 import type { Plan, Planned, Step } from "./plan.ts";
 import type { Ports, Session, Work, Written } from "./ports.ts";
 import { holderText } from "./report.ts";
@@ -72,6 +77,9 @@ const RETRY_MS = { first: 200, last: 10_000 };
 
 /** How often the wait for another migrator is reported when nothing about it changes, in milliseconds. */
 const REPORT_EVERY_MS = 10_000;
+
+/** How long the fate of a commit is looked for under the lock, which its backend has until it is decided; milliseconds. */
+const COMMIT_LOCK_MS = 10_000;
 
 /** How long recording a failure may look for a new connection, in milliseconds. */
 const RECORD_CONNECT_MS = 5_000;
@@ -157,6 +165,8 @@ class Run {
   readonly #done: Ran[] = [];
   /** Set while a transaction commits: what it holds. */
   #committing: readonly Ran[] | undefined;
+  /** What is planned after the segment in flight. */
+  #rest: readonly Step[] = [];
   /** The steps of the segment in flight; `journalId` is the history row of a non-transactional one. */
   #begun: Begun[] = [];
 
@@ -234,10 +244,16 @@ class Run {
           (work, history) => this.#transactionWork(work, history),
         );
       } catch (caught) {
-        const error = this.#committing === undefined
-          ? caught
-          : commitError(this.#committing, caught);
+        const committing = this.#committing;
         this.#committing = undefined;
+        const lost = causeOf(caught, ConnectionLostError) !== undefined;
+        const fate = committing === undefined || !lost
+          ? "failed"
+          : await this.#fateOf(committing);
+        if (fate === "committed") return this.#lateNews(committing!);
+        const error = committing === undefined
+          ? caught
+          : commitError(committing, fate, caught);
         const leftMs = deadline - clock.now();
         if (!RETRIED.includes(sqlStateOf(error)) || leftMs <= 0) throw error;
         const waitMs = Math.min(leftMs, jitter(wait));
@@ -250,6 +266,56 @@ class Run {
         await clock.sleep(waitMs);
       }
     }
+  }
+
+  /**
+   * Whether a commit took effect although its answer was lost. Its backend has the lock until that is decided: under the
+   * lock the history tells.
+   */
+  async #fateOf(
+    ran: readonly Ran[],
+  ): Promise<"committed" | "failed" | "unknown"> {
+    let session: Session | undefined;
+    try {
+      session = await this.ports.database.connect(RECORD_CONNECT_MS);
+      return await underLock(
+        this.ports,
+        session,
+        "transaction",
+        COMMIT_LOCK_MS,
+        (_, history) => {
+          const rows = currentRows(history);
+          const inEffect = ({ step }: Ran) => {
+            const row = rows.get(step.migration.name);
+            if (step.direction === "down") return !isApplied(row);
+            // The row that a redo rolls back is no proof of what it applies.
+            return isApplied(row) &&
+              !ran.some((one) => one.step.row?.id === row.id);
+          };
+          // Of a redo only the last word on a migration counts.
+          const last = ran.filter(({ step }, i) =>
+            !ran.slice(i + 1).some((later) =>
+              later.step.migration === step.migration
+            )
+          );
+          return Promise.resolve(last.every(inEffect) ? "committed" : "failed");
+        },
+      );
+    } catch {
+      return "unknown";
+    } finally {
+      await session?.close();
+    }
+  }
+
+  #lateNews(ran: readonly Ran[]): Segment {
+    this.#begun = [];
+    this.ports.report({
+      event: "warning",
+      message:
+        "The connection was lost during the commit; the history says that the commit took effect",
+    });
+    return { steps: [...ran.map(({ step }) => step), ...this.#rest], ran };
   }
 
   async #transactionWork(
@@ -276,6 +342,7 @@ class Run {
     const written = work.write(ran.map((one) => this.#change(one)));
     written.catch(() => {}); // what it rejects with, the commit rejects with
     this.#committing = ran;
+    this.#rest = steps.slice(segment.length);
     return { steps, ran, written };
   }
 
@@ -433,12 +500,18 @@ function refusePooler(session: Session, steps: readonly Step[]): void {
 }
 
 /** A constraint that is checked at commit, or a connection that ended in it. */
-function commitError(ran: readonly Ran[], cause: unknown): Error {
+function commitError(
+  ran: readonly Ran[],
+  fate: "failed" | "unknown",
+  cause: unknown,
+): unknown {
+  // One that was sent ahead of the commit has been named already.
+  if (causeOf(cause, MigrationError) !== undefined) return cause;
   const { migration, direction } = ran[0]!.step;
   const what = ran.length === 1
     ? `"${migration.name}"`
     : `${ran.length} migrations`;
-  if (causeOf(cause, ConnectionLostError) !== undefined) {
+  if (fate === "unknown") {
     return new Error(
       `Cannot tell whether ${what} took effect, run status to see`,
       { cause },

@@ -20,12 +20,17 @@ import {
   conversionsOf,
   endsSession,
   fromDriver,
+  lastFatal,
   openDriver,
   type Rows,
 } from "./driver.ts";
 import { ConnectionLostError, DatabaseError } from "./errors.ts";
 import { openSocket, sendCancel, type Socket } from "./socket.ts";
-import { inlineParameters, isDefinition } from "./statement.ts";
+import {
+  changesSettings,
+  inlineParameters,
+  isDefinition,
+} from "./statement.ts";
 import type { HostAndPort } from "./url.ts";
 
 /** What an observer may see of a connection. */
@@ -101,6 +106,9 @@ export class Connection {
   #inlining: boolean;
   #inliningFailed = false;
   #typesKnown = false;
+  #settingsChanged = false;
+  #before: ((text: string) => Promise<void>) | undefined;
+  #lastData: Uint8Array | undefined;
   /** `ahead`: in a transaction without a savepoint, in which an error is final. */
   #state: "idle" | "ahead" | "transaction" = "idle";
   /** The first error of the transaction: from there on the server ignores every statement of it. */
@@ -126,6 +134,8 @@ export class Connection {
         this.#lose(new ConnectionLostError(error.message, { cause: error })),
     );
     socket.on("close", () => this.#lose());
+    // When the server ends the session it says why in its last message, which the driver drops with the connection.
+    socket.on("data", (data: Uint8Array) => this.#lastData = data);
     this.#sql = openDriver(socket, {
       target,
       applicationName: options.applicationName,
@@ -229,6 +239,18 @@ export class Connection {
     else this.#throwUnseen();
   }
 
+  /** Whether a statement since the last call has changed settings that outlive it. */
+  takeSettingsChanged(): boolean {
+    const changed = this.#settingsChanged;
+    this.#settingsChanged = false;
+    return changed;
+  }
+
+  /** Has `before` look at every statement of a migration, and do what must be done before it runs. */
+  intercept(before: ((text: string) => Promise<void>) | undefined): void {
+    this.#before = before;
+  }
+
   /** Makes the driver read and write arrays as arrays; `rows` answer {@link ARRAY_TYPES_QUERY}. */
   learnArrayTypes(rows: Rows): void {
     addArrayTypes(conversionsOf(this.#sql), rows);
@@ -323,7 +345,10 @@ export class Connection {
 
   /** A statement of a migration: a promise with the verbs that the dialect expects of the driver's. */
   #forKysely(text: string, parameters: readonly unknown[]): Promise<Rows> {
-    const result = this.#inPlace(text, parameters);
+    const before = this.#before;
+    const result = before === undefined
+      ? this.#inPlace(text, parameters)
+      : before(text).then(() => this.#inPlace(text, parameters));
     result.catch(() => {}); // a migration may not await it; the failure is found in `abortedBy`
     return Object.assign(result, {
       cancel: () => {},
@@ -474,6 +499,7 @@ export class Connection {
       // A migration that sets one may want to survive an error: from here on it sees each where it happens.
       this.#state = "transaction";
     }
+    if (changesSettings(text)) this.#settingsChanged = true;
     // New types have new array types; they are looked up when an array is to be written.
     if (/^\s*create\s+(?:type|domain|table|extension)\b/i.test(text)) {
       this.#typesKnown = false;
@@ -513,14 +539,18 @@ export class Connection {
     }
   }
 
-  #lose(
-    error: ConnectionLostError = new ConnectionLostError(
-      "the server closed it",
-    ),
-  ): void {
+  #lose(error?: ConnectionLostError): void {
     if (this.#lost !== undefined) return;
-    this.#lost = error;
-    this.#loss.reject(error);
+    this.#lost = error ?? this.#closedByServer();
+    this.#loss.reject(this.#lost);
+  }
+
+  #closedByServer(): ConnectionLostError {
+    const farewell = this.#lastData && lastFatal(this.#lastData);
+    return new ConnectionLostError(
+      farewell?.server.message ?? "the server closed it",
+      { cause: farewell },
+    );
   }
 }
 

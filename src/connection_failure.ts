@@ -51,7 +51,12 @@ export function connectionFailure(
     : `${at.host}:${at.port}`;
   return new ConnectionError(
     `Cannot connect to the database "${target.database}" at ${where}: ${reason.text}`,
-    { transient: reason.transient, hint: reason.hint, cause: error },
+    {
+      transient: reason.transient,
+      timedOut: timeoutMs !== undefined,
+      hint: reason.hint,
+      cause: error,
+    },
   );
 }
 

@@ -88,44 +88,24 @@ export class PostgresDatabase implements Database {
 
   async #tryHost(at: HostAndPort): Promise<Session | ConnectionError> {
     const { config, migrations, run, stop, report } = this.#options;
-    const { target } = config;
-    const timeout = AbortSignal.timeout(config.connectTimeoutMs);
-    const observer: ConnectionObserver = {
-      onStatement: (sql, durationMs) =>
-        report({ event: "statement", sql, durationMs }),
-      onNotice: (severity, message) =>
-        report({ event: "notice", severity, message }),
-    };
     let connection: Connection | undefined;
     try {
-      const opened = await Connection.open(
-        at,
-        target,
-        greetingQuery(config.schema),
-        {
-          applicationName: `battlescope-migrate ${run.programVersion}`,
-          observer,
-          pipeline: config.pipeline,
-          signal: AbortSignal.any([stop, timeout]),
-        },
-      );
+      const opened = await this.#open(at, greetingQuery(config.schema), {
+        onStatement: (sql, durationMs) =>
+          report({ event: "statement", sql, durationMs }),
+        onNotice: (severity, message) =>
+          report({ event: "notice", severity, message }),
+      });
       connection = opened.connection;
       const greeting = readGreeting(
         await answerOf(connection, opened.answer, config.schema),
       );
-      if (greeting.versionNumber < OLDEST_VERSION) {
-        throw new ConnectionError(
-          `Cannot use the server at ${at.host}:${at.port}: it is PostgreSQL ${
-            versionText(greeting.versionNumber)
-          }, and 15 is the oldest that works`,
-          { transient: false },
-        );
-      }
+      assertSupported(greeting.versionNumber, at);
       return new PostgresSession(connection, {
         server: {
           host: at.host,
           port: at.port,
-          database: target.database,
+          database: config.target.database,
           version: versionText(greeting.versionNumber),
           schema: greeting.schema,
           user: greeting.user,
@@ -141,19 +121,54 @@ export class PostgresDatabase implements Database {
         checksums: new Map(
           migrations.map(({ name, checksum }) => [name, checksum]),
         ),
+        openSecond: async () =>
+          (await this.#open(at, "select 1", {})).connection,
+        report,
         stop,
       });
     } catch (error) {
       connection?.destroy();
       stop.throwIfAborted();
-      return error instanceof ConnectionError ? error : connectionFailure(
+      if (error instanceof ConnectionError) return error;
+      return connectionFailure(error, at, config.target, undefined);
+    }
+  }
+
+  /** @throws {ConnectionError} when there is no connection within the time for one attempt */
+  async #open(
+    at: HostAndPort,
+    first: string,
+    observer: ConnectionObserver,
+  ): ReturnType<typeof Connection.open> {
+    const { config, run, stop } = this.#options;
+    const timeout = AbortSignal.timeout(config.connectTimeoutMs);
+    try {
+      return await Connection.open(at, config.target, first, {
+        applicationName: `battlescope-migrate ${run.programVersion}`,
+        observer,
+        pipeline: config.pipeline,
+        signal: AbortSignal.any([stop, timeout]),
+      });
+    } catch (error) {
+      stop.throwIfAborted();
+      throw connectionFailure(
         error,
         at,
-        target,
+        config.target,
         timeout.aborted ? config.connectTimeoutMs : undefined,
       );
     }
   }
+}
+
+function assertSupported(versionNumber: number, at: HostAndPort): void {
+  if (versionNumber >= OLDEST_VERSION) return;
+  throw new ConnectionError(
+    `Cannot use the server at ${at.host}:${at.port}: it is PostgreSQL ${
+      versionText(versionNumber)
+    }, and 15 is the oldest that works`,
+    { transient: false },
+  );
 }
 
 /** The answer to the greeting; where there is no history it failed, and the facts are asked for alone. */

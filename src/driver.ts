@@ -99,6 +99,34 @@ export function endsSession(error: DatabaseError): boolean {
   return error.server.severity === "FATAL" || error.server.severity === "PANIC";
 }
 
+/**
+ * The error with which the server ended the session, if `data`, the last that came from it, holds one. The messages are
+ * those of https://www.postgresql.org/docs/current/protocol-message-formats.html.
+ */
+export function lastFatal(data: Uint8Array): DatabaseError | undefined {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  for (let at = 0; at + 5 <= data.length;) {
+    const end = at + 1 + view.getUint32(at + 1);
+    if (end > data.length || end < at + 5) return undefined; // not the beginning of a message
+    if (data[at] === 0x45) { // ErrorResponse
+      const fields = new TextDecoder().decode(data.subarray(at + 5, end)).split(
+        "\0",
+      );
+      const field = (letter: string) =>
+        fields.find((text) => text.startsWith(letter))?.slice(1);
+      const severity = field("V") ?? field("S") ?? "";
+      const error = new DatabaseError({
+        code: field("C") ?? "",
+        severity,
+        message: field("M") ?? "",
+      });
+      if (endsSession(error)) return error;
+    }
+    at = end;
+  }
+  return undefined;
+}
+
 /** The backend that gave a result. */
 export function backendOf(result: unknown): Backend | undefined {
   const one = Array.isArray(result) && Array.isArray(result[0])

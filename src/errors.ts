@@ -58,18 +58,26 @@ export class DatabaseError extends Error {
   }
 }
 
-/** No connection could be made. `transient` says whether waiting may help. */
+/** No connection could be made. */
 export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
+  /** Whether waiting may help. */
   readonly transient: boolean;
+  /** Whether nobody answered in time. */
+  readonly timedOut: boolean;
   readonly hint: string | undefined;
 
   constructor(
     message: string,
-    options: ErrorOptions & { transient: boolean; hint?: string | undefined },
+    options: ErrorOptions & {
+      transient: boolean;
+      timedOut?: boolean;
+      hint?: string | undefined;
+    },
   ) {
     super(message, options);
     this.transient = options.transient;
+    this.timedOut = options.timedOut ?? false;
     this.hint = options.hint;
   }
 }

@@ -33,6 +33,27 @@ export interface LockHolder {
   readonly sinceMs: number | undefined;
 }
 
+/** A session that a statement waits for, as far as this role may see it. */
+export interface Blocker {
+  readonly pid: number;
+  readonly application: string;
+  readonly user: string;
+  readonly state: string;
+  /** Age of its transaction in milliseconds. */
+  readonly ageMs: number | undefined;
+  /** Its last statement, without literals. */
+  readonly query: string;
+}
+
+/** How far a statement is, from the server's progress views. */
+export interface Progress {
+  readonly phase: string;
+  /** Of the phase, from 0 to 100. */
+  readonly percent: number | undefined;
+  readonly tuplesDone: number;
+  readonly tuplesTotal: number;
+}
+
 /** What a command came to. */
 export interface Summary {
   readonly command: CommandName;
@@ -86,6 +107,22 @@ export type Event =
     readonly migration: string;
     readonly number: number;
     readonly total: number;
+  }
+  /** A statement waits for a lock. */
+  | {
+    readonly event: "blocked";
+    /** Without literals. */
+    readonly sql: string;
+    readonly runningMs: number;
+    readonly blockers: readonly Blocker[];
+  }
+  /** A statement takes long. */
+  | {
+    readonly event: "running";
+    /** Without literals. */
+    readonly sql: string;
+    readonly runningMs: number;
+    readonly progress?: Progress;
   }
   | {
     readonly event: "retrying";

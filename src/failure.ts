@@ -6,6 +6,7 @@
 import {
   causeOf,
   ConnectionError,
+  ConnectionLostError,
   DatabaseError,
   MigrationError,
   RefusedError,
@@ -102,7 +103,7 @@ function messageOf(error: unknown): string {
     : `${error.name}: ${error.message}`;
   // A migration may throw anything, also nothing.
   return !("cause" in error) || error instanceof DatabaseError ||
-      error instanceof ConnectionError
+      error instanceof ConnectionError || error instanceof ConnectionLostError
     ? own
     : `${own}: ${messageOf(error.cause)}`;
 }

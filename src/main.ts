@@ -34,13 +34,16 @@ import { VARIABLES } from "./options.ts";
 import { render } from "./report.ts";
 import { redactor } from "./quote.ts";
 import type { Environment } from "./target.ts";
-import { terminalOperator, writeLine } from "./terminal.ts";
+import { divertConsole, terminalOperator, writeLine } from "./terminal.ts";
 import { programInfo, versionLines } from "./version.ts";
 
 type DatabaseCommand = Exclude<Command, { kind: "help" | "version" | "new" }>;
 
 /** A process that was asked to stop is gone after this time, in milliseconds, whatever the server does. */
 const STOP_LIMIT_MS = 4_500;
+
+/** Two signals within this time, in milliseconds, are one request. */
+const SAME_SIGNAL_MS = 300;
 
 /**
  * Runs the program and returns its exit code; never throws and never exits.
@@ -86,6 +89,7 @@ export async function main(
       faults.push(...commandFaults(command, migrations, { isTerminal }));
     }
     if (faults.length > 0) throw new UsageError(faults);
+    divertConsole();
     return await withSignals((stop) =>
       execute(command as DatabaseCommand, config, stop, {
         migrations,
@@ -213,10 +217,17 @@ async function withSignals(
   const controller = new AbortController();
   const hurried = Promise.withResolvers<number>();
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let stoppedAt = 0;
   const listeners = (["SIGINT", "SIGTERM"] as const).map((signal) => {
     const listener = () => {
       const error = new InterruptedError(signal);
-      if (controller.signal.aborted) return hurried.resolve(exitCodeOf(error));
+      if (controller.signal.aborted) {
+        // `deno task` passes on what the terminal has sent to the whole group: one Ctrl-C arrives twice.
+        const again = performance.now() - stoppedAt >= SAME_SIGNAL_MS;
+        if (again) hurried.resolve(exitCodeOf(error));
+        return;
+      }
+      stoppedAt = performance.now();
       timer = setTimeout(
         () => hurried.resolve(exitCodeOf(error)),
         STOP_LIMIT_MS,

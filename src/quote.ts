@@ -20,10 +20,10 @@ export function quote(text: string): string {
   return `"${visible(shown)}"`;
 }
 
-/** Quotes the value of an option or a variable. It may be a connection string in the wrong place: then it is hidden. */
+/** Quotes the value of an option or a variable. What may be a connection string, or `-pPASSWORD`, is hidden. */
 export function quoteValue(value: string): string {
-  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(value)?.[0];
-  if (scheme !== undefined) return quote(`${scheme}…`);
+  const head = /^(?:[a-z][a-z0-9+.-]*:\/\/|-[a-z](?=.))/i.exec(value)?.[0];
+  if (head !== undefined) return quote(`${head}…`);
   return /@|password\s*=/i.test(value) ? quote("…") : quote(value);
 }
 

@@ -5,7 +5,14 @@
  */
 import type { OutputConfig } from "./config.ts";
 import { formatDuration } from "./duration.ts";
-import type { Event, LockHolder, ServerInfo, Summary } from "./events.ts";
+import type {
+  Blocker,
+  Event,
+  LockHolder,
+  Progress,
+  ServerInfo,
+  Summary,
+} from "./events.ts";
 import { failureLines, failureOf } from "./failure.ts";
 import type { MigrationState, State } from "./plan.ts";
 import { quote, visible } from "./quote.ts";
@@ -47,6 +54,27 @@ export function holderText(holder: LockHolder | undefined): string {
   return `backend ${holder.pid} (${application}, ${
     visible(holder.address)
   }${since}) holds it`;
+}
+
+function blockerText(blocker: Blocker): string {
+  const { pid, application, user, state, ageMs, query } = blocker;
+  const age = ageMs === undefined
+    ? ""
+    : `, its transaction is ${formatDuration(ageMs)} old`;
+  const who = `${visible(application || "unnamed")}, user ${visible(user)}`;
+  return `blocked by backend ${pid} (${who}, ${
+    visible(state || "state hidden")
+  }${age}): ${visible(query)}`;
+}
+
+function progressText(progress: Progress): string {
+  const { phase, percent, tuplesDone, tuplesTotal } = progress;
+  const tuples = tuplesTotal > 0
+    ? `, ${tuplesDone} of ${tuplesTotal} tuples`
+    : "";
+  return `${visible(phase)}${
+    percent === undefined ? "" : `, ${percent} %`
+  }${tuples}`;
 }
 
 /** What every state counts, in the order in which `status` counts them. */
@@ -133,6 +161,22 @@ function textLines(event: Event, options: RenderOptions): Line[] {
         `${
           event.direction === "up" ? "Applying" : "Rolling back"
         } ${event.migration} (${event.number} of ${event.total})`,
+      );
+    case "blocked":
+      return note(
+        `Waiting for a lock since ${formatDuration(event.runningMs)}: ${
+          visible(event.sql)
+        }`,
+      ).concat(event.blockers.flatMap((one) => note(`  ${blockerText(one)}`)));
+    case "running":
+      return note(
+        `Running since ${formatDuration(event.runningMs)}: ${
+          visible(event.sql)
+        }${
+          event.progress === undefined
+            ? ""
+            : ` (${progressText(event.progress)})`
+        }`,
       );
     case "retrying":
       return note(

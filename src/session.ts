@@ -15,12 +15,13 @@ import {
   MigrationError,
   RefusedError,
 } from "./errors.ts";
-import type { LockHolder, ServerInfo } from "./events.ts";
+import type { Event, LockHolder, ServerInfo } from "./events.ts";
 import type { HistoryChange, HistoryRow } from "./history.ts";
+import { Monitor } from "./monitor.ts";
 import type { Step } from "./plan.ts";
 import type { Session, Work, Written } from "./ports.ts";
 import { quote } from "./quote.ts";
-import { quoteIdentifier, quoteLiteral } from "./statement.ts";
+import { concurrentIndex, quoteIdentifier, quoteLiteral } from "./statement.ts";
 import {
   changeStatements,
   columnsQuery,
@@ -41,6 +42,9 @@ const LOCK_CLASS = 0x62736d67;
 /** How long a stopped session may take to roll back before its connection is dropped, in milliseconds. */
 const STOP_LIMIT_MS = 3_000;
 
+/** Undoes what a migration has set, for this session or transaction. */
+const RESET = "reset role; reset all";
+
 /** How often and how long recording a failure tries to get the lock, in milliseconds. */
 const RECORD_LOCK = { every: 100, limit: 1_500 };
 
@@ -58,6 +62,9 @@ export interface SessionOptions {
   readonly run: RunIdentity;
   /** Checksum by name of the migrations that the program carries. */
   readonly checksums: ReadonlyMap<string, string>;
+  /** Opens another connection to the same server, to watch this one. */
+  readonly openSecond: () => Promise<Connection>;
+  readonly report: (event: Event) => void;
   /** Aborts when the process is asked to stop; its reason is the error of everything in flight. */
   readonly stop: AbortSignal;
 }
@@ -81,6 +88,9 @@ export class PostgresSession implements Session {
   #greeted: readonly HistoryRow[] | undefined;
   /** Whether the history table was there when last looked. */
   #hasHistory: boolean;
+  /** The backend that has the lock; behind a pooler it is another in every transaction. */
+  #backendPid: number | undefined;
+  readonly #monitor: Monitor;
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #onStop = () => {
     // A stopped server answers at once; one that does not is left, and notices by itself.
@@ -102,6 +112,12 @@ export class PostgresSession implements Session {
     this.#hasHistory = options.history !== undefined;
     this.#db = new Kysely({
       dialect: new PostgresJSDialect({ postgres: connection.driver() }),
+    });
+    this.#monitor = new Monitor(connection, {
+      open: options.openSecond,
+      pid: () => this.#backendPid,
+      lockTimeoutMs: options.lockTimeoutMs,
+      report: options.report,
     });
     options.stop.addEventListener("abort", this.#onStop, { once: true });
     if (options.stop.aborted) this.#onStop();
@@ -156,9 +172,11 @@ export class PostgresSession implements Session {
 
   pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
     return this.#db.connection().execute(async (db) => {
+      this.#connection.intercept((text) => this.#dropInvalidIndex(text));
       try {
         return await work(this.#work(db, "session"));
       } finally {
+        this.#connection.intercept(undefined);
         await this.#unlock();
       }
     });
@@ -206,6 +224,7 @@ export class PostgresSession implements Session {
   async close(): Promise<void> {
     this.#options.stop.removeEventListener("abort", this.#onStop);
     clearTimeout(this.#stopTimer);
+    this.#monitor.stop();
     await this.#connection.close();
   }
 
@@ -264,6 +283,7 @@ export class PostgresSession implements Session {
           { cause: aborted.by },
         );
       }
+      await this.#restoreSettings(scope);
     } catch (error) {
       const attributed = this.#attributed(error);
       throw causeOf(attributed, MigrationError) !== undefined
@@ -274,14 +294,57 @@ export class PostgresSession implements Session {
     }
   }
 
+  /** What a migration has set must not decide how the next one runs, or where the history is looked for. */
+  async #restoreSettings(scope: "transaction" | "session"): Promise<void> {
+    if (!this.#connection.takeSettingsChanged()) return;
+    const statement = `${RESET}; select ${this.#settings(scope)}`;
+    if (scope === "transaction") void this.#connection.sendAhead(statement);
+    else await this.#connection.query(statement);
+    this.#connection.takeSettingsChanged(); // our own
+  }
+
+  /**
+   * A failed `create index concurrently` leaves its index behind, invalid: creating it again fails, and with
+   * `if not exists` it would stay invalid and nobody would notice. It is dropped before it is created again.
+   * https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+   */
+  async #dropInvalidIndex(text: string): Promise<void> {
+    const wanted = concurrentIndex(text);
+    if (wanted === undefined) return;
+    const index = await this.#invalidIndex(wanted);
+    if (index === undefined) return;
+    this.#options.report({
+      event: "warning",
+      message:
+        `Dropping the index ${index}: an earlier attempt has left it behind, invalid`,
+    });
+    await this.#connection.query(`drop index concurrently if exists ${index}`);
+  }
+
+  /** The quoted, qualified name of the invalid index of that name, unless a session is at work on it. */
+  async #invalidIndex(
+    wanted: { index: string; table: string },
+  ): Promise<string | undefined> {
+    const [row] = await this.#connection.query(
+      `select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as name
+      from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+      where not i.indisvalid and i.indrelid = to_regclass(${
+        quoteLiteral(wanted.table)
+      })
+        and c.relname = (parse_ident(${quoteLiteral(wanted.index)}))[1]
+        and not exists (select from pg_stat_progress_create_index p where p.index_relid = c.oid)`,
+    );
+    return row === undefined ? undefined : String(row.name);
+  }
+
   /** An error of a statement that ran ahead surfaces later: it is named after the step that sent it. */
   #attributed(error: unknown): unknown {
     if (causeOf(error, MigrationError) !== undefined) return error;
-    const owner = this.#connection.ownerOf(
-      causeOf(error, DatabaseError) ?? causeOf(error, ConnectionLostError),
-    ) as
-      | StepOwner
-      | undefined;
+    const owner =
+      (this.#connection.ownerOf(causeOf(error, ConnectionLostError)) ??
+        this.#connection.ownerOf(causeOf(error, DatabaseError))) as
+          | StepOwner
+          | undefined;
     const hinted = this.#withGrantHint(error);
     return owner === undefined
       ? hinted
@@ -373,6 +436,8 @@ export class PostgresSession implements Session {
         "Cannot set lock_timeout and statement_timeout: the server, or a pooler before it, did not take them",
       ]);
     }
+    this.#backendPid = Number(row.pid);
+    connection.takeSettingsChanged(); // our own
     if (!connection.knowsArrayTypes) connection.learnArrayTypes(answers[2]!);
     if (row.locked !== true) return undefined;
     const columns = answers[1]!;
@@ -388,10 +453,22 @@ export class PostgresSession implements Session {
   }
 
   #lockStatement(scope: "transaction" | "session"): string {
+    const { lockTimeoutMs, statementTimeoutMs } = this.#options;
+    const lock = scope === "transaction"
+      ? "pg_try_advisory_xact_lock"
+      : "pg_try_advisory_lock";
+    return `select ${this.#settings(scope)}, ` +
+      `current_setting('lock_timeout')::interval = '${lockTimeoutMs} ms'::interval and ` +
+      `current_setting('statement_timeout')::interval = '${statementTimeoutMs} ms'::interval as applied, ` +
+      `pg_backend_pid() as pid, ${lock}(${LOCK_CLASS}, hashtext(${
+        quoteLiteral(this.#schema())
+      })) as locked`;
+  }
+
+  /** The select list that applies the settings: in the transaction, or to the session. */
+  #settings(scope: "transaction" | "session"): string {
     const { lockTimeoutMs, statementTimeoutMs, versionNumber, setSearchPath } =
       this.#options;
-    const local = scope === "transaction";
-    const schema = this.#schema();
     const settings: [string, string][] = [
       ["lock_timeout", `${lockTimeoutMs}ms`],
       ["statement_timeout", `${statementTimeoutMs}ms`],
@@ -404,29 +481,25 @@ export class PostgresSession implements Session {
         ? [["transaction_timeout", "0"] as [string, string]]
         : []),
       ...(setSearchPath
-        ? [["search_path", quoteIdentifier(schema)] as [string, string]]
+        ? [["search_path", quoteIdentifier(this.#schema())] as [string, string]]
         : []),
     ];
     const set = (name: string, value: string) =>
-      `set_config('${name}', ${quoteLiteral(value)}, ${local})`;
-    const lock = local ? "pg_try_advisory_xact_lock" : "pg_try_advisory_lock";
-    return `select ${
-      settings.map(([name, value]) => set(name, value)).join(", ")
-    }, ` +
+      `set_config('${name}', ${quoteLiteral(value)}, ${
+        scope === "transaction"
+      })`;
+    return `${settings.map(([name, value]) => set(name, value)).join(", ")}, ` +
       // Only servers that can watch a socket accept it: Linux, and from 16 on every platform but Windows.
       "case when version() ~ 'linux' or current_setting('server_version_num')::int >= 160000 and " +
       `version() !~* 'windows|mingw|msvc|visual' then ${
         set("client_connection_check_interval", "1s")
-      } end, ` +
-      `current_setting('lock_timeout')::interval = '${lockTimeoutMs} ms'::interval and ` +
-      `current_setting('statement_timeout')::interval = '${statementTimeoutMs} ms'::interval as applied, ` +
-      `${lock}(${LOCK_CLASS}, hashtext(${quoteLiteral(schema)})) as locked`;
+      } end`;
   }
 
   async #unlock(): Promise<void> {
     if (this.#connection.isLost) return;
     this.#connection.resume();
-    await this.#connection.query("select pg_advisory_unlock_all()");
+    await this.#connection.query(`${RESET}; select pg_advisory_unlock_all()`);
   }
 
   #schema(): string {

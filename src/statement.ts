@@ -62,6 +62,42 @@ export function inlineParameters(
   return result + text.slice(from);
 }
 
+/**
+ * The statement on one line, with `?` for every string and number: literals may be other people's data. Meant to be
+ * shown, not run; at most 200 characters.
+ */
+export function withoutLiterals(text: string): string {
+  const bare = text
+    .replace(/\$([A-Za-z_]\w*)?\$[\s\S]*?\$\1\$/g, "?")
+    .replace(/[eEnNbBxX]?'(?:[^'\\]|''|\\.)*(?:'|$)/g, "?")
+    .replace(/\b\d+(?:\.\d+)?\b/g, "?")
+    .replace(/\s+/g, " ")
+    .trim();
+  return bare.length > 200 ? `${bare.slice(0, 200)}…` : bare;
+}
+
+/** What `create index concurrently` creates, and on which table; both as they are written. */
+export function concurrentIndex(
+  text: string,
+): { readonly index: string; readonly table: string } | undefined {
+  const name = String.raw`(?:"(?:[^"]|"")+"|[\w$\u0080-\uffff]+)`;
+  const pattern = new RegExp(
+    String
+      .raw`^\s*create\s+(?:unique\s+)?index\s+concurrently\s+(?:if\s+not\s+exists\s+)?(${name})\s+on\s+(?:only\s+)?` +
+      String.raw`(${name}(?:\s*\.\s*${name})?)`,
+    "i",
+  );
+  const [, index, table] = pattern.exec(text) ?? [];
+  return index === undefined || table === undefined
+    ? undefined
+    : { index, table };
+}
+
+/** Whether the statement changes settings that would outlive it. */
+export function changesSettings(text: string): boolean {
+  return /(?:^|;)\s*(?:set|reset|discard)\b|\bset_config\s*\(/i.test(text);
+}
+
 /** Quotes a text as a literal that does not depend on `standard_conforming_strings`. */
 export function quoteLiteral(text: string): string {
   const quoted = text.replaceAll("'", "''");

@@ -21,6 +21,12 @@ export function writeLine({ stream, text }: Line): void {
   }
 }
 
+/** Standard output holds the result: what a migration prints goes where progress goes. */
+export function divertConsole(): void {
+  const { error } = console;
+  Object.assign(console, { log: error, info: error, debug: error });
+}
+
 /** The person at the terminal, if standard input is one. */
 export function terminalOperator(stop: AbortSignal): Operator {
   const isTerminal = Deno.stdin.isTerminal();

@@ -1,0 +1,204 @@
+/**
+ * Watches a long statement from a second connection: who blocks it, how far it is, whether its server is still there.
+ *
+ * The second connection appears only when a statement takes long, runs short queries in autocommit (an open transaction
+ * would hold up `create index concurrently`), and is given up silently where it is not allowed.
+ *
+ * @module
+ */
+import type { Connection, InFlight } from "./connection.ts";
+import type { Rows } from "./driver.ts";
+import { ConnectionError } from "./errors.ts";
+import type { Blocker, Event, Progress } from "./events.ts";
+import { withoutLiterals } from "./statement.ts";
+
+export interface MonitorOptions {
+  /** Opens the second connection. @throws {ConnectionError} */
+  readonly open: () => Promise<Connection>;
+  /** The backend of the connection that is watched. */
+  readonly pid: () => number | undefined;
+  readonly lockTimeoutMs: number;
+  readonly report: (event: Event) => void;
+}
+
+/** How often the age of the statement is looked at, in milliseconds. */
+const TICK_MS = 100;
+
+/** How old a statement is when it is first looked at, and how often it is then, in milliseconds. */
+const LONG_MS = 2_000;
+const POLL_MS = 1_000;
+
+/** How often the same news is repeated, in milliseconds. */
+const REPEAT_MS = 10_000;
+
+/** For how long the server may say that it has answered before the answer counts as lost, in milliseconds. */
+const UNANSWERED_MS = 5_000;
+
+/** After how many attempts in a row that nobody answers the server counts as gone. */
+const SILENT_ATTEMPTS = 2;
+
+const WATCH = (pid: number) =>
+  `select a.state, a.wait_event_type as wait,
+    p.phase, p.blocks_done::float8, p.blocks_total::float8, p.tuples_done::float8, p.tuples_total::float8,
+    (select json_agg(json_build_object('pid', b.pid, 'application', b.application_name, 'user', b.usename,
+        'state', b.state, 'query', b.query,
+        'ageMs', (extract(epoch from clock_timestamp() - b.xact_start) * 1000)::float8) order by b.xact_start)
+      from pg_stat_activity b where b.pid = any(pg_blocking_pids(a.pid))) as blockers
+  from pg_stat_activity a left join pg_stat_progress_create_index p on p.pid = a.pid
+  where a.pid = ${pid}`;
+
+/** Watches one connection until {@link stop}. */
+export class Monitor {
+  readonly #watched: Connection;
+  readonly #options: MonitorOptions;
+  #timer: ReturnType<typeof setInterval>;
+  #second: Connection | undefined;
+  #busy = false;
+  #givenUp = false;
+  #nextPoll = 0;
+  #silentAttempts = 0;
+  /** The statement that was looked at last, and since when the server says that it has answered it. */
+  #statement: InFlight | undefined;
+  #answeredSince: number | undefined;
+  #reported: { what: string; at: number } | undefined;
+
+  constructor(watched: Connection, options: MonitorOptions) {
+    this.#watched = watched;
+    this.#options = options;
+    this.#timer = setInterval(() => void this.#tick(), TICK_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#second?.destroy();
+    this.#second = undefined;
+  }
+
+  async #tick(): Promise<void> {
+    const statement = this.#watched.oldestInFlight;
+    const now = performance.now();
+    if (
+      statement === undefined || this.#busy || this.#givenUp ||
+      now < this.#nextPoll
+    ) return;
+    const { lockTimeoutMs } = this.#options;
+    // One that waits for a lock must be looked at while it still waits.
+    const patience = lockTimeoutMs > 0
+      ? Math.min(LONG_MS, lockTimeoutMs / 2)
+      : LONG_MS;
+    if (now - statement.since < patience) return;
+    this.#busy = true;
+    try {
+      await this.#look(statement);
+    } finally {
+      this.#busy = false;
+      this.#nextPoll = performance.now() + POLL_MS;
+    }
+  }
+
+  async #look(statement: InFlight): Promise<void> {
+    const pid = this.#options.pid();
+    if (pid === undefined) return;
+    let rows: Rows;
+    try {
+      this.#second ??= await this.#options.open();
+      rows = await this.#second.query(WATCH(pid));
+      this.#silentAttempts = 0;
+    } catch (error) {
+      this.#second?.destroy();
+      this.#second = undefined;
+      this.#unreachable(error);
+      return;
+    }
+    // Meanwhile it may have been answered.
+    if (this.#watched.oldestInFlight !== statement) return;
+    this.#judge(statement, rows);
+  }
+
+  /** A server that refuses a second connection is there; one that does not answer at all may be gone. */
+  #unreachable(error: unknown): void {
+    const silent = error instanceof ConnectionError && error.timedOut;
+    if (!silent) {
+      this.#givenUp = true;
+    } else if (++this.#silentAttempts >= SILENT_ATTEMPTS) {
+      this.#watched.destroy("the server does not answer any more");
+    }
+  }
+
+  #judge(statement: InFlight, [row]: Rows): void {
+    const now = performance.now();
+    if (statement !== this.#statement) {
+      this.#statement = statement;
+      this.#answeredSince = undefined;
+      this.#reported = undefined;
+    }
+    const state = row?.state;
+    // Roles that may not see the state see null or a text in its place; those say nothing.
+    const answered = row === undefined ||
+      (typeof state === "string" && state.startsWith("idle"));
+    if (!answered) {
+      this.#answeredSince = undefined;
+    } else if (now - (this.#answeredSince ??= now) >= UNANSWERED_MS) {
+      this.#watched.destroy(
+        "the server has answered, and the answer did not arrive",
+      );
+      return;
+    }
+    const runningMs = Math.round(now - statement.since);
+    const sql = withoutLiterals(statement.sql);
+    const blockers = row?.wait === "Lock" ? blockersOf(row.blockers) : [];
+    const progress = progressOf(row);
+    if (blockers.length > 0) {
+      this.#report(`blocked ${blockers.map(({ pid }) => pid)}`, {
+        event: "blocked",
+        sql,
+        runningMs,
+        blockers,
+      });
+    } else if (runningMs >= LONG_MS) {
+      this.#report(`running ${progress?.phase}`, {
+        event: "running",
+        sql,
+        runningMs,
+        ...(progress && { progress }),
+      });
+    }
+  }
+
+  #report(what: string, event: Event): void {
+    const now = performance.now();
+    if (this.#reported?.what === what && now - this.#reported.at < REPEAT_MS) {
+      return;
+    }
+    this.#reported = { what, at: now };
+    this.#options.report(event);
+  }
+}
+
+function blockersOf(json: unknown): Blocker[] {
+  if (!Array.isArray(json)) return [];
+  return json.map((row: Record<string, unknown>) => ({
+    pid: Number(row.pid),
+    application: String(row.application ?? ""),
+    user: String(row.user ?? ""),
+    state: String(row.state ?? ""),
+    ageMs: typeof row.ageMs === "number" ? Math.round(row.ageMs) : undefined,
+    query: withoutLiterals(String(row.query ?? "")),
+  }));
+}
+
+function progressOf(row: Rows[number] | undefined): Progress | undefined {
+  if (typeof row?.phase !== "string") return undefined;
+  const number = (value: unknown) => typeof value === "number" ? value : 0;
+  const [done, total] = number(row.tuples_total) > 0
+    ? [number(row.tuples_done), number(row.tuples_total)]
+    : [number(row.blocks_done), number(row.blocks_total)];
+  return {
+    phase: row.phase,
+    percent: total > 0
+      ? Math.min(100, Math.floor(100 * done / total))
+      : undefined,
+    tuplesDone: number(row.tuples_done),
+    tuplesTotal: number(row.tuples_total),
+  };
+}
