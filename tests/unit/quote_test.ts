@@ -49,6 +49,8 @@ Deno.test("quoteValue() hides what may be a connection string", () => {
   const values: [string, string][] = [
     ["fast", '"fast"'],
     ["-15", '"-15"'],
+    ["-x", '"-x"'],
+    ["-phunter2", '"-p…"'],
     ["a=b", '"a=b"'],
     ["postgres://app:hunter2@db/app", '"postgres://…"'],
     ["POSTGRESQL://app:hunter2@db/app", '"POSTGRESQL://…"'],
