@@ -166,7 +166,7 @@ export function readKyselyRows(rows: readonly Row[]): readonly KyselyRow[] {
 }
 
 /**
- * Puts the history in the place of the table in Kysely's form, keeping names and times.
+ * Puts the history in the place of the table in Kysely's form, keeping names, times and privileges.
  *
  * @param checksums checksum by name, of the migrations that the program carries
  */
@@ -187,7 +187,7 @@ export function convertStatements(
     appliedAt: timestamp,
   }));
   return [
-    `drop table ${tableIn(schema)}; ${createStatements(schema)}`,
+    replaceStatement(schema),
     ...changeStatements(schema, run, changes),
   ];
 }
@@ -215,6 +215,30 @@ export function changeStatements(
     );
   }
   return statements;
+}
+
+/** Who may read the old table may read the new one: a pod that waits for it must not be shut out. */
+function replaceStatement(schema: string): string {
+  const table = tableIn(schema);
+  return `do ${
+    quoteLiteral(`
+    declare
+      one record;
+      acl aclitem[] := (select relacl from pg_class where oid = ${
+      quoteLiteral(table)
+    }::regclass);
+    begin
+      drop table ${table};
+      ${createStatements(schema)};
+      for one in select * from aclexplode(acl) loop
+        execute format('grant %s on %s to %s', one.privilege_type, ${
+      quoteLiteral(table)
+    },
+          case one.grantee when 0 then 'public' else one.grantee::regrole::text end
+          || case when one.is_grantable then ' with grant option' else '' end);
+      end loop;
+    end`)
+  }`;
 }
 
 /** The quoted, qualified name of the history table. */
