@@ -60,7 +60,7 @@ export function accepted<T>(planned: Planned<T>): T {
 export function assertWritable({ server }: Session): void {
   if (!server.readOnly) return;
   throw new RefusedError([
-    `Cannot write to "${server.database}" at ${server.host}:${server.port}: the server is a standby or read-only; ` +
-    "use the address of the primary",
+    `Cannot write to "${server.database}" at ${server.host}:${server.port}: it is a standby, or ` +
+    "default_transaction_read_only is on; use the address of the primary, and a role that may write",
   ]);
 }
