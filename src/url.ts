@@ -118,7 +118,13 @@ export function parseConnectionString(
     options: given.options,
     connectTimeoutMs: readSeconds(given.connect_timeout, shown, faults),
   };
-  return faults.length > 0 ? faults : url;
+  if (faults.length === 0) return url;
+  if (parts.query.includes("@")) {
+    faults.push(
+      'it holds "?" before "@"; if that is part of a password, write it as %3F',
+    );
+  }
+  return faults;
 }
 
 /** Reads a port. Returns it, or `undefined` when it is none. */
@@ -144,8 +150,9 @@ function readAuthority(
     faults.push('its database name holds "/"; write it as %2F');
   }
   const list = hosts.split(",").map((part) => {
-    const match = /^(?:\[([0-9a-f:.]+(?:%25[\w.]+)?)\]|([^:[\]]*))(?::(.*))?$/i
-      .exec(part);
+    const match =
+      /^(?:\[([0-9a-f]*:[0-9a-f:.]*(?:%25[\w.]+)?)\]|([^:[\]]*))(?::(.*))?$/i
+        .exec(part);
     if (match === null) faults.push(NO_HOST);
     const [, address, name = "", port = ""] = match ?? [];
     return { host: decodePart(address ?? name, "host", faults), port };
