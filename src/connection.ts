@@ -65,7 +65,7 @@ const CANCEL_TIMEOUT_MS = 2_000;
 /** How many statements are sent ahead before the answers are waited for. */
 const WINDOW = 500;
 
-const BEGIN = /^\s*(?:begin|start\s+transaction)\b/i;
+const BEGIN = /^\s*(?:begin|start\s+transaction)\b[^;]*;?\s*$/i;
 const COMMIT = /^\s*commit\s*;?\s*$/i;
 const ROLLBACK = /^\s*rollback\s*;?\s*$/i;
 const ROLLBACK_TO = /^\s*rollback\s+to\b/i;
@@ -187,6 +187,14 @@ export class Connection {
     | { readonly by: DatabaseError; readonly seen: boolean }
     | undefined {
     return this.#aborted && { by: this.#aborted, seen: this.#abortSeen };
+  }
+
+  /** Whether the server, with its last answer, said that no transaction is open. */
+  get serverIsIdle(): boolean {
+    const data = this.#lastData;
+    // ReadyForQuery: Z, length 5, status; I is idle.
+    return data !== undefined && data.length >= 6 && data.at(-6) === 0x5a &&
+      data.at(-2) === 5 && data.at(-1) === 0x49;
   }
 
   get isLost(): boolean {
@@ -382,10 +390,11 @@ export class Connection {
   async #execute(text: string, parameters: readonly unknown[]): Promise<Rows> {
     const refusal = this.#refusal(text);
     if (refusal !== undefined) throw refusal;
-    if (this.#lost !== undefined) {
-      return Object.assign([], { command: "ROLLBACK", count: 0 }); // the server has done so
-    }
     const undoes = ROLLBACK.test(text);
+    // Kysely rolls back after a commit that failed, too; with the connection the transaction is gone as well.
+    if (undoes && (this.#lost !== undefined || this.#state === "idle")) {
+      return emptyRows();
+    }
     if (!undoes) this.#throwUnseen();
     if (
       parameters.length > 0 && parameters.some(Array.isArray) &&

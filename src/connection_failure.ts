@@ -95,8 +95,7 @@ function reasonOf(error: unknown, at: HostAndPort, target: Target): Reason {
 }
 
 function serverReason(error: DatabaseError, target: Target): Reason {
-  const { code, message } = error.server;
-  const text = `${message} (SQLSTATE ${code})`;
+  const { code, message: text } = error.server;
   switch (code) {
     case "57P03": // cannot_connect_now: starting up, shutting down, recovering
     case "53300": // too_many_connections

@@ -7,11 +7,16 @@ import type { Config } from "./config.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
 import { connectionFailure } from "./connection_failure.ts";
 import type { Rows } from "./driver.ts";
-import { ConnectionError, DatabaseError } from "./errors.ts";
+import {
+  ConnectionError,
+  ConnectionLostError,
+  DatabaseError,
+} from "./errors.ts";
 import type { Event } from "./events.ts";
 import type { Migration } from "./migration.ts";
 import type { Clock, Database, Session } from "./ports.ts";
 import { PostgresSession } from "./session.ts";
+import { quoteIdentifier } from "./statement.ts";
 import {
   factsQuery,
   greetingQuery,
@@ -130,7 +135,10 @@ export class PostgresDatabase implements Database {
       connection?.destroy();
       stop.throwIfAborted();
       if (error instanceof ConnectionError) return error;
-      return connectionFailure(error, at, config.target, undefined);
+      if (error instanceof ConnectionLostError) {
+        return connectionFailure(error, at, config.target, undefined);
+      }
+      throw error; // there is a connection, and what it leads to is refused
     }
   }
 
@@ -178,8 +186,18 @@ async function answerOf(
   schema: string | undefined,
 ): Promise<readonly Rows[]> {
   if (!(answer instanceof DatabaseError)) return answer as readonly Rows[];
-  if (answer.server.code !== UNDEFINED_TABLE) throw answer;
-  return [await connection.query(factsQuery(schema))];
+  const facts = await connection.query(factsQuery(schema));
+  if (answer.server.code === UNDEFINED_TABLE) return [facts];
+  const to = quoteIdentifier(String(facts[0]!.user));
+  const table = `${
+    quoteIdentifier(String(facts[0]!.schema))
+  }.migration_history`;
+  const hint = answer.server.code === "42501"
+    ? { hint: `Ask its owner for: grant select on table ${table} to ${to}` }
+    : {};
+  throw new Error("Cannot read the history", {
+    cause: new DatabaseError({ ...answer.server, ...hint }),
+  });
 }
 
 function versionText(versionNumber: number): string {

@@ -3,32 +3,18 @@
  *
  * @module
  */
-import {
-  currentRows,
-  type HistoryChange,
-  type HistoryRow,
-  isApplied,
-} from "./history.ts";
+import { currentRows, type HistoryRow, isApplied } from "./history.ts";
 import { compareNames, type Migration } from "./migration.ts";
-
-/** What a migration can be, as `status` prints it. */
-export type State =
-  | "applied"
-  | "pending"
-  | "baseline"
-  | "changed"
-  | "missing"
-  | "out_of_order"
-  | "failed"
-  | "running";
-
-/** One line of `status`: a migration that the program carries, that the history knows, or both. */
-export interface MigrationState {
-  readonly name: string;
-  readonly state: State;
-  readonly migration?: Migration;
-  readonly row?: HistoryRow;
-}
+import {
+  changedFault,
+  isChanged,
+  isUnfinished,
+  type MigrationState,
+  migrationStates,
+  names,
+  newestAppliedName,
+  unfinishedFault,
+} from "./states.ts";
 
 /** One migration to run in one direction. `row` is the history's current row of it, if there is one. */
 export interface Step {
@@ -41,11 +27,6 @@ export interface Step {
 export interface Plan {
   readonly steps: readonly Step[];
   readonly warnings: readonly string[];
-}
-
-/** Changes of the history alone, for `baseline` and `repair`. */
-export interface HistoryPlan {
-  readonly changes: readonly HistoryChange[];
 }
 
 export type Planned<T> = { readonly ok: true; readonly plan: T } | {
@@ -65,40 +46,8 @@ export interface DownRequest {
   readonly all?: boolean;
 }
 
-export interface RepairRequest {
-  readonly action: "accept_checksum" | "retry" | "mark_applied";
-  readonly name: string;
-}
-
 type Migrations = readonly Migration[];
 type History = readonly HistoryRow[];
-
-/** The state of every migration that the program or the history knows, in the one order. */
-export function migrationStates(
-  migrations: Migrations,
-  history: History,
-): readonly MigrationState[] {
-  const rows = currentRows(history);
-  const newestApplied = newestAppliedName(rows);
-  const embedded = new Map(
-    migrations.map((migration) => [migration.name, migration]),
-  );
-  const names = new Set(embedded.keys());
-  // A rolled back migration that the program no longer carries is past history, not a state.
-  for (const row of rows.values()) {
-    if (row.status !== "rolled_back") names.add(row.name);
-  }
-  return [...names].sort(compareNames).map((name) => {
-    const migration = embedded.get(name);
-    const row = rows.get(name);
-    return {
-      name,
-      state: stateOf(name, migration, row, newestApplied),
-      ...(migration && { migration }),
-      ...(row && { row }),
-    };
-  });
-}
 
 /** Applies pending migrations, oldest first. */
 export function planUp(
@@ -226,127 +175,6 @@ export function planRedo(
   return { ok: true, plan: { ...down.plan, steps } };
 }
 
-/** Records the migrations up to `to` as applied without running them. */
-export function planBaseline(
-  migrations: Migrations,
-  history: History,
-  to: string,
-): Planned<HistoryPlan> {
-  const rows = currentRows(history);
-  const wanted = migrations.filter((migration) =>
-    compareNames(migration.name, to) <= 0 &&
-    !isApplied(rows.get(migration.name))
-  );
-  return baseline(wanted.map((migration) => ({ migration })), rows);
-}
-
-/** Records the migrations that Kysely's own table lists, with its times, as applied without running them. */
-export function planBaselineFromKysely(
-  migrations: Migrations,
-  history: History,
-  kysely: readonly { readonly name: string; readonly timestamp: string }[],
-): Planned<HistoryPlan> {
-  const rows = currentRows(history);
-  const embedded = new Map(
-    migrations.map((migration) => [migration.name, migration]),
-  );
-  const unknown = kysely.filter(({ name }) => !embedded.has(name));
-  if (unknown.length > 0) {
-    const fault = `Cannot record ${
-      names(unknown)
-    } as applied: this program does not carry ${
-      unknown.length === 1 ? "it" : "them"
-    }; add the ${
-      unknown.length === 1 ? "file" : "files"
-    } to migrations/ or run the version of the program that does`;
-    return { ok: false, faults: [fault] };
-  }
-  return baseline(
-    kysely
-      .filter(({ name }) => !isApplied(rows.get(name)))
-      .sort((a, b) => compareNames(a.name, b.name))
-      .map(({ name, timestamp }) => ({
-        migration: embedded.get(name)!,
-        appliedAt: timestamp,
-      })),
-    rows,
-  );
-}
-
-/** Settles a failed, interrupted or edited migration. An empty list of changes means that nothing needs repair. */
-export function planRepair(
-  migrations: Migrations,
-  history: History,
-  request: RepairRequest,
-): Planned<HistoryPlan> {
-  const row = currentRows(history).get(request.name);
-  const migration = migrations.find(({ name }) => name === request.name);
-  const refuse = (text: string): Planned<HistoryPlan> => ({
-    ok: false,
-    faults: [`Cannot repair "${request.name}": ${text}`],
-  });
-  const change = (...changes: HistoryChange[]): Planned<HistoryPlan> => ({
-    ok: true,
-    plan: { changes },
-  });
-
-  if (row === undefined) return refuse("the history has no row of it");
-  if (request.action === "retry") {
-    if (isApplied(row)) {
-      return refuse("it is applied; use down or redo to run it again");
-    }
-    if (row.status === "rolled_back") return change();
-    return change({ kind: "roll_back", id: row.id });
-  }
-  if (migration === undefined) return refuse("this program does not carry it");
-  if (request.action === "mark_applied") {
-    if (isApplied(row)) return change();
-    if (row.status === "rolled_back") {
-      return refuse(
-        "it was rolled back; use up to apply it, or baseline to record it without running it",
-      );
-    }
-    return change({
-      kind: "mark_applied",
-      id: row.id,
-      checksum: migration.checksum,
-    });
-  }
-  if (!isApplied(row)) {
-    return refuse("it is not applied, so it has no checksum to accept");
-  }
-  if (!isChanged(migration, row)) return change();
-  return change({
-    kind: "accept_checksum",
-    id: row.id,
-    checksum: migration.checksum,
-  });
-}
-
-function baseline(
-  wanted: readonly { migration: Migration; appliedAt?: string }[],
-  rows: ReadonlyMap<string, HistoryRow>,
-): Planned<HistoryPlan> {
-  const faults = wanted.flatMap(({ migration }) => {
-    const row = rows.get(migration.name);
-    return row !== undefined && isUnfinished(migration, row)
-      ? [unfinishedFault("record", row)]
-      : [];
-  });
-  if (faults.length > 0) return { ok: false, faults };
-  const changes = wanted.map(({ migration, appliedAt }): HistoryChange => ({
-    kind: "insert",
-    name: migration.name,
-    checksum: migration.checksum,
-    status: "baseline",
-    startedAgoMs: 0,
-    durationMs: null,
-    error: null,
-    ...(appliedAt !== undefined && { appliedAt }),
-  }));
-  return { ok: true, plan: { changes } };
-}
-
 function step(
   direction: "up" | "down",
   migration: Migration,
@@ -354,79 +182,6 @@ function step(
 ): Step {
   const row = rows.get(migration.name);
   return { direction, migration, ...(row && { row }) };
-}
-
-function stateOf(
-  name: string,
-  migration: Migration | undefined,
-  row: HistoryRow | undefined,
-  newestApplied: string | undefined,
-): State {
-  if (
-    row !== undefined && (row.status === "failed" || row.status === "running")
-  ) return row.status;
-  if (isApplied(row)) {
-    if (migration === undefined) return "missing";
-    return isChanged(migration, row)
-      ? "changed"
-      : row.status === "baseline"
-      ? "baseline"
-      : "applied";
-  }
-  return newestApplied !== undefined && compareNames(name, newestApplied) < 0
-    ? "out_of_order"
-    : "pending";
-}
-
-function newestAppliedName(
-  rows: ReadonlyMap<string, HistoryRow>,
-): string | undefined {
-  let newest: string | undefined;
-  for (const row of rows.values()) {
-    if (
-      isApplied(row) &&
-      (newest === undefined || compareNames(row.name, newest) > 0)
-    ) newest = row.name;
-  }
-  return newest;
-}
-
-function isChanged(migration: Migration, row: HistoryRow): boolean {
-  return row.checksum !== null && row.checksum !== migration.checksum;
-}
-
-/** A failed transactional migration left nothing behind; anything else that did not end needs a decision. */
-function isUnfinished(migration: Migration, row: HistoryRow): boolean {
-  return row.status === "running" ||
-    (row.status === "failed" && (!migration.transaction || row.rollingBack));
-}
-
-function changedFault({ name, migration, row }: MigrationState): string {
-  return `Cannot go on with "${name}": it is applied, but its checksum is ${
-    short(migration!.checksum)
-  } and the ` +
-    `history has ${
-      short(row!.checksum!)
-    }; restore the file, or accept the edit with ` +
-    `repair --accept-checksum ${name}`;
-}
-
-function unfinishedFault(action: string, row: HistoryRow): string {
-  const what = row.rollingBack ? "its rollback" : "it";
-  const state = row.status === "running"
-    ? `${what} began and did not end`
-    : `${what} failed half-way`;
-  return `Cannot ${action} "${row.name}": ${state} outside a transaction; look at the database, then run ` +
-    `repair --retry ${row.name} or repair --mark-applied ${row.name}`;
-}
-
-function short(checksum: string): string {
-  return `${checksum.slice(0, 12)}…`;
-}
-
-function names(list: readonly { readonly name: string }[]): string {
-  const shown = list.slice(0, 5).map(({ name }) => `"${name}"`).join(", ");
-  return list.length > 5 ? `${shown} and ${list.length - 5} more` : shown;
 }
 
 function count(n: number, noun: string): string {

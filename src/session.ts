@@ -21,7 +21,12 @@ import { Monitor } from "./monitor.ts";
 import type { Step } from "./plan.ts";
 import type { Session, Work, Written } from "./ports.ts";
 import { quote } from "./quote.ts";
-import { concurrentIndex, quoteIdentifier, quoteLiteral } from "./statement.ts";
+import {
+  concurrentIndex,
+  endsTransaction,
+  quoteIdentifier,
+  quoteLiteral,
+} from "./statement.ts";
 import {
   changeStatements,
   columnsQuery,
@@ -44,6 +49,9 @@ const STOP_LIMIT_MS = 3_000;
 
 /** Undoes what a migration has set, for this session or transaction. */
 const RESET = "reset role; reset all";
+
+/** undefined_table, invalid_schema_name, and two ways of saying that a name has too many parts. */
+const NO_SUCH_TABLE = ["42P01", "3F000", "0A000", "42601"];
 
 /** How often and how long recording a failure tries to get the lock, in milliseconds. */
 const RECORD_LOCK = { every: 100, limit: 1_500 };
@@ -143,7 +151,7 @@ export class PostgresSession implements Session {
       );
     } catch (error) {
       const code = error instanceof DatabaseError ? error.server.code : "";
-      if (code === "42P01" || code === "3F000") {
+      if (NO_SUCH_TABLE.includes(code)) {
         throw new RefusedError([
           `Cannot read ${
             quote(table)
@@ -229,6 +237,7 @@ export class PostgresSession implements Session {
   }
 
   async #transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
+    const hadHistory = this.#hasHistory;
     try {
       return await this.#db.transaction()
         // A role's defaults must not decide: a snapshot from before the lock would show an old history.
@@ -236,6 +245,7 @@ export class PostgresSession implements Session {
         .setAccessMode("read write")
         .execute((transaction) => work(this.#work(transaction, "transaction")));
     } catch (error) {
+      this.#hasHistory = hadHistory;
       throw this.#attributed(error);
     } finally {
       this.#connection.own(undefined);
@@ -273,6 +283,7 @@ export class PostgresSession implements Session {
     const { migration, direction } = owner.step;
     const connection = this.#connection;
     connection.own(owner);
+    if (scope === "transaction") connection.intercept(refuseToEnd);
     try {
       await (direction === "up" ? migration.up(db) : migration.down!(db));
       const { aborted } = connection;
@@ -283,6 +294,11 @@ export class PostgresSession implements Session {
           { cause: aborted.by },
         );
       }
+      if (scope === "transaction" && connection.serverIsIdle) {
+        throw new Error(
+          `its ${direction} function has ended the transaction: what it did before that is in effect`,
+        );
+      }
       await this.#restoreSettings(scope);
     } catch (error) {
       const attributed = this.#attributed(error);
@@ -291,6 +307,7 @@ export class PostgresSession implements Session {
         : new MigrationError(migration.name, direction, { cause: attributed });
     } finally {
       connection.own(undefined);
+      if (scope === "transaction") connection.intercept(undefined);
     }
   }
 
@@ -345,7 +362,7 @@ export class PostgresSession implements Session {
         this.#connection.ownerOf(causeOf(error, DatabaseError))) as
           | StepOwner
           | undefined;
-    const hinted = this.#withGrantHint(error);
+    const hinted = this.#withHint(error);
     return owner === undefined
       ? hinted
       : new MigrationError(owner.step.migration.name, owner.step.direction, {
@@ -511,20 +528,45 @@ export class PostgresSession implements Session {
     ]);
   }
 
-  /** PostgreSQL says what is denied, not what to grant. */
-  #withGrantHint(error: unknown): unknown {
-    if (
-      !(error instanceof DatabaseError) || error.server.code !== "42501" ||
-      error.server.hint !== undefined
-    ) return error;
-    const to = quoteIdentifier(this.server.user);
-    const hint = /schema/.test(error.server.message)
-      ? `As the owner of the schema: grant usage, create on schema ${
-        quoteIdentifier(this.#schema())
-      } to ${to}`
-      : `Run the migrator as the owner of the object, or grant the privilege to ${to}`;
-    return new DatabaseError({ ...error.server, hint }, { cause: error });
+  /** PostgreSQL says what is denied, not what to grant; and what cannot be, not how it can. */
+  #withHint(error: unknown): unknown {
+    if (!(error instanceof DatabaseError) || error.server.hint !== undefined) {
+      return error;
+    }
+    const hint = this.#hintFor(error.server.code, error.server.message);
+    return hint === undefined
+      ? error
+      : new DatabaseError({ ...error.server, hint }, { cause: error });
   }
+
+  #hintFor(code: string, message: string): string | undefined {
+    const role = quoteIdentifier(this.server.user);
+    switch (code) {
+      case "25001": // active_sql_transaction
+        return "To run it outside a transaction: export const options = { transaction: false }";
+      case "55P04": // unsafe_new_enum_value_usage
+        return "A new value of an enum can be used after the commit only: " +
+          "add it in a migration of its own, with export const options = { transaction: false }";
+      case "42501": // insufficient_privilege
+        return /schema/.test(message)
+          ? `As the owner of the schema: grant usage, create on schema ${
+            quoteIdentifier(this.#schema())
+          } to ${role}`
+          : `Run the migrator as the owner of the object, or grant the privilege to ${role}`;
+      default:
+        return undefined;
+    }
+  }
+}
+
+/** A migration that ended the transaction would put half of a run into effect. */
+function refuseToEnd(text: string): Promise<void> {
+  if (!endsTransaction(text)) return Promise.resolve();
+  return Promise.reject(
+    new Error(
+      "it may not end the transaction that it runs in; to run outside of one: export const options = { transaction: false }",
+    ),
+  );
 }
 
 /** A step took from the end of the one before it, or from its own start, until its last answer. */

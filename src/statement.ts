@@ -17,6 +17,8 @@ interface Placeholder {
 interface Outline {
   /** One statement, with or without a semicolon at its end. */
   readonly single: boolean;
+  /** The first word of each statement, in lower case. */
+  readonly heads: readonly string[];
   readonly placeholders: readonly Placeholder[];
 }
 
@@ -32,6 +34,17 @@ const DDL = /^\s*(?:create|alter|drop|comment|grant|revoke)\s/i;
  */
 export function isDefinition(text: string): boolean {
   return DDL.test(text) && outline(text)?.single === true;
+}
+
+/**
+ * Whether one of the statements would end the transaction that they run in. `rollback to` a savepoint would not; it is
+ * told apart by its first words, so a text that hides it among others counts as ending.
+ */
+export function endsTransaction(text: string): boolean {
+  const heads = outline(text)?.heads ?? [];
+  return heads.some((head) => ["commit", "end", "abort"].includes(head)) ||
+    (heads.includes("rollback") && !/^\s*rollback\s+to\b/i.test(text)) ||
+    /^\s*prepare\s+transaction\b/i.test(text);
 }
 
 /**
@@ -113,18 +126,19 @@ export function quoteIdentifier(name: string): string {
 
 function outline(text: string): Outline | undefined {
   const placeholders: Placeholder[] = [];
-  let ended = false;
-  let single = true;
+  const heads: string[] = [];
+  let begins = true;
   TOKEN.lastIndex = 0;
   for (let match = TOKEN.exec(text); match !== null; match = TOKEN.exec(text)) {
     const [token, number] = match;
     const start = match.index;
     if (/^\s/.test(token) || token.startsWith("--")) continue;
     if (token === ";") {
-      ended = true;
+      begins = true;
       continue;
     }
-    if (ended) single = false;
+    if (begins) heads.push(token.toLowerCase());
+    begins = false;
     if (number !== undefined) {
       placeholders.push({
         number: Number(number),
@@ -142,7 +156,7 @@ function outline(text: string): Outline | undefined {
       return undefined;
     }
   }
-  return { single, placeholders };
+  return { single: heads.length === 1, heads, placeholders };
 }
 
 function literalOf(value: unknown): string | undefined {

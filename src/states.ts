@@ -1,0 +1,129 @@
+/**
+ * (Migrations, history) → the state of each migration. No I/O.
+ *
+ * @module
+ */
+import { currentRows, type HistoryRow, isApplied } from "./history.ts";
+import { compareNames, type Migration } from "./migration.ts";
+
+/** What a migration can be, as `status` prints it. */
+export type State =
+  | "applied"
+  | "pending"
+  | "baseline"
+  | "changed"
+  | "missing"
+  | "out_of_order"
+  | "failed"
+  | "running";
+
+/** One line of `status`: a migration that the program carries, that the history knows, or both. */
+export interface MigrationState {
+  readonly name: string;
+  readonly state: State;
+  readonly migration?: Migration;
+  readonly row?: HistoryRow;
+}
+
+/** The state of every migration that the program or the history knows, in the one order. */
+export function migrationStates(
+  migrations: readonly Migration[],
+  history: readonly HistoryRow[],
+): readonly MigrationState[] {
+  const rows = currentRows(history);
+  const newestApplied = newestAppliedName(rows);
+  const embedded = new Map(
+    migrations.map((migration) => [migration.name, migration]),
+  );
+  const names = new Set(embedded.keys());
+  // A rolled back migration that the program no longer carries is past history, not a state.
+  for (const row of rows.values()) {
+    if (row.status !== "rolled_back") names.add(row.name);
+  }
+  return [...names].sort(compareNames).map((name) => {
+    const migration = embedded.get(name);
+    const row = rows.get(name);
+    return {
+      name,
+      state: stateOf(name, migration, row, newestApplied),
+      ...(migration && { migration }),
+      ...(row && { row }),
+    };
+  });
+}
+
+/** The newest applied migration's name, or `undefined`. */
+export function newestAppliedName(
+  rows: ReadonlyMap<string, HistoryRow>,
+): string | undefined {
+  let newest: string | undefined;
+  for (const row of rows.values()) {
+    if (
+      isApplied(row) &&
+      (newest === undefined || compareNames(row.name, newest) > 0)
+    ) newest = row.name;
+  }
+  return newest;
+}
+
+/** Whether the migration is another one than the one that was applied. */
+export function isChanged(migration: Migration, row: HistoryRow): boolean {
+  return row.checksum !== null && row.checksum !== migration.checksum;
+}
+
+/** A failed transactional migration left nothing behind; anything else that did not end needs a decision. */
+export function isUnfinished(migration: Migration, row: HistoryRow): boolean {
+  return row.status === "running" ||
+    (row.status === "failed" && (!migration.transaction || row.rollingBack));
+}
+
+export function changedFault({ name, migration, row }: MigrationState): string {
+  return `Cannot go on with "${name}": it is applied, but its checksum is ${
+    short(migration!.checksum)
+  } and the ` +
+    `history has ${
+      short(row!.checksum!)
+    }; restore the file, or accept the edit with ` +
+    `repair --accept-checksum ${name}`;
+}
+
+export function unfinishedFault(action: string, row: HistoryRow): string {
+  const what = row.rollingBack ? "its rollback" : "it";
+  const state = row.status === "running"
+    ? `${what} began and did not end`
+    : `${what} failed half-way`;
+  return `Cannot ${action} "${row.name}": ${state} outside a transaction; look at the database, then run ` +
+    `repair --retry ${row.name} or repair --mark-applied ${row.name}`;
+}
+
+/** The names of at most five, quoted, and how many more there are. */
+export function names(list: readonly { readonly name: string }[]): string {
+  const shown = list.slice(0, 5).map(({ name }) => `"${name}"`).join(", ");
+  return list.length > 5 ? `${shown} and ${list.length - 5} more` : shown;
+}
+
+function stateOf(
+  name: string,
+  migration: Migration | undefined,
+  row: HistoryRow | undefined,
+  newestApplied: string | undefined,
+): State {
+  if (
+    row !== undefined && (row.status === "failed" || row.status === "running")
+  ) return row.status;
+  if (isApplied(row)) {
+    if (migration === undefined) return "missing";
+    return isChanged(migration, row)
+      ? "changed"
+      : row.status === "baseline"
+      ? "baseline"
+      : "applied";
+  }
+  return newestApplied !== undefined && compareNames(name, newestApplied) < 0
+    ? "out_of_order"
+    : "pending";
+}
+
+function short(checksum: string): string {
+  return `${checksum.slice(0, 12)}…`;
+}
