@@ -8,6 +8,7 @@ import { assertEquals } from "@std/assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runKubeTool } from "./kube_tools.ts";
+import { runValidator } from "./validators.ts";
 
 /** As loose as YAML: a test looks at single fields, the schemas look at the whole. */
 // deno-lint-ignore no-explicit-any -- see above
@@ -15,7 +16,6 @@ export type Manifest = any;
 
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 const K8S = join(CHECKOUT, "infra", "k8s");
-const SCHEMAS = join(CHECKOUT, "tests", "infra", "schemas.json");
 
 /** The objects that `kubectl kustomize` makes of a folder below `infra/k8s`. */
 export async function kustomize(folder: string): Promise<Manifest[]> {
@@ -69,39 +69,20 @@ export async function schemaFaults(
   objects: readonly Manifest[],
 ): Promise<string> {
   const kinds = [...new Set(objects.map(modelOf))].sort();
-  const folder = await Deno.makeTempDir({ prefix: "schemas-" });
-  try {
-    const file = join(folder, "objects.ts");
-    await Deno.writeTextFile(
-      file,
-      [
-        ...kinds.map((path) =>
-          `import { ${className(path)} } from "kubernetes-models/${path}";
-           import type { I${
-            className(path)
-          } } from "kubernetes-models/${path}";`
-        ),
-        ...objects.map((object, index) => {
-          const name = className(modelOf(object));
-          return `const object${index}: I${name} = ${JSON.stringify(object)};
-            new ${name}(object${index}).validate();`;
-        }),
-      ].join("\n"),
-    );
-    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        ...["run", "--check", "--quiet", "--no-prompt"],
-        // ajv, which validates, looks at some variables.
-        ...["--allow-env", "--allow-read", `--config=${SCHEMAS}`, file],
-      ],
-      env: { NO_COLOR: "1", NODE_NO_WARNINGS: "1" },
-      stdin: "null",
-    }).output();
-    const said = new TextDecoder().decode(stderr);
-    return code === 0 ? "" : said;
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  const { code, stderr } = await runValidator(
+    [
+      ...kinds.map((path) =>
+        `import { ${className(path)} } from "kubernetes-models/${path}";
+         import type { I${className(path)} } from "kubernetes-models/${path}";`
+      ),
+      ...objects.map((object, index) => {
+        const name = className(modelOf(object));
+        return `const object${index}: I${name} = ${JSON.stringify(object)};
+          new ${name}(object${index}).validate();`;
+      }),
+    ].join("\n"),
+  );
+  return code === 0 ? "" : stderr;
 }
 
 /** `batch/v1` and `Job` → `batch/v1/Job`, where the npm package keeps it. */
