@@ -11,8 +11,9 @@ import {
   type Option,
   SETTINGS,
 } from "./options.ts";
-import type { DownRequest, RepairRequest, UpRequest } from "./plan.ts";
+import type { DownRequest, UpRequest } from "./plan.ts";
 import { quoteArgument, quoteValue } from "./quote.ts";
+import type { RepairRequest } from "./settle.ts";
 
 export type Command =
   | {

@@ -5,7 +5,7 @@
  * @module
  */
 import type { CommandName } from "./options.ts";
-import type { MigrationState } from "./plan.ts";
+import type { MigrationState } from "./states.ts";
 
 /** What the server says of itself. */
 export interface ServerInfo {

@@ -6,7 +6,9 @@
 import { currentRows, type HistoryRow, isApplied } from "./history.ts";
 import { compareNames, type Migration } from "./migration.ts";
 import {
+  byName,
   changedFault,
+  inOrder,
   isChanged,
   isUnfinished,
   type MigrationState,
@@ -49,7 +51,7 @@ export interface DownRequest {
 type Migrations = readonly Migration[];
 type History = readonly HistoryRow[];
 
-/** Applies pending migrations, oldest first. */
+/** Applies pending migrations, oldest first. `to` and `steps` both bound the plan. */
 export function planUp(
   migrations: Migrations,
   history: History,
@@ -57,26 +59,26 @@ export function planUp(
 ): Planned<Plan> {
   const states = migrationStates(migrations, history);
   const rows = currentRows(history);
-  const newestApplied = newestAppliedName(rows);
-  const steps = migrations
-    .filter((migration) => !isApplied(rows.get(migration.name)))
-    .sort((a, b) => compareNames(a.name, b.name))
-    .filter((migration) =>
-      request.to === undefined || compareNames(migration.name, request.to) <= 0
+  const steps = inOrder(migrations)
+    .filter(({ name }) => !isApplied(rows.get(name)))
+    .filter(({ name }) =>
+      request.to === undefined || compareNames(name, request.to) <= 0
     )
     .slice(0, request.steps)
     .map((migration) => step("up", migration, rows));
+  const unknown = states.filter(isUnknown);
 
-  const faults = states.filter((state) => state.state === "changed").map(
+  const faults = states.filter(({ state }) => state === "changed").map(
     changedFault,
   );
+  const newest = newestAppliedName(rows);
   for (const { migration, row } of steps) {
     if (
-      !request.allowOutOfOrder && newestApplied !== undefined &&
-      compareNames(migration.name, newestApplied) < 0
+      !request.allowOutOfOrder && newest !== undefined &&
+      compareNames(migration.name, newest) < 0
     ) {
       faults.push(
-        `Cannot apply "${migration.name}": it sorts before "${newestApplied}", which is already applied; ` +
+        `Cannot apply "${migration.name}": it sorts before "${newest}", which is already applied; ` +
           "give it a later name, or pass --allow-out-of-order",
       );
     }
@@ -86,21 +88,8 @@ export function planUp(
       faults.push(unfinishedFault("apply", row));
     }
   }
-  const unknown = states.filter((state) =>
-    state.migration === undefined && state.row !== undefined &&
-    (isApplied(state.row) || state.state === "running")
-  );
   if (steps.length > 0 && unknown.length > 0) {
-    faults.push(
-      `Cannot apply ${
-        count(steps.length, "pending migration")
-      }: the database is newer than this program, ` +
-        `its history has ${
-          names(unknown)
-        }; run a version of the program that carries ${
-          unknown.length === 1 ? "it" : "them"
-        }`,
-    );
+    faults.push(newerFault(steps.length, unknown));
   }
   if (faults.length > 0) return { ok: false, faults };
   const warnings = unknown.length === 0 ? [] : [
@@ -118,44 +107,28 @@ export function planDown(
   request: DownRequest = {},
 ): Planned<Plan> {
   const rows = currentRows(history);
-  const applied = [...rows.values()].filter(isApplied).sort((a, b) =>
-    compareNames(b.name, a.name)
-  );
-  const selected = request.all
-    ? applied
-    : request.to !== undefined
-    ? applied.filter((row) => compareNames(row.name, request.to!) > 0)
-    : applied.slice(0, request.steps ?? 1);
-
-  const embedded = new Map(
-    migrations.map((migration) => [migration.name, migration]),
-  );
+  const embedded = byName(migrations);
   const faults: string[] = [];
   if (request.to !== undefined && !isApplied(rows.get(request.to))) {
     faults.push(`Cannot roll back to "${request.to}": it is not applied`);
   }
-  for (const row of rows.values()) {
-    const migration = embedded.get(row.name);
-    if (migration ? isUnfinished(migration, row) : row.status === "running") {
+  for (const row of inOrder([...rows.values()])) {
+    if (isUnfinished(embedded.get(row.name), row)) {
       faults.push(unfinishedFault("roll back past", row));
     }
   }
+  const applied = inOrder([...rows.values()].filter(isApplied)).reverse();
+  const selected = request.all
+    ? applied
+    : request.to !== undefined
+    ? applied.filter(({ name }) => compareNames(name, request.to!) > 0)
+    : applied.slice(0, request.steps ?? 1);
   const steps: Step[] = [];
   for (const row of selected) {
     const migration = embedded.get(row.name);
-    if (migration === undefined) {
-      faults.push(
-        `Cannot roll back "${row.name}": this program does not carry it; run the version of the program that does`,
-      );
-    } else if (migration.down === undefined) {
-      faults.push(`Cannot roll back "${row.name}": it has no down function`);
-    } else if (isChanged(migration, row)) {
-      faults.push(
-        changedFault({ name: row.name, state: "changed", migration, row }),
-      );
-    } else {
-      steps.push(step("down", migration, rows));
-    }
+    const fault = downFault(migration, row);
+    if (fault !== undefined) faults.push(fault);
+    else steps.push(step("down", migration!, rows));
   }
   return faults.length > 0
     ? { ok: false, faults }
@@ -175,6 +148,42 @@ export function planRedo(
   return { ok: true, plan: { ...down.plan, steps } };
 }
 
+/** Whether the history has more of this migration than the program can know. */
+function isUnknown({ migration, row }: MigrationState): boolean {
+  return migration === undefined && row !== undefined &&
+    (isApplied(row) || isUnfinished(undefined, row));
+}
+
+function newerFault(
+  pending: number,
+  unknown: readonly MigrationState[],
+): string {
+  return `Cannot apply ${pending} pending migration${
+    pending === 1 ? "" : "s"
+  }: the database is newer than this program, its history has ${
+    names(unknown)
+  }; run a version of the program that carries ${
+    unknown.length === 1 ? "it" : "them"
+  }`;
+}
+
+/** Why the migration of an applied row cannot be rolled back. */
+function downFault(
+  migration: Migration | undefined,
+  row: HistoryRow,
+): string | undefined {
+  const { name } = row;
+  if (migration === undefined) {
+    return `Cannot roll back "${name}": this program does not carry it; run the version of the program that does`;
+  }
+  if (migration.down === undefined) {
+    return `Cannot roll back "${name}": it has no down function`;
+  }
+  return isChanged(migration, row)
+    ? changedFault({ name, state: "changed", migration, row })
+    : undefined;
+}
+
 function step(
   direction: "up" | "down",
   migration: Migration,
@@ -182,8 +191,4 @@ function step(
 ): Step {
   const row = rows.get(migration.name);
   return { direction, migration, ...(row && { row }) };
-}
-
-function count(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }

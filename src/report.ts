@@ -14,8 +14,8 @@ import type {
   Summary,
 } from "./events.ts";
 import { failureLines, failureOf } from "./failure.ts";
-import type { MigrationState, State } from "./plan.ts";
 import { quote, visible } from "./quote.ts";
+import type { MigrationState, State } from "./states.ts";
 
 /** A line and where it goes. */
 export interface Line {

@@ -11,7 +11,14 @@ import {
 } from "./history.ts";
 import { compareNames, type Migration } from "./migration.ts";
 import type { Planned } from "./plan.ts";
-import { isChanged, isUnfinished, names, unfinishedFault } from "./states.ts";
+import {
+  byName,
+  inOrder,
+  isChanged,
+  isUnfinished,
+  names,
+  unfinishedFault,
+} from "./states.ts";
 
 /** Changes of the history alone. */
 export interface HistoryPlan {
@@ -33,7 +40,7 @@ export function planBaseline(
   to: string,
 ): Planned<HistoryPlan> {
   const rows = currentRows(history);
-  const wanted = migrations.filter((migration) =>
+  const wanted = inOrder(migrations).filter((migration) =>
     compareNames(migration.name, to) <= 0 &&
     !isApplied(rows.get(migration.name))
   );
@@ -47,10 +54,8 @@ export function planBaselineFromKysely(
   kysely: readonly { readonly name: string; readonly timestamp: string }[],
 ): Planned<HistoryPlan> {
   const rows = currentRows(history);
-  const embedded = new Map(
-    migrations.map((migration) => [migration.name, migration]),
-  );
-  const unknown = kysely.filter(({ name }) => !embedded.has(name));
+  const embedded = byName(migrations);
+  const unknown = inOrder(kysely).filter(({ name }) => !embedded.has(name));
   if (unknown.length > 0) {
     const fault = `Cannot record ${
       names(unknown)
@@ -62,9 +67,8 @@ export function planBaselineFromKysely(
     return { ok: false, faults: [fault] };
   }
   return baseline(
-    kysely
+    inOrder(kysely)
       .filter(({ name }) => !isApplied(rows.get(name)))
-      .sort((a, b) => compareNames(a.name, b.name))
       .map(({ name, timestamp }) => ({
         migration: embedded.get(name)!,
         appliedAt: timestamp,
@@ -77,50 +81,52 @@ export function planBaselineFromKysely(
 export function planRepair(
   migrations: Migrations,
   history: History,
-  request: RepairRequest,
+  { action, name }: RepairRequest,
 ): Planned<HistoryPlan> {
-  const row = currentRows(history).get(request.name);
-  const migration = migrations.find(({ name }) => name === request.name);
-  const refuse = (text: string): Planned<HistoryPlan> => ({
-    ok: false,
-    faults: [`Cannot repair "${request.name}": ${text}`],
-  });
-  const change = (...changes: HistoryChange[]): Planned<HistoryPlan> => ({
-    ok: true,
-    plan: { changes },
-  });
+  const row = currentRows(history).get(name);
+  const migration = migrations.find((migration) => migration.name === name);
+  const result = row === undefined
+    ? "the history has no row of it"
+    : action === "retry"
+    ? retry(row)
+    : migration === undefined
+    ? "this program does not carry it"
+    : action === "mark_applied"
+    ? markApplied(migration, row)
+    : acceptChecksum(migration, row);
+  return typeof result === "string"
+    ? { ok: false, faults: [`Cannot repair "${name}": ${result}`] }
+    : { ok: true, plan: { changes: result } };
+}
 
-  if (row === undefined) return refuse("the history has no row of it");
-  if (request.action === "retry") {
-    if (isApplied(row)) {
-      return refuse("it is applied; use down or redo to run it again");
-    }
-    if (row.status === "rolled_back") return change();
-    return change({ kind: "roll_back", id: row.id });
+/** Changes, or why there can be none. */
+type Repair = readonly HistoryChange[] | string;
+
+function retry(row: HistoryRow): Repair {
+  if (isApplied(row)) return "it is applied; use down or redo to run it again";
+  return row.status === "rolled_back"
+    ? []
+    : [{ kind: "roll_back", id: row.id }];
+}
+
+function markApplied({ checksum }: Migration, row: HistoryRow): Repair {
+  if (isApplied(row)) return [];
+  return row.status === "rolled_back"
+    ? "it was rolled back; use up to apply it, or baseline to record it without running it"
+    : [{ kind: "mark_applied", id: row.id, checksum }];
+}
+
+function acceptChecksum(migration: Migration, row: HistoryRow): Repair {
+  if (!isApplied(row)) {
+    return "it is not applied, so it has no checksum to accept";
   }
-  if (migration === undefined) return refuse("this program does not carry it");
-  if (request.action === "mark_applied") {
-    if (isApplied(row)) return change();
-    if (row.status === "rolled_back") {
-      return refuse(
-        "it was rolled back; use up to apply it, or baseline to record it without running it",
-      );
-    }
-    return change({
-      kind: "mark_applied",
+  return isChanged(migration, row)
+    ? [{
+      kind: "accept_checksum",
       id: row.id,
       checksum: migration.checksum,
-    });
-  }
-  if (!isApplied(row)) {
-    return refuse("it is not applied, so it has no checksum to accept");
-  }
-  if (!isChanged(migration, row)) return change();
-  return change({
-    kind: "accept_checksum",
-    id: row.id,
-    checksum: migration.checksum,
-  });
+    }]
+    : [];
 }
 
 function baseline(

@@ -32,9 +32,7 @@ export function migrationStates(
 ): readonly MigrationState[] {
   const rows = currentRows(history);
   const newestApplied = newestAppliedName(rows);
-  const embedded = new Map(
-    migrations.map((migration) => [migration.name, migration]),
-  );
+  const embedded = byName(migrations);
   const names = new Set(embedded.keys());
   // A rolled back migration that the program no longer carries is past history, not a state.
   for (const row of rows.values()) {
@@ -50,6 +48,19 @@ export function migrationStates(
       ...(row && { row }),
     };
   });
+}
+
+export function byName<T extends { readonly name: string }>(
+  list: readonly T[],
+): ReadonlyMap<string, T> {
+  return new Map(list.map((one) => [one.name, one]));
+}
+
+/** A copy in the one order. */
+export function inOrder<T extends { readonly name: string }>(
+  list: readonly T[],
+): T[] {
+  return list.toSorted((a, b) => compareNames(a.name, b.name));
 }
 
 /** The newest applied migration's name, or `undefined`. */
@@ -71,10 +82,17 @@ export function isChanged(migration: Migration, row: HistoryRow): boolean {
   return row.checksum !== null && row.checksum !== migration.checksum;
 }
 
-/** A failed transactional migration left nothing behind; anything else that did not end needs a decision. */
-export function isUnfinished(migration: Migration, row: HistoryRow): boolean {
+/**
+ * Whether the row stands for something half done. A failed transactional migration left nothing behind; of one that the
+ * program does not carry (`undefined`) nobody knows whether it was transactional, unless it was rolling back.
+ */
+export function isUnfinished(
+  migration: Migration | undefined,
+  row: HistoryRow,
+): boolean {
   return row.status === "running" ||
-    (row.status === "failed" && (!migration.transaction || row.rollingBack));
+    (row.status === "failed" &&
+      (migration?.transaction === false || row.rollingBack));
 }
 
 export function changedFault({ name, migration, row }: MigrationState): string {

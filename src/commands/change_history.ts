@@ -6,8 +6,9 @@
 import { underLock } from "../apply.ts";
 import { ExitCode } from "../errors.ts";
 import type { HistoryRow } from "../history.ts";
-import type { HistoryPlan, Planned } from "../plan.ts";
+import type { Planned } from "../plan.ts";
 import type { Session } from "../ports.ts";
+import type { HistoryPlan } from "../settle.ts";
 import {
   accepted,
   assertWritable,
