@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { type Import, importsOf, layerFaults } from "../../scripts/layers.ts";
 
 function graph(...lines: string[]): Import[] {
@@ -69,10 +69,9 @@ Deno.test("layerFaults() keeps the order of the core", () => {
   );
 
   assertEquals(others, []);
-  assertEquals(
-    fault,
-    "src/errors.ts imports src/plan.ts: the order is errors ← quote ← duration ← options ← url ← migration ← " +
-      "version ← history ← plan ← failure ← events ← help ← cli ← config ← report",
+  assertMatch(
+    fault!,
+    /^src\/errors\.ts imports src\/plan\.ts: the order is errors ← quote ← .* ← plan ← .* ← config ← report$/,
   );
 });
 
