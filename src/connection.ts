@@ -236,9 +236,10 @@ export class Connection {
   sendAhead(text: string): Promise<Rows> {
     const refusal = this.#refusal(text);
     if (refusal !== undefined) return rejected(refusal);
-    return this.#options.pipeline
-      ? this.#send(text, [])
-      : this.#execute(text, []);
+    if (this.#options.pipeline) return this.#send(text, []);
+    const answer = this.#execute(text, []);
+    answer.catch(() => {});
+    return answer;
   }
 
   /** Resolves when every statement sent ahead is answered. @throws what the first failed one met */

@@ -11,6 +11,7 @@ import {
   DatabaseError,
 } from "./errors.ts";
 import { NoTlsError, TlsError } from "./tls.ts";
+import { quoteIdentifier } from "./statement.ts";
 import type { HostAndPort } from "./url.ts";
 
 interface Reason {
@@ -127,7 +128,9 @@ function serverReason(error: DatabaseError, target: Target): Reason {
       return {
         text,
         transient: false,
-        hint: `Grant the role "${target.user}" what is denied`,
+        hint: `As the owner of the database: grant connect on database ${
+          quoteIdentifier(target.database)
+        } to ${quoteIdentifier(target.user)}`,
       };
     default:
       return { text, transient: false };

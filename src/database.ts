@@ -121,7 +121,7 @@ export class PostgresDatabase implements Database {
         history: greeting.history,
         lockTimeoutMs: config.lockTimeoutMs,
         statementTimeoutMs: config.statementTimeoutMs,
-        setSearchPath: config.schema !== undefined,
+        chosenSchema: config.schema,
         run,
         checksums: new Map(
           migrations.map(({ name, checksum }) => [name, checksum]),

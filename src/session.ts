@@ -65,8 +65,8 @@ export interface SessionOptions {
   readonly history: readonly HistoryRow[] | undefined;
   readonly lockTimeoutMs: number;
   readonly statementTimeoutMs: number;
-  /** Whether the schema was chosen and so has to become the search path. */
-  readonly setSearchPath: boolean;
+  /** The schema that was chosen and so has to become the search path. */
+  readonly chosenSchema: string | undefined;
   readonly run: RunIdentity;
   /** Checksum by name of the migrations that the program carries. */
   readonly checksums: ReadonlyMap<string, string>;
@@ -98,6 +98,8 @@ export class PostgresSession implements Session {
   #hasHistory: boolean;
   /** The backend that has the lock; behind a pooler it is another in every transaction. */
   #backendPid: number | undefined;
+  /** The steps of the work in flight. */
+  #owners: StepOwner[] = [];
   readonly #monitor: Monitor;
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #onStop = () => {
@@ -254,6 +256,7 @@ export class PostgresSession implements Session {
 
   #work(db: AnyKysely, scope: "transaction" | "session"): Work {
     const owners: StepOwner[] = [];
+    this.#owners = owners;
     let columns: Rows | undefined;
     return {
       lock: async () => {
@@ -271,7 +274,11 @@ export class PostgresSession implements Session {
         await this.#connection.settle();
         return durationsOf(owners);
       },
-      write: (changes) => this.#write(changes, scope),
+      write: (changes) => {
+        const written = this.#write(changes, scope);
+        written.catch(() => {}); // what a write that was sent ahead rejects with, the commit rejects with
+        return written;
+      },
     };
   }
 
@@ -357,11 +364,11 @@ export class PostgresSession implements Session {
   /** An error of a statement that ran ahead surfaces later: it is named after the step that sent it. */
   #attributed(error: unknown): unknown {
     if (causeOf(error, MigrationError) !== undefined) return error;
-    const owner =
-      (this.#connection.ownerOf(causeOf(error, ConnectionLostError)) ??
-        this.#connection.ownerOf(causeOf(error, DatabaseError))) as
-          | StepOwner
-          | undefined;
+    const sender =
+      this.#connection.ownerOf(causeOf(error, ConnectionLostError)) ??
+        this.#connection.ownerOf(causeOf(error, DatabaseError));
+    // The loss of the connection stays the error of everything after it, which is not the fault of that step.
+    const owner = this.#owners.find((one) => one === sender);
     const hinted = this.#withHint(error);
     return owner === undefined
       ? hinted
@@ -484,7 +491,7 @@ export class PostgresSession implements Session {
 
   /** The select list that applies the settings: in the transaction, or to the session. */
   #settings(scope: "transaction" | "session"): string {
-    const { lockTimeoutMs, statementTimeoutMs, versionNumber, setSearchPath } =
+    const { lockTimeoutMs, statementTimeoutMs, versionNumber, chosenSchema } =
       this.#options;
     const settings: [string, string][] = [
       ["lock_timeout", `${lockTimeoutMs}ms`],
@@ -497,7 +504,7 @@ export class PostgresSession implements Session {
       ...(versionNumber >= 170_000
         ? [["transaction_timeout", "0"] as [string, string]]
         : []),
-      ...(setSearchPath
+      ...(chosenSchema !== undefined
         ? [["search_path", quoteIdentifier(this.#schema())] as [string, string]]
         : []),
     ];
@@ -522,9 +529,16 @@ export class PostgresSession implements Session {
   #schema(): string {
     const { schema, user } = this.server;
     if (schema !== null) return schema;
+    const chosen = this.#options.chosenSchema;
+    const role = quoteIdentifier(user);
     throw new RefusedError([
-      "Cannot find a schema to work in: the search path leads to none; create it, grant usage on it to " +
-      `"${user}", or choose one with --schema`,
+      chosen === undefined
+        ? "Cannot find a schema to work in: the search path leads to none; create it, " +
+          `or grant usage on it to ${role}, or choose one with --schema`
+        : `Cannot find the schema ${quote(chosen)}: create it ` +
+          `(create schema ${
+            quoteIdentifier(chosen)
+          }), or grant usage on it to ${role}`,
     ]);
   }
 
@@ -548,6 +562,12 @@ export class PostgresSession implements Session {
         return "A new value of an enum can be used after the commit only: " +
           "add it in a migration of its own, with export const options = { transaction: false }";
       case "42501": // insufficient_privilege
+        if (/table migration_history$/.test(message)) {
+          const table = `${
+            quoteIdentifier(this.#schema())
+          }."migration_history"`;
+          return `As the owner of the table: grant select, insert, update on ${table} to ${role}`;
+        }
         return /schema/.test(message)
           ? `As the owner of the schema: grant usage, create on schema ${
             quoteIdentifier(this.#schema())
