@@ -15,27 +15,37 @@ export interface CatalogOptions {
   readonly without?: readonly string[];
 }
 
-/** Reads the catalog of a database, through a connection string that may read all of it. */
+/** Reads the catalog of a database, through a connection string or a client that may read all of it. */
 export async function readCatalog(
-  url: string,
+  from: string | Sql,
   options: CatalogOptions = {},
 ): Promise<Catalog> {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
-  const without = (options.without ?? []).join(",");
-  const catalog: Record<string, string[]> = {};
+  if (typeof from !== "string") return await readSections(from, options);
+  const sql = postgres(from, { max: 1, onnotice: () => {} });
   try {
-    for (const [section, query] of Object.entries(SECTIONS)) {
-      const rows = await sql.unsafe<{ line: string }[]>(
-        `${RELATIONS} ${query}`,
-        [without],
-      );
-      catalog[section] = rows.map(({ line }) => line).sort();
-    }
-    catalog.rows = (await readRows(sql, without)).sort();
+    return await readSections(sql, options);
   } finally {
     await sql.end();
   }
-  return catalog;
+}
+
+async function readSections(
+  sql: Sql,
+  options: CatalogOptions,
+): Promise<Catalog> {
+  const without = (options.without ?? []).join(",");
+  const sections = Object.entries(SECTIONS).map(async ([section, query]) => {
+    const rows = await sql.unsafe<{ line: string }[]>(
+      `${RELATIONS} ${query}`,
+      [without],
+    );
+    return [section, rows.map(({ line }) => line).sort()] as const;
+  });
+  const rows = readRows(sql, without);
+  return {
+    ...Object.fromEntries(await Promise.all(sections)),
+    rows: (await rows).sort(),
+  };
 }
 
 /** Own schemas, and the tables, views, indexes and sequences in them that count. */

@@ -61,13 +61,13 @@ export function waitForStatement(
 
 /** Waits until the server has no session of the program and no advisory lock any more, and fails after that time. */
 export async function waitUntilGone(
-  db: TestDatabase,
+  { query }: Pick<TestDatabase, "query">,
   limitMs: number,
 ): Promise<void> {
   await waitFor(
     "the sessions of the program end and its locks are free",
     async () => {
-      const [row] = await db.query<{ left: number }>(
+      const [row] = await query<{ left: number }>(
         `select (select count(*) from pg_stat_activity
           where datname = current_database() and application_name like 'battlescope-migrate%')::int
         + (select count(*) from pg_locks where locktype = 'advisory'

@@ -63,11 +63,17 @@ export class MessageReader {
 
 /** Whether the server owes an answer to this message of the client: a statement, a step of the log-in. */
 export function isRequest({ type }: Message): boolean {
-  return type === "startup" || type === "p" || type === "Q" || type === "S";
+  return type === "startup" || type === "p" || type === "Q" || type === "S" ||
+    type === "H";
 }
 
-/** Whether this message of the server completes such an answer. */
-export function endsAnswer({ type, bytes }: Message): boolean {
+/** Whether this message of the server completes the answer to such a request. */
+export function endsAnswer(
+  request: Message,
+  { type, bytes }: Message,
+): boolean {
+  // A flush asks for what has been prepared so far: the description of a statement.
+  if (request.type === "H") return type === "T" || type === "n" || type === "E";
   if (type === "Z") return true;
   // AuthenticationSASL and AuthenticationSASLContinue wait for the client.
   const kind = type === "R" ? new DataView(bytes.buffer).getInt32(5) : 0;

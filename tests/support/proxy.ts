@@ -35,7 +35,7 @@ export interface Cut {
 
 /** One connection of a client, as far as it was for a session: a request to cancel is none. */
 export interface ProxySession {
-  /** The statements in the order in which they were sent, a step of the log-in or a `Sync` as an empty text. */
+  /** The statements in the order in which they were sent; a step of the log-in is an empty text, and so is the second of two requests for one. */
   readonly requests: readonly string[];
   /** How often the client sent something after the server had spoken: what a round trip is paid for. */
   readonly flights: number;
@@ -196,6 +196,8 @@ class Session implements ProxySession {
   cut = false;
   #cutAt: Cut | undefined;
   #answers = 0;
+  /** Requests that have no complete answer yet. */
+  readonly #open: Message[] = [];
   #statement = "";
   #clientSpoke = false;
   #stalled = false;
@@ -248,6 +250,7 @@ class Session implements ProxySession {
     if (isRequest(message)) {
       this.requests.push(this.#statement);
       this.#statement = "";
+      this.#open.push(message);
     }
     const here = this.requests.length === this.#cutAt?.request &&
       isRequest(message);
@@ -279,11 +282,13 @@ class Session implements ProxySession {
       this.#toClient.send(message.bytes.subarray(0, message.bytes.length / 2));
       this.#toClient.stop();
     }
-    if (!endsAnswer(message)) return;
+    const request = this.#open[0];
+    if (request === undefined || !endsAnswer(request, message)) return;
+    this.#open.shift();
     this.#answers++;
     const last = cut !== undefined && !this.cut &&
       (lost || cut.lose === "request" && this.#answers === cut.request - 1 &&
-          this.requests.length === cut.request);
+          this.requests.length >= cut.request);
     if (last) this.#apply();
   }
 

@@ -1,0 +1,3 @@
+import { cutTest } from "../support/cuts.ts";
+
+cutTest("each");
