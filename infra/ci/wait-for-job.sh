@@ -9,17 +9,16 @@ job=${2-db-migrate}
 # Above the Job's activeDeadlineSeconds, so that Kubernetes ends it first.
 timeout=${3-65m}
 
-ended() {
-  kubectl --namespace "$namespace" wait "job/$job" --for="condition=$1" --timeout="$timeout"
-}
-
-ended Complete &
-ended Failed && false &
+kubectl --namespace "$namespace" wait "job/$job" --for=condition=Complete --timeout="$timeout" &
+complete=$!
+kubectl --namespace "$namespace" wait "job/$job" --for=condition=Failed --timeout="$timeout" &
+failed=$!
 # The first of the two to end decides.
 wait -n
 code=$?
-# Ends the other one, whether or not there is one left.
-kill %1 %2 2>/dev/null
+if kill -0 "$complete" 2>/dev/null; then code=1; fi
+kill "$complete" "$failed" 2>/dev/null
+wait
 
 kubectl --namespace "$namespace" logs "job/$job" --all-pods --prefix
 exit "$code"

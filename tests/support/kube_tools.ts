@@ -31,6 +31,12 @@ export async function runKubeTool(
   return await run([program, ...args], { HOME: "/nonexistent" });
 }
 
+/** The folder that has `kubectl`, for scripts that look for it in `PATH`. */
+export async function kubectlFolder(): Promise<string> {
+  fetched ??= fetchTools();
+  return join(await fetched, "kubectl");
+}
+
 /** Two test processes may do it at once: each unpacks a draft of its own, and one of the two is renamed into place. */
 async function fetchTools(): Promise<string> {
   if (Deno.build.target !== "x86_64-unknown-linux-gnu") {
