@@ -303,8 +303,7 @@ function statusLines(
 }
 
 function appliedAt(state: State, row: MigrationState["row"]): string | null {
-  return state === "failed" || state === "running" || row === undefined ||
-      row.status === "rolled_back"
+  return state === "failed" || state === "running" || row === undefined
     ? null
     : row.finishedAt;
 }

@@ -22,6 +22,7 @@ export interface MigrationState {
   readonly name: string;
   readonly state: State;
   readonly migration?: Migration;
+  /** None when it was rolled back. */
   readonly row?: HistoryRow;
 }
 
@@ -30,14 +31,13 @@ export function migrationStates(
   migrations: readonly Migration[],
   history: readonly HistoryRow[],
 ): readonly MigrationState[] {
-  const rows = currentRows(history);
+  // A rolled back migration is past history, not a state.
+  const rows = new Map(
+    [...currentRows(history)].filter(([, row]) => row.status !== "rolled_back"),
+  );
   const newestApplied = newestAppliedName(rows);
   const embedded = byName(migrations);
-  const names = new Set(embedded.keys());
-  // A rolled back migration that the program no longer carries is past history, not a state.
-  for (const row of rows.values()) {
-    if (row.status !== "rolled_back") names.add(row.name);
-  }
+  const names = new Set([...embedded.keys(), ...rows.keys()]);
   return [...names].sort(compareNames).map((name) => {
     const migration = embedded.get(name);
     const row = rows.get(name);
