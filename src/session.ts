@@ -181,6 +181,7 @@ export class PostgresSession implements Session {
   }
 
   pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
+    this.#owners = [];
     return this.#db.connection().execute(async (db) => {
       this.#connection.intercept((text) => this.#dropInvalidIndex(text));
       try {
@@ -240,6 +241,7 @@ export class PostgresSession implements Session {
 
   async #transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
     const hadHistory = this.#hasHistory;
+    this.#owners = [];
     try {
       return await this.#db.transaction()
         // A role's defaults must not decide: a snapshot from before the lock would show an old history.
