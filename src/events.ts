@@ -57,6 +57,8 @@ export interface Progress {
 /** What a command came to. */
 export interface Summary {
   readonly command: CommandName;
+  /** The migration up to which `up` was asked to go. */
+  readonly to?: string;
   readonly applied: number;
   readonly rolledBack: number;
   /** Rows of the history that `baseline` or `repair` wrote. */

@@ -167,6 +167,8 @@ async function execute(
       event: "summary",
       summary: {
         command: command.kind,
+        ...(command.kind === "up" && command.request.to !== undefined &&
+          { to: command.request.to }),
         applied,
         rolledBack,
         recorded,

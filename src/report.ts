@@ -342,7 +342,9 @@ function summaryText(summary: Summary): string {
   if (rolledBack > 0) {
     return `Rolled back ${count(rolledBack, "migration")} ${took}`;
   }
-  return NOTHING[summary.command] ?? "Nothing to do";
+  return summary.to === undefined
+    ? NOTHING[summary.command] ?? "Nothing to do"
+    : `Nothing to apply up to ${summary.to}`;
 }
 
 const NOTHING: Readonly<Partial<Record<Summary["command"], string>>> = {
