@@ -118,10 +118,7 @@ export class MigrationError extends Error {
 
 /** The SQLSTATE of an error or of the errors that caused it, or `undefined`. */
 export function sqlStateOf(error: unknown): string | undefined {
-  for (let e = error; e instanceof Error; e = e.cause) {
-    if (e instanceof DatabaseError) return e.server.code;
-  }
-  return undefined;
+  return causeOf(error, DatabaseError)?.server.code;
 }
 
 /** The first error of class `type` in the chain of causes, or `undefined`. */
@@ -130,8 +127,14 @@ export function causeOf<T extends Error>(
   // deno-lint-ignore no-explicit-any -- a constructor's parameters are contravariant: only `any` accepts every class
   type: new (...args: any[]) => T,
 ): T | undefined {
-  for (let e = error; e instanceof Error; e = e.cause) {
-    if (e instanceof type) return e;
+  return causesOf(error).find((e) => e instanceof type) as T | undefined;
+}
+
+/** The error and what caused it, as far as these are errors. Migrations throw what they like: a circle is cut. */
+export function causesOf(error: unknown): readonly Error[] {
+  const chain = new Set<Error>();
+  for (let e = error; e instanceof Error && !chain.has(e); e = e.cause) {
+    chain.add(e);
   }
-  return undefined;
+  return [...chain];
 }

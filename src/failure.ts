@@ -5,11 +5,13 @@
  */
 import {
   causeOf,
+  causesOf,
   ConnectionError,
   ConnectionLostError,
   DatabaseError,
   MigrationError,
   RefusedError,
+  sqlStateOf,
   UsageError,
 } from "./errors.ts";
 import { visible } from "./quote.ts";
@@ -32,6 +34,9 @@ export interface Failure {
 /** The longest statement that an error repeats, in characters. */
 const STATEMENT_LIMIT = 2_000;
 
+/** The longest message that the history keeps, in characters. */
+const TEXT_LIMIT = 2_000;
+
 /** Reads everything worth saying from an error and its causes. */
 export function failureOf(error: unknown): Failure {
   const migration = causeOf(error, MigrationError);
@@ -51,9 +56,7 @@ export function failureOf(error: unknown): Failure {
     ...(hint !== undefined && { hint }),
     ...(server?.where !== undefined && { where: server.where }),
     ...(statement !== undefined && {
-      statement: statement.length > STATEMENT_LIMIT
-        ? `${statement.slice(0, STATEMENT_LIMIT)}…`
-        : statement,
+      statement: head(statement),
     }),
     ...(server?.position !== undefined && { position: server.position }),
   };
@@ -62,10 +65,12 @@ export function failureOf(error: unknown): Failure {
 /** One line for the history: `42P01: relation "x" does not exist`. */
 export function failureText(error: unknown): string {
   const reason = error instanceof MigrationError ? error.cause : error;
-  const code = causeOf(error, DatabaseError)?.server.code;
-  return code === undefined
-    ? messageOf(reason)
-    : `${code}: ${messageOf(reason)}`;
+  const code = sqlStateOf(error);
+  const text = visible(messageOf(reason));
+  const shown = text.length > TEXT_LIMIT
+    ? `${text.slice(0, TEXT_LIMIT)}…`
+    : text;
+  return code === undefined ? shown : `${code}: ${shown}`;
 }
 
 /** Lines for a person: the message, then what the server said, indented. */
@@ -75,21 +80,20 @@ export function failureLines(error: unknown): string[] {
   }
   const failure = failureOf(error);
   const code = failure.code === undefined ? "" : ` (SQLSTATE ${failure.code})`;
-  const lines = [`${visible(failure.message)}${code}`];
+  const [first, ...rest] = shownLines(failure.message);
+  const lines = [`${first}${code}`, ...rest.map((line) => `  ${line}`)];
   const add = (name: string, text: string | undefined) => {
     if (text === undefined) return;
-    text.split("\n").forEach((line, i) =>
-      lines.push(`  ${i === 0 ? `${name}: ` : "  "}${visible(line)}`)
-    );
+    const [first, ...rest] = shownLines(text);
+    lines.push(`  ${name}: ${first}`, ...rest.map((line) => `    ${line}`));
   };
   add("detail", failure.detail);
-  if (failure.statement !== undefined) {
-    const [line, column] = lineAndColumn(failure.statement, failure.position);
+  const statement = causeOf(error, DatabaseError)?.server.statement;
+  if (statement !== undefined && failure.position !== undefined) {
+    const { line, column } = lineAt(statement, failure.position);
     add("statement", line);
-    if (column !== undefined) {
-      lines.push(`${" ".repeat("  statement: ".length + column)}^`);
-    }
-  }
+    lines.push(`${" ".repeat("  statement: ".length + column)}^`);
+  } else add("statement", failure.statement);
   add("where", failure.where);
   add("hint", failure.hint);
   return lines;
@@ -97,39 +101,70 @@ export function failureLines(error: unknown): string[] {
 
 /** The message of an error with those of its causes: `Cannot apply "x": the reason`. */
 function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const own = error instanceof DatabaseError || isPlain(error)
-    ? error.message
-    : `${error.name}: ${error.message}`;
+  const chain = causesOf(error);
+  const last = chain.findIndex((e) =>
+    e instanceof DatabaseError || e instanceof ConnectionError ||
+    e instanceof ConnectionLostError
+  );
+  const said = last < 0 ? chain : chain.slice(0, last + 1);
+  const texts = said.map(ownMessage);
+  const end = chain.length === 0 ? { cause: error } : chain.at(-1)!;
   // A migration may throw anything, also nothing.
-  return !("cause" in error) || error instanceof DatabaseError ||
-      error instanceof ConnectionError || error instanceof ConnectionLostError
-    ? own
-    : `${own}: ${messageOf(error.cause)}`;
+  if (last < 0 && "cause" in end && !(end.cause instanceof Error)) {
+    texts.push(thrownText(end.cause));
+  }
+  return texts.join(": ");
+}
+
+function ownMessage(error: Error): string {
+  const message = String(error.message);
+  if (message === "") return String(error.name);
+  return isPlain(error) ? message : `${error.name}: ${message}`;
+}
+
+/** Something that is no error and was thrown. */
+function thrownText(value: unknown): string {
+  try {
+    if (typeof value !== "object" || value === null) return String(value);
+    const { message } = value as { message?: unknown };
+    return typeof message === "string" ? message : JSON.stringify(value);
+  } catch {
+    return "something that cannot be shown";
+  }
 }
 
 /** Our own errors and bare `Error`s speak for themselves; of a `TypeError` the class is part of the news. */
 function isPlain(error: Error): boolean {
-  return error.name === "Error" ||
+  return error instanceof DatabaseError ||
     !/^(?:Type|Range|Reference|Syntax|Eval|URI|Aggregate)Error$/.test(
       error.name,
     );
 }
 
-/** The line of the statement that the position is in, and the column in it from 0; else the whole statement. */
-function lineAndColumn(
+/** The beginning of a statement. */
+function head(statement: string): string {
+  return statement.length > STATEMENT_LIMIT
+    ? `${statement.slice(0, STATEMENT_LIMIT)}…`
+    : statement;
+}
+
+/** The part of the statement's line around a position, as it is shown, and the column of the position in it from 0. */
+function lineAt(
   statement: string,
-  position: number | undefined,
-): [string, number | undefined] {
-  if (position === undefined) return [statement, undefined];
+  position: number,
+): { line: string; column: number } {
   // PostgreSQL counts characters, JavaScript UTF-16 units.
-  const before = [...statement].slice(0, position - 1).join("");
-  const start = before.lastIndexOf("\n") + 1;
-  const end = statement.indexOf("\n", start);
-  const line = statement.slice(start, end < 0 ? undefined : end);
-  const column = before.length - start;
-  const from = Math.max(0, column - 60);
-  return from === 0
-    ? [line.slice(0, column + 60), column]
-    : [`…${line.slice(from, column + 60)}`, column - from + 1];
+  const before = [...statement.slice(0, 2 * position)].slice(0, position - 1)
+    .join("");
+  const after = statement.slice(before.length, before.length + STATEMENT_LIMIT);
+  const left = [...shownLines(before).at(-1)!];
+  const right = [...shownLines(after)[0]!];
+  const near = left.length > 60 ? ["…", ...left.slice(-59)] : left;
+  const line = [...near, ...right.slice(0, 60)].join("");
+  return { line, column: near.length };
+}
+
+/** The lines of a text, with tabs as spaces: a mark below them stands where it should. */
+function shownLines(text: string): string[] {
+  return text.replaceAll("\t", " ").split(/\r?\n/).map(visible);
 }
