@@ -41,6 +41,8 @@ export interface Outcome {
   readonly rolledBack: number;
   /** Steps that were planned and are not in effect. */
   readonly notRun: number;
+  /** Non-transactional steps that failed half-way; they are not counted in `notRun`. */
+  readonly unfinished: number;
   readonly error: unknown;
 }
 
@@ -201,7 +203,15 @@ class Run {
   outcome(notRun: number, error: unknown): Outcome {
     const count = (direction: Step["direction"]) =>
       this.#done.filter(({ step }) => step.direction === direction).length;
-    return { applied: count("up"), rolledBack: count("down"), notRun, error };
+    const failed = causeOf(error, MigrationError) && this.#begun.at(-1);
+    const unfinished = failed?.journalId === undefined ? 0 : 1;
+    return {
+      applied: count("up"),
+      rolledBack: count("down"),
+      notRun: notRun - unfinished,
+      unfinished,
+      error,
+    };
   }
 
   /** Keeps the failure in the history. When that cannot be done it is said, and the failure itself stays the error. */

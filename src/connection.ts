@@ -472,7 +472,9 @@ export class Connection {
         performance.now() - entry.since,
       );
     };
-    const result = this.#race(query, shown).then((rows) => {
+    // An error repeats the statement that a migration wrote; ours would help nobody.
+    const repeated = owner === undefined ? undefined : shown;
+    const result = this.#race(query, repeated).then((rows) => {
       answered();
       return rows as unknown as Rows;
     }, (error) => {

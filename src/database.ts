@@ -6,7 +6,7 @@
 import type { Config } from "./config.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
 import { connectionFailure } from "./connection_failure.ts";
-import type { Rows } from "./driver.ts";
+import type { Row, Rows } from "./driver.ts";
 import {
   ConnectionError,
   ConnectionLostError,
@@ -188,16 +188,19 @@ async function answerOf(
   if (!(answer instanceof DatabaseError)) return answer as readonly Rows[];
   const facts = await connection.query(factsQuery(schema));
   if (answer.server.code === UNDEFINED_TABLE) return [facts];
-  const to = quoteIdentifier(String(facts[0]!.user));
-  const table = `${
-    quoteIdentifier(String(facts[0]!.schema))
-  }.migration_history`;
-  const hint = answer.server.code === "42501"
-    ? { hint: `Ask its owner for: grant select on table ${table} to ${to}` }
-    : {};
   throw new Error("Cannot read the history", {
-    cause: new DatabaseError({ ...answer.server, ...hint }),
+    cause: withReadHint(answer, facts[0]!),
   });
+}
+
+function withReadHint({ server }: DatabaseError, facts: Row): DatabaseError {
+  if (server.code !== "42501") return new DatabaseError(server);
+  const role = quoteIdentifier(String(facts.user));
+  const schema = quoteIdentifier(String(facts.schema ?? "public"));
+  const hint = /schema/.test(server.message)
+    ? `As the owner of the schema: grant usage, create on schema ${schema} to ${role}`
+    : `As the owner of the table: grant select on ${schema}."migration_history" to ${role}`;
+  return new DatabaseError({ ...server, hint });
 }
 
 function versionText(versionNumber: number): string {

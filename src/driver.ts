@@ -159,6 +159,7 @@ function databaseError(
     ...(hint !== undefined && { hint }),
     ...(where !== undefined && { where }),
     ...(statement !== undefined && { statement }),
-    ...(position !== undefined && { position: Number(position) }),
+    ...(statement !== undefined && position !== undefined &&
+      { position: Number(position) }),
   });
 }

@@ -65,6 +65,8 @@ export interface Summary {
   readonly recorded: number;
   /** Steps that were planned but did not run, or ran and were rolled back with their transaction. */
   readonly notRun: number;
+  /** Non-transactional steps that failed half-way; they are not counted in `notRun`. */
+  readonly unfinished: number;
   readonly durationMs: number;
   readonly dryRun: boolean;
   readonly failed: boolean;

@@ -160,6 +160,7 @@ async function execute(
       rolledBack = 0,
       recorded = 0,
       notRun = 0,
+      unfinished = 0,
       dryRun = false,
     } = result;
     const durationMs = Math.round(clock.now() - started);
@@ -173,13 +174,17 @@ async function execute(
         rolledBack,
         recorded,
         notRun,
+        unfinished,
         durationMs,
         dryRun,
         failed,
       },
     });
   }
-  return stop.aborted ? exitCodeOf(stop.reason) : result.exitCode;
+  // What was done before the signal came is done.
+  return stop.aborted && result.exitCode !== ExitCode.done
+    ? exitCodeOf(stop.reason)
+    : result.exitCode;
 }
 
 function dispatch(command: DatabaseCommand, context: Context): Promise<Result> {

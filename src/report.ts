@@ -313,13 +313,16 @@ function counted(states: readonly MigrationState[], state: State): number {
 }
 
 function summaryText(summary: Summary): string {
-  const { applied, rolledBack, recorded, notRun, dryRun } = summary;
+  const { applied, rolledBack, recorded, notRun, unfinished, dryRun } = summary;
   const took = `in ${formatDuration(summary.durationMs)}`;
   if (summary.failed) {
     const done = [
       ...(applied > 0 ? [`${count(applied, "migration")} applied`] : []),
       ...(rolledBack > 0
         ? [`${count(rolledBack, "migration")} rolled back`]
+        : []),
+      ...(unfinished > 0
+        ? [`${count(unfinished, "migration")} left half-way`]
         : []),
     ];
     const rest = notRun > 0 ? `, ${notRun} not run` : "";

@@ -397,7 +397,8 @@ export class PostgresSession implements Session {
     const schema = this.#schema();
     const { run, checksums } = this.#options;
     if (form === "missing") {
-      void this.#connection.sendAhead(createStatements(schema));
+      // Awaited: whoever may not create it is told so before a migration is blamed for it.
+      await this.#connection.query(createStatements(schema));
       return;
     }
     const table = tablePath("migration_history");
@@ -407,7 +408,7 @@ export class PostgresSession implements Session {
       ),
     );
     for (const statement of convertStatements(schema, run, rows, checksums)) {
-      void this.#connection.sendAhead(statement);
+      await this.#connection.query(statement);
     }
   }
 

@@ -24,6 +24,7 @@ export interface Result {
   readonly rolledBack?: number;
   readonly recorded?: number;
   readonly notRun?: number;
+  readonly unfinished?: number;
   readonly dryRun?: boolean;
   readonly error?: unknown;
 }
