@@ -39,6 +39,9 @@ const CORE = [
   "named_files",
   "target",
   "config",
+  "color",
+  "phrases",
+  "status_report",
   "report",
 ];
 

@@ -18,9 +18,9 @@ import {
   type HistoryRow,
   isApplied,
 } from "./history.ts";
+import { holderText } from "./phrases.ts";
 import type { Plan, Planned, Step } from "./plan.ts";
 import type { Ports, Session, Work, Written } from "./ports.ts";
-import { holderText } from "./report.ts";
 
 /** How to run: see the options of the same names. Times are milliseconds. */
 export interface ApplyOptions {

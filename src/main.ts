@@ -266,9 +266,10 @@ function reporter(
     Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
   return (event) => {
     const at = new Date().toISOString();
-    const lines = render(event, { ...config, ...options, color, at });
-    for (const { stream, text } of lines) {
-      writeLine({ stream, text: hide(text) });
+    for (
+      const line of render(event, { ...config, ...options, color, at, hide })
+    ) {
+      writeLine(line);
     }
   };
 }

@@ -1,0 +1,113 @@
+/**
+ * Values in the words of a message: who holds a lock, which server, what a run came to.
+ *
+ * @module
+ */
+import { formatDuration } from "./duration.ts";
+import type {
+  Blocker,
+  LockHolder,
+  Progress,
+  ServerInfo,
+  Summary,
+} from "./events.ts";
+import { quote, visible } from "./quote.ts";
+
+/** Who holds the lock, for a message. */
+export function holderText(holder: LockHolder | undefined): string {
+  if (holder === undefined) return "another migrator holds it";
+  const since = holder.sinceMs === undefined
+    ? ""
+    : `, for ${formatDuration(holder.sinceMs)}`;
+  const application = visible(holder.application || "unnamed");
+  return `backend ${holder.pid} (${application}, ${
+    visible(holder.address)
+  }${since}) holds it`;
+}
+
+export function blockerText(blocker: Blocker): string {
+  const { pid, application, user, state, ageMs, query } = blocker;
+  const age = ageMs === undefined
+    ? ""
+    : `, its transaction is ${formatDuration(ageMs)} old`;
+  const who = `${visible(application || "unnamed")}, user ${visible(user)}`;
+  return `blocked by backend ${pid} (${who}, ${
+    visible(state || "state hidden")
+  }${age}): ${visible(query)}`;
+}
+
+export function progressText(progress: Progress): string {
+  const { phase, percent, tuplesDone, tuplesTotal } = progress;
+  const tuples = tuplesTotal > 0
+    ? `, ${tuplesDone} of ${tuplesTotal} tuples`
+    : "";
+  return `${visible(phase)}${
+    percent === undefined ? "" : `, ${percent} %`
+  }${tuples}`;
+}
+
+export function serverText(server: ServerInfo): string {
+  const pooler = server.pooled ? ", through a pooler" : "";
+  const { host, port } = server;
+  const at = host.startsWith("/")
+    ? host
+    : `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return `${quote(server.database)} at ${visible(at)} (PostgreSQL ${
+    visible(server.version)
+  }${pooler})`;
+}
+
+/** The line that closes a run. */
+export function summaryText(summary: Summary): string {
+  const { applied, rolledBack, recorded, notRun, unfinished, dryRun } = summary;
+  const took = `in ${formatDuration(summary.durationMs)}`;
+  if (summary.failed) {
+    const done = [
+      ...(applied > 0 ? [`${count(applied, "migration")} applied`] : []),
+      ...(rolledBack > 0
+        ? [`${count(rolledBack, "migration")} rolled back`]
+        : []),
+      ...(unfinished > 0
+        ? [`${count(unfinished, "migration")} left half-way`]
+        : []),
+    ];
+    const rest = notRun > 0 ? `, ${notRun} not run` : "";
+    return `Failed ${took}: ${
+      done.length > 0 ? done.join(", ") : "nothing was changed"
+    }${rest}`;
+  }
+  if (dryRun) {
+    return notRun > 0
+      ? `Dry run: ${count(notRun, "migration")} would run, nothing was changed`
+      : "Dry run: nothing to do";
+  }
+  if (recorded > 0) {
+    const what = summary.command === "repair" ? "Repaired" : "Recorded";
+    return `${what} ${count(recorded, "migration")} ${took}`;
+  }
+  if (applied > 0 && rolledBack > 0) {
+    return `Rolled back ${
+      count(rolledBack, "migration")
+    } and applied ${applied} again ${took}`;
+  }
+  if (applied > 0) return `Applied ${count(applied, "migration")} ${took}`;
+  if (rolledBack > 0) {
+    return `Rolled back ${count(rolledBack, "migration")} ${took}`;
+  }
+  return summary.to === undefined
+    ? NOTHING[summary.command] ?? "Nothing to do"
+    : `Nothing to apply up to ${visible(summary.to)}`;
+}
+
+const NOTHING: Readonly<Partial<Record<Summary["command"], string>>> = {
+  up: "Nothing to apply: the database is up to date",
+  down: "Nothing to roll back",
+  redo: "Nothing to redo: no migration is applied",
+  baseline: "Nothing to record: the history has these migrations already",
+  repair: "Nothing to repair",
+};
+
+/** `1 migration`, `2 migrations`. */
+export function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+}

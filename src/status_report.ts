@@ -1,0 +1,117 @@
+/**
+ * What `status` shows: a table, or the members of one JSON object.
+ *
+ * @module
+ */
+import { GREEN, painter, RED, YELLOW } from "./color.ts";
+import { formatDuration } from "./duration.ts";
+import type { ServerInfo } from "./events.ts";
+import { visible } from "./quote.ts";
+import type { MigrationState, State } from "./states.ts";
+
+/** What every state counts, in the order in which `status` counts them. */
+const STATES: readonly State[] = [
+  "applied",
+  "baseline",
+  "pending",
+  "out_of_order",
+  "failed",
+  "running",
+  "changed",
+  "missing",
+];
+
+const STATE_COLORS: Readonly<Record<State, number>> = {
+  applied: GREEN,
+  baseline: GREEN,
+  pending: YELLOW,
+  out_of_order: YELLOW,
+  failed: RED,
+  running: RED,
+  changed: RED,
+  missing: YELLOW,
+};
+
+/** The members of the JSON object. */
+export function statusJson(
+  server: ServerInfo,
+  states: readonly MigrationState[],
+  program: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  return {
+    program,
+    database: {
+      host: server.host,
+      port: server.port,
+      name: server.database,
+      serverVersion: server.version,
+    },
+    migrations: states.map(({ name, state, row }) => ({
+      name,
+      state,
+      appliedAt: appliedAt(state, row),
+      durationMs: row?.durationMs ?? null,
+      appliedBy: row?.appliedBy ?? null,
+      checksum: row?.checksum ?? null,
+      ...(row?.error !== undefined && row.error !== null &&
+        { error: row.error }),
+    })),
+    summary: Object.fromEntries(
+      STATES.map((state) => [state, counted(states, state)]),
+    ),
+  };
+}
+
+/** The table, and the counts below it. */
+export function statusLines(
+  states: readonly MigrationState[],
+  { color }: { readonly color: boolean },
+): string[] {
+  const paint = painter(color);
+  const rows = states.map(({ name, state, row }) => [
+    state,
+    visible(name),
+    timeText(appliedAt(state, row)),
+    row?.durationMs === undefined || row.durationMs === null
+      ? ""
+      : formatDuration(row.durationMs),
+    visible(row?.appliedBy ?? ""),
+  ]);
+  const table = [["STATE", "MIGRATION", "APPLIED AT", "TOOK", "BY"], ...rows];
+  const widths = table[0]!.map((_, i) =>
+    Math.max(...table.map((cells) => cells[i]!.length))
+  );
+  const lines = table.flatMap((cells, i) => {
+    const padded = cells.map((cell, j) => cell.padEnd(widths[j]!));
+    const { row, state } = states[i - 1] ?? {};
+    if (state !== undefined) padded[0] = paint(STATE_COLORS[state], padded[0]!);
+    const line = padded.join("  ").trimEnd();
+    const failed = state === "failed" || state === "running";
+    return failed && row?.error ? [line, `  ${visible(row.error)}`] : [line];
+  });
+  const counts = STATES
+    .filter((state) =>
+      counted(states, state) > 0 || state === "applied" || state === "pending"
+    )
+    .map((state) => `${counted(states, state)} ${state.replaceAll("_", " ")}`);
+  return states.length === 0
+    ? [counts.join(", ")]
+    : [...lines, "", counts.join(", ")];
+}
+
+function appliedAt(state: State, row: MigrationState["row"]): string | null {
+  return state === "failed" || state === "running" || row === undefined
+    ? null
+    : row.finishedAt;
+}
+
+/** PostgreSQL's `2026-01-05T09:00:00.123456+00:00` as `2026-01-05 09:00:00Z`. */
+function timeText(time: string | null): string {
+  return visible(time ?? "")
+    .replace(/^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?/, "$1 $2")
+    .replace(/\+00:00$/, "Z");
+}
+
+function counted(states: readonly MigrationState[], state: State): number {
+  return states.filter((one) => one.state === state).length;
+}
