@@ -216,7 +216,7 @@ export const SETTINGS: readonly Option[] = [
     flag: "verbose",
     text: "also print every statement, with its time, to stderr",
   },
-  { flag: "quiet", text: "print nothing but results and errors" },
+  { flag: "quiet", text: "print results, warnings and errors only" },
   {
     flag: "no-color",
     variable: "NO_COLOR",
@@ -243,7 +243,8 @@ export const POSTGRES_VARIABLES: readonly {
   },
   {
     name: "POSTGRES_SSL_CA",
-    text: "path of a PEM file with the server's authority",
+    text:
+      "path of a PEM file with the server's authority, also for a URL without sslrootcert",
   },
 ];
 
