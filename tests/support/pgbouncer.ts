@@ -3,12 +3,15 @@
  *
  * @module
  */
+import postgres from "postgres";
 import { queryUrl } from "./postgres.ts";
 import { waitFor } from "./wait.ts";
 
 export interface Pooler {
   /** The connection string of the server, led through the pooler. */
   url(direct: string): string;
+  /** How many clients wait for a connection to the server. */
+  waiting(): Promise<number>;
 }
 
 export interface PoolerOptions {
@@ -81,11 +84,27 @@ admin_users = ${direct.username}
           () => false,
         ),
     );
-    return await use({ url });
+    return await use({
+      url,
+      waiting: () => countWaiting(url(server.adminUrl)),
+    });
   } finally {
     child.kill("SIGTERM");
     await child.status;
     await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Asks PgBouncer's own console, which knows nothing but `show`. */
+async function countWaiting(url: string): Promise<number> {
+  const console = new URL(url);
+  console.pathname = "/pgbouncer";
+  const sql = postgres(console.href, { max: 1, fetch_types: false });
+  try {
+    const rows = await sql.unsafe("show pools").simple();
+    return rows.reduce((sum, row) => sum + Number(row.cl_waiting), 0);
+  } finally {
+    await sql.end();
   }
 }
 

@@ -41,6 +41,8 @@ export interface ProxySession {
   readonly flights: number;
   /** Whether its cut was reached. */
   readonly cut: boolean;
+  /** Whether the client's end of it is closed. */
+  readonly closed: boolean;
 }
 
 /** What a proxy does with a client that it does not connect to any server. */
@@ -194,6 +196,7 @@ class Session implements ProxySession {
   readonly requests: string[] = [];
   flights = 0;
   cut = false;
+  closed = false;
   #cutAt: Cut | undefined;
   #answers = 0;
   /** Requests that have no complete answer yet. */
@@ -228,7 +231,10 @@ class Session implements ProxySession {
     });
     client.on("end", () => this.#stalled || this.#toServer.end());
     upstream.on("end", () => this.#stalled || this.#toClient.end());
-    client.on("close", () => this.#stalled || this.#toServer.end());
+    client.on("close", () => {
+      this.closed = true;
+      if (!this.#stalled) this.#toServer.end();
+    });
     upstream.on("close", () => this.#stalled || client.destroy());
   }
 

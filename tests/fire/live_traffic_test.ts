@@ -1,0 +1,273 @@
+/** Migrations on a database that the application is using: its traffic goes first. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { openSession, startTraffic } from "../support/application.ts";
+import {
+  backends,
+  closeGate,
+  GATE,
+  openGate,
+  waitForStatement,
+} from "../support/gate.ts";
+import { migration, table, upCode } from "../support/migrations.ts";
+import { startProxy } from "../support/proxy.ts";
+import { scenario } from "../support/scenario.ts";
+import { waitFor } from "../support/wait.ts";
+
+const ADD_COLUMN = migration({
+  up: "alter table orders add column note text",
+});
+const ORDERS = "create table orders (id bigserial primary key, customer text)";
+
+/** On a busy machine a statement may take this long for no reason of ours, in milliseconds. */
+const NOISE_MS = 1_000;
+
+scenario(
+  "a forgotten transaction does not make up stall the traffic: it gives up, names who is in the way and tries again",
+  { "0001_note": ADD_COLUMN },
+  async ({ start, db, history }) => {
+    await db.query(ORDERS);
+    await using forgotten = await openSession(db.url, "report");
+    await forgotten.run(
+      "begin; select count(*) from orders where customer = 'canary-customer' and id > 424242",
+    );
+    await using traffic = startTraffic(db.url, [
+      "insert into orders (customer) values ('a')",
+      "select max(id) from orders",
+      "update orders set customer = 'b' where id = 1",
+    ]);
+    await using up = start("up --lock-timeout=500ms --lock-retry=1m");
+    await waitFor(
+      "it has tried three times",
+      () => up.output().stderr.split("Trying again").length > 3,
+      30_000,
+    );
+    const stall = traffic.longestMs();
+    const before = traffic.count;
+    await waitFor("the traffic goes on", () => traffic.count > before + 50);
+    await forgotten.run("commit");
+    const { code, stdout, stderr } = await up.result;
+
+    assertEquals(code, 0, stderr);
+    assertMatch(stdout, /^Applied 0001_note /);
+    assert(
+      stall < 500 + NOISE_MS,
+      `the traffic stalled for ${Math.round(stall)} ms`,
+    );
+    assertMatch(
+      stderr,
+      new RegExp(
+        String
+          .raw`^  blocked by backend ${forgotten.pid} \(report, user ${db.user}, idle in transaction, ` +
+          String
+            .raw`its transaction is [\d.]+ m?s old\): .*select count\(\*\) from orders`,
+        "m",
+      ),
+    );
+    assertMatch(
+      stderr,
+      /^Trying again in .* left: 55P03: canceling statement due to lock timeout$/m,
+    );
+    // What somebody else's statement looks for is none of our business.
+    assertEquals(/canary-customer|424242/.test(stdout + stderr), false, stderr);
+    assertEquals((await history()).at(-1), "0001_note applied");
+  },
+);
+
+scenario(
+  "each attempt names who is in the way",
+  { "0001_note": ADD_COLUMN },
+  async ({ start, db }) => {
+    await db.query(ORDERS);
+    await using first = await openSession(db.url, "first");
+    await first.run("begin; select from orders");
+    await using up = start("up --lock-timeout=300ms --lock-retry=1m");
+    await up.waitFor(`blocked by backend ${first.pid} (first, `);
+    await up.waitFor("Trying again");
+    await using second = await openSession(db.url, "second");
+    await second.run("begin; lock table orders in row exclusive mode");
+    await first.run("commit");
+    await up.waitFor(`blocked by backend ${second.pid} (second, `);
+    await second.run("commit");
+    assertEquals((await up.result).code, 0);
+  },
+);
+
+scenario(
+  "up fails with the lock's error when --lock-retry is spent, and leaves nothing behind",
+  { "0001_a": table("a"), "0002_note": ADD_COLUMN },
+  async ({ run, db, tables, history }) => {
+    await db.query(ORDERS);
+    await using forgotten = await openSession(db.url);
+    await forgotten.run("begin; select from orders");
+
+    const started = performance.now();
+    const { code, stdout, stderr } = await run(
+      "up --lock-timeout=200ms --lock-retry=1500ms",
+    );
+    const took = performance.now() - started;
+
+    assertEquals(code, 1, stderr);
+    assertEquals(stdout, "");
+    assertMatch(
+      stderr,
+      /^error: Cannot apply "0002_note": canceling statement due to lock timeout \(SQLSTATE 55P03\)$/m,
+    );
+    assert(took > 1_500 && took < 10_000, `it took ${took} ms`);
+    assertEquals(await tables(), ["orders"]);
+    assertEquals(await history(), ["0002_note failed"]);
+  },
+);
+
+scenario(
+  "a deadlock with the application is tried again",
+  {
+    "0001_both": migration({
+      up: [
+        "lock table a in access exclusive mode",
+        GATE,
+        "lock table b in access exclusive mode",
+        "create table done ()",
+      ],
+    }),
+  },
+  async ({ start, db, tables }) => {
+    await closeGate(db);
+    await db.query("create table a (); create table b ()");
+    // The program is the one that notices.
+    await using other = await openSession(db.url);
+    await other.run("set deadlock_timeout = '10min'");
+    await using up = start("up --lock-timeout=30s");
+    await waitForStatement(db, /gate\.opened/);
+    await other.run("begin; lock table b in access exclusive mode");
+    const locked = other.run("lock table a in access exclusive mode");
+    await waitFor("the application waits for the program", async () => {
+      const [row] = await db.query<{ blocked: boolean }>(
+        `select pg_blocking_pids(${other.pid}) <> '{}' as blocked`,
+      );
+      return row!.blocked;
+    });
+    await openGate(db);
+    await up.waitFor(/Trying again in .*: 40P01: deadlock detected/);
+    await locked;
+    await other.run("commit");
+
+    const { code, stderr } = await up.result;
+    assertEquals(code, 0, stderr);
+    assertEquals(await tables(), ["a", "b", "done"]);
+  },
+  { settings: { deadlock_timeout: "100ms" } },
+);
+
+scenario(
+  "an attempt that is given up takes no effect of an earlier one with it",
+  {
+    "0001_rows": upCode(
+      "  await sql`create table rows_seen (id integer)`.execute(db);\n" +
+        "  await sql`insert into rows_seen values (1)`.execute(db);",
+    ),
+    "0002_note": ADD_COLUMN,
+  },
+  async ({ start, db, history }) => {
+    await db.query(ORDERS);
+    await using forgotten = await openSession(db.url);
+    await forgotten.run("begin; select from orders");
+    await using up = start("up --lock-timeout=200ms --lock-retry=1m");
+    await waitFor(
+      "it has tried twice",
+      () => up.output().stderr.split("Trying again").length > 2,
+    );
+    await forgotten.run("commit");
+
+    assertEquals((await up.result).code, 0);
+    assertEquals(await db.query("select id from rows_seen"), [{ id: 1 }]);
+    assertEquals(await history(), ["0001_rows applied", "0002_note applied"]);
+  },
+);
+
+scenario(
+  "a long create index says how far it is, through a second connection that a short run does without",
+  {
+    "0001_short": table("short"),
+    "0002_index": migration({
+      up: "create index orders_slow_idx on orders (slow(id))",
+    }),
+  },
+  async ({ run, start, db }) => {
+    await db.query(ORDERS);
+    await db.query(
+      "insert into orders (customer) select 'c' from generate_series(1, 500)",
+    );
+    await db.query(
+      `create function slow(n bigint) returns bigint language plpgsql immutable
+      as $$ begin perform pg_sleep(0.01); return n; end $$`,
+    );
+    await using proxy = await startProxy(db);
+    const url = proxy.url(db.url);
+
+    assertEquals((await run("up --to 0001_short", { url })).code, 0);
+    assertEquals(proxy.sessions.length, 1);
+
+    await using up = start("up", { url });
+    await up.waitFor("Running since");
+    const monitor = (await backends(db)).length;
+    const { code, stderr } = await up.result;
+    assertEquals(code, 0, stderr);
+    assertEquals(monitor, 2);
+    assertMatch(
+      stderr,
+      /^Running since .*: create index orders_slow_idx on orders \(slow\(id\)\) \(building index: scanning table/m,
+    );
+  },
+);
+
+scenario(
+  "a long statement succeeds where a second connection is not allowed",
+  { "0001_slow": migration({ up: GATE }) },
+  async ({ start, db }) => {
+    await closeGate(db);
+    const role = await db.createRole((name) => [
+      `grant create, usage on schema public, gate to ${name}`,
+      `grant select on gate.opened to ${name}`,
+    ]);
+    await db.query(`alter role ${role.name} connection limit 1`);
+    await using proxy = await startProxy(db);
+    await using up = start("up --lock-timeout=500ms", {
+      as: role,
+      url: proxy.url(role.url),
+    });
+    await waitFor(
+      "the watcher was turned away",
+      () => proxy.sessions.length === 2 && proxy.sessions[1]!.closed,
+    );
+    await openGate(db);
+
+    const { code, stderr } = await up.result;
+    assertEquals(code, 0, stderr);
+    assertEquals(
+      stderr.split("\n").filter((line) => /warning|error|FATAL/.test(line)),
+      [],
+    );
+  },
+);
+
+scenario(
+  "a role that may not see other sessions still learns which backend is in the way",
+  { "0001_note": ADD_COLUMN },
+  async ({ start, db }) => {
+    await db.query(ORDERS);
+    const role = await db.createRole((name) => [
+      `grant create on schema public to ${name}`,
+      `alter table orders owner to ${name}`,
+    ]);
+    await using forgotten = await openSession(db.url, "report");
+    await forgotten.run("begin; select from orders");
+    await using up = start("up --lock-timeout=500ms", { as: role });
+    await up.waitFor(
+      new RegExp(
+        `blocked by backend ${forgotten.pid} \\(report, user ${db.user}, `,
+      ),
+    );
+    await forgotten.run("commit");
+    assertEquals((await up.result).code, 0);
+  },
+);

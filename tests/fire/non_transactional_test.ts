@@ -1,0 +1,391 @@
+/** Migrations that PostgreSQL does not take in a transaction: what happens when one of them does not end well. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { openSession } from "../support/application.ts";
+import {
+  closeGate,
+  GATE,
+  openGate,
+  waitForStatement,
+  waitUntilGone,
+} from "../support/gate.ts";
+import { migration, table } from "../support/migrations.ts";
+import type { TestDatabase } from "../support/postgres.ts";
+import { scenario } from "../support/scenario.ts";
+import { waitFor } from "../support/wait.ts";
+
+const ALONE = "{ transaction: false }";
+const AGAIN = "{ transaction: false, idempotent: true }";
+const INDEX =
+  "create unique index concurrently rows_id_idx on rows_of_text (id)";
+const TABLE = migration({
+  up: "create table rows_of_text (id integer, note text)",
+  down: "drop table rows_of_text",
+});
+
+scenario(
+  "create index concurrently, alter type and vacuum run, around transactional migrations",
+  {
+    "0001_table": migration({
+      up: [
+        "create table rows_of_text (id integer, note text)",
+        "create type mood as enum ('sad')",
+      ],
+    }),
+    "0002_index": migration({ up: INDEX, options: ALONE }),
+    "0003_mood": migration({
+      up: "alter type mood add value 'glad'",
+      options: ALONE,
+    }),
+    "0004_column": migration({
+      up: "alter table rows_of_text add column mood mood default 'glad'",
+    }),
+    "0005_vacuum": migration({
+      up: "vacuum (analyze) rows_of_text",
+      options: ALONE,
+    }),
+  },
+  async ({ run, history, db }) => {
+    const { code, stdout, stderr } = await run("up");
+    assertEquals(code, 0, stderr);
+    assertEquals(
+      stdout,
+      "Applied 0001_table (T)\nApplied 0002_index (T)\nApplied 0003_mood (T)\n" +
+        "Applied 0004_column (T)\nApplied 0005_vacuum (T)\nApplied 5 migrations in T\n",
+    );
+    assertEquals(await history(), [
+      "0001_table applied",
+      "0002_index applied",
+      "0003_mood applied",
+      "0004_column applied",
+      "0005_vacuum applied",
+    ]);
+    assertEquals(await validity(db), [{ name: "rows_id_idx", valid: true }]);
+    assertEquals(
+      (await run("up")).stdout,
+      "Nothing to apply: the database is up to date\n",
+    );
+  },
+);
+
+scenario(
+  "the history says running while one runs, applied afterwards, and another session sees both",
+  { "0001_wait": migration({ up: GATE, options: ALONE }) },
+  async ({ start, run, history, db }) => {
+    await closeGate(db);
+    await using up = start("up");
+    await waitForStatement(db, /gate\.opened/);
+    assertEquals(await history(), ["0001_wait running"]);
+    assertMatch((await run("status")).stdout, /^running +0001_wait/m);
+    await openGate(db);
+    assertEquals((await up.result).code, 0);
+    assertEquals(await history(), ["0001_wait applied"]);
+  },
+);
+
+scenario(
+  "a run in one transaction is split around one: what came before stays, what came after is rolled back",
+  {
+    "0001_table": TABLE,
+    "0002_index": migration({ up: INDEX, options: ALONE }),
+    "0003_b": table("b"),
+    "0004_broken": migration({ up: "select 1 / 0" }),
+  },
+  async ({ run, history, tables }) => {
+    const { code, stdout, stderr } = await run("up");
+    assertEquals(code, 1, stderr);
+    assertEquals(stdout, "Applied 0001_table (T)\nApplied 0002_index (T)\n");
+    assertMatch(
+      stderr,
+      /^error: Cannot apply "0004_broken": division by zero/m,
+    );
+    assertMatch(stderr, /^Failed in T: 2 migrations applied, 2 not run$/m);
+    assertEquals(await history(), [
+      "0001_table applied",
+      "0002_index applied",
+      "0004_broken failed",
+    ]);
+    assertEquals(await tables(), ["rows_of_text"]);
+  },
+);
+
+scenario(
+  "one that fails is recorded, and nothing more is applied until repair decides",
+  {
+    "0001_table": TABLE,
+    "0002_index": migration({ up: INDEX, options: ALONE }),
+    "0003_b": table("b"),
+  },
+  async ({ run, history, tables, db }) => {
+    await run("up --to 0001_table");
+    await db.query("insert into rows_of_text values (1), (1)");
+    const failed = await run("up");
+    assertEquals(failed.code, 1, failed.stderr);
+    assertEquals(failed.stdout, "");
+    assertMatch(
+      failed.stderr,
+      /^error: Cannot apply "0002_index": could not create unique index "rows_id_idx" \(SQLSTATE 23505\)$/m,
+    );
+    const [row] = await db.query(
+      "select status, error from migration_history where name = '0002_index'",
+    );
+    assertEquals(row, {
+      status: "failed",
+      error: '23505: could not create unique index "rows_id_idx"',
+    });
+
+    const refused = await run("up");
+    assertEquals(refused.code, 1);
+    assertMatch(
+      refused.stderr,
+      /^error: Cannot apply "0002_index": it failed half-way outside a transaction; look at the database, then run repair --retry 0002_index or repair --mark-applied 0002_index$/m,
+    );
+    assertEquals(await history(), ["0001_table applied", "0002_index failed"]);
+    assertEquals(await tables(), ["rows_of_text"]);
+
+    // The operator cleans up, as the message asks.
+    await db.query("drop index rows_id_idx; delete from rows_of_text");
+    assertEquals((await run("repair --retry 0002_index")).code, 0);
+    const last = await run("up");
+    assertEquals(last.code, 0, last.stderr);
+    assertEquals(await history(), [
+      "0001_table applied",
+      "0002_index rolled_back",
+      "0002_index applied",
+      "0003_b applied",
+    ]);
+    assertEquals(await validity(db), [{ name: "rows_id_idx", valid: true }]);
+  },
+);
+
+scenario(
+  "repair --mark-applied settles one that the operator has finished by hand",
+  {
+    "0001_table": TABLE,
+    "0002_index": migration({ up: INDEX, options: ALONE }),
+    "0003_b": table("b"),
+  },
+  async ({ run, history, db }) => {
+    await run("up --to 0001_table");
+    await db.query("insert into rows_of_text values (1), (1)");
+    assertEquals((await run("up")).code, 1);
+    await db.query(
+      "delete from rows_of_text; drop index rows_id_idx; create unique index rows_id_idx on rows_of_text (id)",
+    );
+    assertEquals((await run("repair --mark-applied 0002_index")).code, 0);
+    const last = await run("up");
+    assertEquals(last.code, 0, last.stderr);
+    assertEquals(await history(), [
+      "0001_table applied",
+      "0002_index applied",
+      "0003_b applied",
+    ]);
+  },
+);
+
+for (const ifNotExists of ["", "if not exists "]) {
+  scenario(
+    `an idempotent one that failed is tried again by the next up, its invalid index dropped (${
+      ifNotExists || "plain "
+    }create)`,
+    {
+      "0001_table": TABLE,
+      "0002_index": migration({
+        up: INDEX.replace("concurrently ", `concurrently ${ifNotExists}`),
+        options: AGAIN,
+      }),
+    },
+    async ({ run, history, db }) => {
+      await run("up --to 0001_table");
+      await db.query("insert into rows_of_text values (1), (1)");
+      assertEquals((await run("up")).code, 1);
+      assertEquals(await validity(db), [{ name: "rows_id_idx", valid: false }]);
+      assertEquals((await run("up")).code, 1);
+
+      await db.query("delete from rows_of_text");
+      const { code, stderr } = await run("up");
+      assertEquals(code, 0, stderr);
+      assertEquals(await validity(db), [{ name: "rows_id_idx", valid: true }]);
+      assertEquals((await history()).at(-1), "0002_index applied");
+      assertEquals((await run("status --check")).code, 0);
+    },
+  );
+}
+
+scenario(
+  "an invalid index that the migration does not make is left alone",
+  {
+    "0001_table": TABLE,
+    "0002_index": migration({
+      up: INDEX.replace("concurrently ", "concurrently if not exists "),
+      options: AGAIN,
+    }),
+  },
+  async ({ run, db }) => {
+    await run("up --to 0001_table");
+    await db.query("insert into rows_of_text values (1, 'a'), (1, 'a')");
+    await db.query(
+      "create unique index concurrently others_idx on rows_of_text (note)",
+    ).catch(() => {});
+    assertEquals((await run("up")).code, 1);
+    await db.query("delete from rows_of_text");
+    assertEquals((await run("up")).code, 0);
+    assertEquals(await validity(db), [
+      { name: "others_idx", valid: false },
+      { name: "rows_id_idx", valid: true },
+    ]);
+  },
+);
+
+scenario(
+  "one whose process was killed stays running: up refuses it, repair settles it",
+  {
+    "0001_table": TABLE,
+    "0002_wait": migration({ up: GATE, options: ALONE }),
+  },
+  async ({ start, run, history, db }) => {
+    await closeGate(db);
+    await using killed = start("up");
+    await waitForStatement(db, /gate\.opened/);
+    killed.kill("SIGKILL");
+    await killed.result;
+    await waitUntilGone(db, 5_000);
+    assertEquals(await history(), ["0001_table applied", "0002_wait running"]);
+
+    const refused = await run("up");
+    assertEquals(refused.code, 1);
+    assertMatch(
+      refused.stderr,
+      /^error: Cannot apply "0002_wait": it began and did not end outside a transaction; /m,
+    );
+    await openGate(db);
+    assertEquals((await run("repair --retry 0002_wait")).code, 0);
+    const last = await run("up");
+    assertEquals(last.code, 0, last.stderr);
+    assertEquals((await history()).at(-1), "0002_wait applied");
+  },
+);
+
+scenario(
+  "an idempotent one whose process was killed is tried again by the next up",
+  {
+    "0001_table": TABLE,
+    "0002_index": migration({
+      up: INDEX.replace("concurrently ", "concurrently if not exists "),
+      options: AGAIN,
+    }),
+  },
+  async ({ start, run, history, db }) => {
+    await run("up --to 0001_table");
+    await using writer = await openSession(db.url);
+    await writer.run("begin; insert into rows_of_text values (1)");
+    await using killed = start("up --lock-timeout=1m");
+    await waitForStatement(db, /^create unique index concurrently/);
+    killed.kill("SIGKILL");
+    await killed.result;
+    await waitUntilGone(db, 5_000);
+    await writer.run("commit");
+    assertEquals(await validity(db), [{ name: "rows_id_idx", valid: false }]);
+
+    const { code, stderr } = await run("up");
+    assertEquals(code, 0, stderr);
+    assertEquals(await validity(db), [{ name: "rows_id_idx", valid: true }]);
+    assertEquals(await history(), [
+      "0001_table applied",
+      "0002_index failed",
+      "0002_index applied",
+    ]);
+    const [left] = await db.query(
+      "select error from migration_history where status = 'failed'",
+    );
+    assertEquals(left, { error: "interrupted" });
+  },
+);
+
+scenario(
+  "a build that waits for an old transaction gives up after --lock-timeout and is tried again by the next up",
+  {
+    "0001_table": TABLE,
+    "0002_index": migration({ up: INDEX, options: AGAIN }),
+  },
+  async ({ run, db }) => {
+    await run("up --to 0001_table");
+    await using writer = await openSession(db.url);
+    await writer.run("begin; insert into rows_of_text values (1)");
+    const failed = await run("up --lock-timeout=300ms --lock-retry=0s");
+    assertEquals(failed.code, 1, failed.stderr);
+    assertMatch(
+      failed.stderr,
+      /^error: Cannot apply "0002_index": canceling statement due to lock timeout/m,
+    );
+    await writer.run("commit");
+    const { code, stderr } = await run("up");
+    assertEquals(code, 0, stderr);
+    assertEquals(await validity(db), [{ name: "rows_id_idx", valid: true }]);
+  },
+);
+
+scenario(
+  "the down of one is journalled as well",
+  {
+    "0001_table": TABLE,
+    "0002_index": migration({
+      up: INDEX,
+      down: "drop index concurrently rows_id_idx",
+      options: ALONE,
+    }),
+  },
+  async ({ run, start, history, db }) => {
+    assertEquals((await run("up")).code, 0);
+    await using reader = await openSession(db.url);
+    await reader.run("begin; select from rows_of_text");
+    await using down = start("down --yes --lock-timeout=1m");
+    await waitForStatement(db, /^drop index concurrently/);
+    await waitFor(
+      "the history says running",
+      async () => (await history()).at(-1) === "0002_index running",
+    );
+    await reader.run("commit");
+    const { code, stderr } = await down.result;
+    assertEquals(code, 0, stderr);
+    assertEquals(await history(), [
+      "0001_table applied",
+      "0002_index rolled_back",
+    ]);
+    assertEquals(await validity(db), []);
+    const again = await run("up");
+    assert(again.code === 0, again.stderr);
+  },
+);
+
+scenario(
+  "the session's settings apply to one",
+  {
+    "0001_wait": migration({
+      up:
+        "create table settings as select current_setting('lock_timeout') as lock, " +
+        "current_setting('statement_timeout') as statement, current_schema() as schema",
+      options: ALONE,
+    }),
+  },
+  async ({ run, db }) => {
+    await db.query("create schema other");
+    const { code, stderr } = await run(
+      "up --lock-timeout=7s --statement-timeout=2m --schema=other",
+    );
+    assertEquals(code, 0, stderr);
+    assertEquals(await db.query("select * from other.settings"), [
+      { lock: "7s", statement: "2min", schema: "other" },
+    ]);
+  },
+);
+
+/** The indexes of the migrations' table. */
+function validity(
+  db: TestDatabase,
+): Promise<{ name: string; valid: boolean }[]> {
+  return db.query(
+    `select c.relname::text as name, i.indisvalid as valid
+     from pg_index i join pg_class c on c.oid = i.indexrelid
+     where i.indrelid = to_regclass('rows_of_text') order by 1`,
+  );
+}

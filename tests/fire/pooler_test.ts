@@ -1,0 +1,270 @@
+/** Behind a real PgBouncer: a server connection belongs to a client for one transaction only, then to the next. */
+import { assertEquals, assertMatch } from "@std/assert";
+import postgres from "postgres";
+import { openSession } from "../support/application.ts";
+import { readCatalog } from "../support/catalog.ts";
+import {
+  closeGate,
+  GATE,
+  openGate,
+  waitForStatement,
+  waitUntilGone,
+} from "../support/gate.ts";
+import { applyBattlescope, battlescope } from "../support/kysely.ts";
+import { runMigrate } from "../support/cli.ts";
+import { migration, table } from "../support/migrations.ts";
+import { type Pooler, withPgBouncer } from "../support/pgbouncer.ts";
+import { pgTest, queryUrl, type TestDatabase } from "../support/postgres.ts";
+import { scenario } from "../support/scenario.ts";
+import { waitFor } from "../support/wait.ts";
+
+/** One connection to the server: whatever a client leaves behind meets the next one. */
+const ONE = { poolSize: 1 };
+
+for (const transaction of ["all", "each"]) {
+  pgTest(
+    `up --transaction ${transaction} applies the real migrations through PgBouncer and leaves nothing behind`,
+    async (db) => {
+      await withPgBouncer(db, async (pooler) => {
+        const env = { DATABASE_URL: pooler.url(db.url) };
+        const before = await sessionOf(db, pooler);
+        const up = await runMigrate(["up", `--transaction=${transaction}`], {
+          env,
+        });
+        assertEquals(up.code, 0, up.stderr);
+        assertMatch(up.stderr, /^Connected to .*, through a pooler\)$/m);
+        assertEquals(await sessionOf(db, pooler), before);
+        await assertNoLocks(db);
+
+        const alone = await db.createDatabase();
+        await applyBattlescope(alone.url);
+        assertEquals(
+          await readCatalog(db.url, { without: ["migration_history"] }),
+          await readCatalog(alone.url),
+        );
+
+        const status = await runMigrate(["status", "--check"], { env });
+        assertEquals(status.code, 0, status.stderr);
+        const again = await runMigrate(["up"], { env });
+        assertEquals(
+          again.stdout,
+          "Nothing to apply: the database is up to date\n",
+        );
+        const down = await runMigrate(["down", "--all", "--yes"], { env });
+        assertEquals(down.code, 0, down.stderr);
+        const rows = await db.query(
+          "select status, count(*)::int as rows from migration_history group by 1",
+        );
+        assertEquals(rows, [
+          { status: "rolled_back", rows: battlescope.length },
+        ]);
+        assertEquals(await sessionOf(db, pooler), before);
+        await assertNoLocks(db);
+      }, ONE);
+    },
+  );
+}
+
+scenario(
+  "the session's settings apply behind a pooler too, for the transaction only",
+  {
+    "0001_settings": migration({
+      up:
+        "create table settings as select current_setting('lock_timeout') as lock, " +
+        "current_setting('statement_timeout') as statement, " +
+        "current_setting('idle_in_transaction_session_timeout') as idle, current_schema() as schema",
+    }),
+  },
+  async ({ run, db }) => {
+    await db.query("create schema other");
+    await withPgBouncer(db, async (pooler) => {
+      const before = await sessionOf(db, pooler);
+      const { code, stderr } = await run(
+        "up --lock-timeout=7s --statement-timeout=2m --schema=other",
+        { url: pooler.url(db.url) },
+      );
+      assertEquals(code, 0, stderr);
+      assertEquals(await db.query("select * from other.settings"), [
+        { lock: "7s", statement: "2min", idle: "1min", schema: "other" },
+      ]);
+      assertEquals(await sessionOf(db, pooler), before);
+    }, ONE);
+  },
+);
+
+for (const mode of ["transaction", "session"] as const) {
+  scenario(
+    `a non-transactional migration is refused behind PgBouncer in ${mode} mode before anything runs`,
+    {
+      "0001_a": table("a"),
+      "0002_index": migration({
+        up: "create index concurrently a_id_idx on a (id)",
+        down: "drop index concurrently a_id_idx",
+        options: "{ transaction: false }",
+      }),
+      "0003_b": table("b"),
+    },
+    async ({ run, tables, history, db }) => {
+      await withPgBouncer(db, async (pooler) => {
+        const url = pooler.url(db.url);
+        const { code, stdout, stderr } = await run("up", { url });
+        assertEquals(code, 1, stderr);
+        assertEquals(stdout, "");
+        assertMatch(
+          stderr,
+          /^error: Cannot apply "0002_index": it runs outside a transaction, and 127\.0\.0\.1:\d+ is a connection pooler; use the direct address of the server$/m,
+        );
+        assertMatch(stderr, /^Failed in T: nothing was changed, 3 not run$/m);
+        assertEquals(await tables(), []);
+        assertEquals(
+          await db.query("select to_regclass('migration_history') as history"),
+          [{ history: null }],
+        );
+
+        assertEquals((await run("up")).code, 0);
+        const down = await run("down --steps 2 --yes", { url });
+        assertEquals(down.code, 1);
+        assertMatch(
+          down.stderr,
+          /^error: Cannot roll back "0002_index": it runs outside a transaction, and /m,
+        );
+        assertEquals(await tables(), ["a", "b"]);
+        assertEquals((await history()).length, 3);
+      }, { mode });
+    },
+  );
+}
+
+scenario(
+  "a migration that fails behind PgBouncer is rolled back and recorded, and its connection serves the next client",
+  {
+    "0001_a": table("a"),
+    "0002_broken": migration({ up: "select 1 / 0" }),
+  },
+  async ({ run, tables, history, db }) => {
+    await withPgBouncer(db, async (pooler) => {
+      const { code, stderr } = await run("up", { url: pooler.url(db.url) });
+      assertEquals(code, 1, stderr);
+      assertMatch(
+        stderr,
+        /^error: Cannot apply "0002_broken": division by zero \(SQLSTATE 22012\)$/m,
+      );
+      assertEquals(await tables(), []);
+      assertEquals(await history(), ["0002_broken failed"]);
+      await assertNoLocks(db);
+      assertEquals(
+        await queryUrl(pooler.url(db.url), "select 1 as alive"),
+        [{ alive: 1 }],
+      );
+    }, ONE);
+  },
+);
+
+scenario(
+  "a long statement through the one connection of a pool does not wait for its own watcher",
+  { "0001_wait": migration({ up: GATE }) },
+  async ({ start, db }) => {
+    await closeGate(db);
+    await withPgBouncer(db, async (pooler) => {
+      await using up = start("up --lock-timeout=200ms", {
+        url: pooler.url(db.url),
+      });
+      await waitForStatement(db, /gate\.opened/);
+      await waitFor(
+        "the watcher queues behind the statement that it is to watch",
+        async () => await pooler.waiting() > 0,
+      );
+      await openGate(db);
+      const { code, stderr } = await up.result;
+      assertEquals(code, 0, stderr);
+    }, ONE);
+  },
+);
+
+scenario(
+  "a lock that is not to be had through a pooler is tried again like elsewhere",
+  { "0001_note": migration({ up: "alter table orders add column note text" }) },
+  async ({ start, db }) => {
+    await db.query("create table orders (id integer)");
+    await using forgotten = await openSession(db.url);
+    await forgotten.run("begin; select from orders");
+    await withPgBouncer(db, async (pooler) => {
+      await using up = start("up --lock-timeout=200ms", {
+        url: pooler.url(db.url),
+      });
+      await up.waitFor("Trying again");
+      await forgotten.run("commit");
+      const { code, stderr } = await up.result;
+      assertEquals(code, 0, stderr);
+      await assertNoLocks(db);
+    });
+  },
+);
+
+for (const [signal, code] of [["SIGTERM", 143], ["SIGKILL", 137]] as const) {
+  scenario(
+    `after ${signal} the server's side of the pooler is free, and the next up succeeds`,
+    { "0001_a": table("a"), "0002_wait": migration({ up: GATE }) },
+    async ({ start, run, tables, db }) => {
+      await closeGate(db);
+      await withPgBouncer(db, async (pooler) => {
+        const url = pooler.url(db.url);
+        await using stopped = start("up", { url });
+        const { pid } = await waitForStatement(db, /gate\.opened/);
+        stopped.kill(signal);
+        assertEquals((await stopped.result).code, code);
+        await waitUntilFree(db, pid);
+        assertEquals(await tables(), []);
+
+        await openGate(db);
+        const next = await run("up", { url });
+        assertEquals(next.code, 0, next.stderr);
+        assertEquals(await tables(), ["a"]);
+      });
+      await waitUntilGone(db, 5_000);
+    },
+  );
+}
+
+/** The backend no longer runs the statement of a program that is gone, and no lock is left. */
+async function waitUntilFree(db: TestDatabase, pid: number): Promise<void> {
+  const deadline = performance.now() + 5_000;
+  for (;;) {
+    const [row] = await db.query<{ busy: number }>(
+      `select count(*)::int as busy from pg_stat_activity where pid = ${pid} and state <> 'idle'`,
+    );
+    if (row!.busy === 0) break;
+    if (performance.now() > deadline) throw new Error("The backend is busy");
+  }
+  await assertNoLocks(db);
+}
+
+/** What a client of the pooler finds on the connection that it is given; this one prepares nothing itself. */
+async function sessionOf(
+  db: TestDatabase,
+  pooler: Pooler,
+): Promise<unknown> {
+  const sql = postgres(pooler.url(db.url), { max: 1, fetch_types: false });
+  try {
+    const [row] = await sql.unsafe(
+      `select pg_backend_pid() as pid,
+         (select json_object_agg(name, setting order by name) from pg_settings
+           where context in ('user', 'superuser') and name <> 'application_name' and name !~ '[.]') as settings,
+         (select count(*)::int from pg_prepared_statements) as prepared,
+         (select count(*)::int from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) as locks,
+         (select count(*)::int from pg_class where relpersistence = 't') as temporary,
+         (select count(*)::int from pg_listening_channels()) as channels`,
+    );
+    return row;
+  } finally {
+    await sql.end();
+  }
+}
+
+async function assertNoLocks(db: TestDatabase): Promise<void> {
+  const locks = await db.query(
+    `select pid from pg_locks where locktype = 'advisory'
+       and database = (select oid from pg_database where datname = current_database())`,
+  );
+  assertEquals(locks, []);
+}
