@@ -34,8 +34,8 @@ export interface TlsOptions extends Tls {
   readonly host: string;
 }
 
-/** See the head of this file. */
-const IS_DENO_2_4 = Deno.version.deno.startsWith("2.4.");
+/** Whether this is the runtime of `deno task compile --runtime npm`; see the head of this file. */
+export const IS_DENO_2_4: boolean = Deno.version.deno.startsWith("2.4.");
 
 /** Where systems keep the authorities that they trust; the first that exists counts. */
 const SYSTEM_AUTHORITIES = [
@@ -100,15 +100,24 @@ export function handshakeFailure(error: unknown, options: TlsOptions): unknown {
   if (typeof code === "string" && /^E[A-Z]+$/.test(code) && code !== "EPROTO") {
     return error;
   }
-  const strict = IS_DENO_2_4 && options.mode === "verify-ca" &&
-    /not valid for name/.test(error.message);
-  return new TlsError(
-    error.message +
-      (strict
-        ? `; this build runs on Deno ${Deno.version.deno}, which checks the name under verify-ca too`
-        : ""),
-    { cause: error },
-  );
+  return new TlsError(error.message + explanation(error, options), {
+    cause: error,
+  });
+}
+
+/** What the runtime's own words leave out. */
+function explanation(error: Error, { mode }: TlsOptions): string {
+  if (
+    IS_DENO_2_4 && mode === "verify-ca" &&
+    /not valid for name/.test(error.message)
+  ) {
+    return `; this build runs on Deno ${Deno.version.deno}, which checks the name under verify-ca too`;
+  }
+  // Deno 2.9 says the same of both.
+  return (error as { code?: unknown }).code ===
+      "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
+    ? "; its authority is not trusted, or it has expired"
+    : "";
 }
 
 function verifies({ mode }: Tls): boolean {

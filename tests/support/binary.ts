@@ -1,0 +1,135 @@
+/**
+ * The compiled program, as users have it: run by another user, in an empty folder, with an empty environment.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { currentCommit } from "../../scripts/bundle.ts";
+import { buildOnce } from "./build_once.ts";
+import {
+  type MigrateResult,
+  type RunningMigrate,
+  startProcess,
+} from "./cli.ts";
+
+export interface BinaryOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** After this the process is killed and the test fails. @default {60000} */
+  readonly timeoutMs?: number;
+}
+
+/** What the executable is made from. */
+export const EXECUTABLE_SOURCES = [
+  "deno.json",
+  "deno.lock",
+  "migrations",
+  "src",
+  "scripts/bundle.ts",
+  "scripts/compile.ts",
+  "scripts/npm_runtime.ts",
+];
+
+/** Nobody in particular, as in the image. */
+const USER = 65532;
+
+const COMPILE = fileURLToPath(
+  new URL("../../scripts/compile.ts", import.meta.url),
+);
+
+let folder: Promise<string> | undefined;
+
+/**
+ * The folder that `deno task compile` has filled for these tests. With Deno's own runtime, or, where that cannot be
+ * downloaded, with the one from npm.
+ */
+export function compiled(): Promise<string> {
+  return folder ??= (async () =>
+    await buildOnce({
+      name: "executable",
+      sources: EXECUTABLE_SOURCES,
+      key: `${Deno.version.deno} ${await currentCommit()}`,
+      build: async (output) => {
+        const own = await runCompile([`--output=${output}`]);
+        if (own.code === 0) return;
+        const npm = await runCompile([`--output=${output}`, "--runtime=npm"]);
+        if (npm.code === 0) return;
+        throw new Error(
+          `Cannot compile the executable: ${own.stderr}\n${npm.stderr}`,
+        );
+      },
+    }))();
+}
+
+/** The path of the executable for this machine. */
+export async function executable(): Promise<string> {
+  const arch = Deno.build.arch === "x86_64" ? "x64" : "arm64";
+  const os = Deno.build.os === "darwin" ? "macos" : Deno.build.os;
+  return join(await compiled(), `battlescope-migrate-${os}-${arch}`);
+}
+
+/** Runs `scripts/compile.ts`. */
+export async function runCompile(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<MigrateResult> {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", COMPILE, ...args],
+    env: { NO_COLOR: "1", ...env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  await using running = startProcess(command, { timeoutMs: 180_000 });
+  return await running.result;
+}
+
+/** Starts the executable and returns while it works. */
+export async function startBinary(
+  args: readonly string[],
+  { env = {}, timeoutMs }: BinaryOptions = {},
+): Promise<RunningMigrate> {
+  const path = await executable();
+  const cwd = await Deno.makeTempDir({ prefix: "empty-" });
+  await Deno.chmod(cwd, 0o555);
+  const command = new Deno.Command(path, {
+    args: [...args],
+    cwd,
+    clearEnv: true,
+    env: { ...env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    // To root no folder is unwritable.
+    ...(Deno.uid() === 0 ? { uid: USER, gid: USER } : {}),
+  });
+  const running = startProcess(
+    command,
+    timeoutMs === undefined ? {} : { timeoutMs },
+  );
+  const remove = () => Deno.remove(cwd).catch(() => {});
+  return {
+    ...running,
+    // Not recursive: a program that has written something there fails the test.
+    result: running.result.finally(() => Deno.remove(cwd)),
+    async [Symbol.asyncDispose]() {
+      await running[Symbol.asyncDispose]();
+      await remove();
+    },
+  };
+}
+
+/** Runs the executable to its end. */
+export async function runBinary(
+  args: readonly string[],
+  options: BinaryOptions = {},
+): Promise<MigrateResult> {
+  await using running = await startBinary(args, options);
+  return await running.result;
+}
+
+/** The executable's own word for what it is. */
+export async function binaryVersion(): Promise<Record<string, unknown>> {
+  const { stdout } = await runBinary(["version", "--format", "json"]);
+  return JSON.parse(stdout);
+}
