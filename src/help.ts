@@ -36,7 +36,7 @@ function overview(): string[] {
     "Exit codes: 0 done, or nothing to do; 1 failed or refused; 2 usage or configuration error;",
     "3 migrations are pending (status --check, status --wait); 130 and 143 stopped by SIGINT and SIGTERM.",
     "",
-    `${PROGRAM} help COMMAND shows the options of a command.`,
+    `${PROGRAM} help COMMAND, or COMMAND --help, shows the options of a command.`,
   ];
 }
 
@@ -55,7 +55,7 @@ function commandHelp(name: CommandName): string[] {
 
 function settings(): string[] {
   return [
-    "Options of every command, each with its environment variable; the option wins:",
+    "Options of every command; an option wins over its environment variable:",
     ...optionLines(SETTINGS),
     "",
     "Without a URL these variables are used:",
