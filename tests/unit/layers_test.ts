@@ -71,7 +71,7 @@ Deno.test("layerFaults() keeps the order of the core", () => {
   assertEquals(others, []);
   assertMatch(
     fault!,
-    /^src\/errors\.ts imports src\/plan\.ts: the order is errors ← quote ← .* ← plan ← .* ← config ← report$/,
+    /^src\/errors\.ts imports src\/plan\.ts: the order is errors ← quote ← .* ← plan ← .* ← report$/,
   );
 });
 
