@@ -11,8 +11,8 @@ export interface MigrateOptions {
   readonly cwd?: string;
   /** Migrations of the test's own. @default {the migrations of this checkout} */
   readonly project?: Project;
-  /** @default {""} */
-  readonly stdin?: string;
+  /** A promise is written when it resolves. @default {""} */
+  readonly stdin?: string | Promise<string>;
   /** `false` passes the environment of the tests on. @default {true} */
   readonly clearEnv?: boolean;
   /** After this the process is killed and the test fails. @default {60000} */
@@ -127,7 +127,7 @@ export function startProcess(
   async function feed(): Promise<void> {
     const writer = child.stdin.getWriter();
     // A process that ends without reading breaks the pipe; its result tells the rest.
-    await writer.write(new TextEncoder().encode(stdin)).catch(() => {});
+    await writer.write(new TextEncoder().encode(await stdin)).catch(() => {});
     await writer.close().catch(() => {});
   }
 

@@ -20,7 +20,7 @@ import {
   type TestRole,
 } from "./postgres.ts";
 import { makeProject, type Project } from "./project.ts";
-import { startOnTerminal } from "./terminal.ts";
+import { startOnScreen, startOnTerminal } from "./terminal.ts";
 
 /** `up --to 0002_b`, or words when one of them holds a space. */
 export type CommandLine = string | readonly string[];
@@ -33,6 +33,11 @@ export interface RunOptions extends Pick<MigrateOptions, "env" | "timeoutMs"> {
   readonly as?: TestRole;
   /** Replaces the connection string. */
   readonly url?: string;
+}
+
+export interface ScreenOptions extends RunOptions {
+  /** Typed when the screen shows the text of `after`. */
+  readonly type?: { readonly after: string; readonly text: string };
 }
 
 /** What the program wrote to a stream of JSON, each line as a value. */
@@ -54,6 +59,8 @@ export interface Scenario {
     input: string,
     options?: RunOptions,
   ): Promise<MigrateResult>;
+  /** The same with all streams on a terminal; `stdout` is what the screen shows. */
+  screen(command: CommandLine, options?: ScreenOptions): Promise<MigrateResult>;
   /** Starts the program and returns while it works. Its result is masked, its output on the way is not. */
   start(command: CommandLine, options?: RunOptions): RunningMigrate;
   /** From now on the program carries these migrations instead. */
@@ -67,6 +74,17 @@ export interface Scenario {
 /** The first line that a command with a database writes, masked. */
 export const CONNECTED = 'Connected to "DB" at HOST:PORT (PostgreSQL V)\n';
 
+/** An output without the lines that say what is being run: statements are sent ahead, so a step may begin before the error of another one comes. */
+export function withoutProgress<T extends { readonly stderr: string }>(
+  result: T,
+): T {
+  const stderr = result.stderr.replaceAll(
+    /^(?:Applying|Rolling back) .*\n/gm,
+    "",
+  );
+  return { ...result, stderr };
+}
+
 /** Registers a test on each running version, with a fresh database and a program that carries `migrations`. */
 export function scenario(
   name: string,
@@ -75,88 +93,125 @@ export function scenario(
   options?: PgTestOptions,
 ): void {
   pgTest(name, async (db) => {
-    await using cleanup = new AsyncDisposableStack();
-    let project: Project = cleanup.use(await makeProject(migrations));
-    const start = (command: CommandLine, options: RunOptions = {}) => {
-      const { env, password } = environment(db, options);
-      const running = startMigrate(words(command), {
-        ...options,
-        project,
-        env,
-      });
-      const result = running.result.then((raw) => {
-        assertNoSecret(raw, [password, db.password]);
-        return raw;
-      });
-      result.catch(() => {});
-      return { ...running, result };
-    };
-    const masked = async (running: RunningMigrate, options?: RunOptions) => {
-      await using started = running;
-      const { code, stdout, stderr } = await started.result;
-      const mask = masker(db, options);
-      return { code, stdout: mask(stdout), stderr: mask(stderr) };
-    };
-    await test({
-      db,
-      run: (command, options) => masked(start(command, options), options),
-      json: async (command, options) => {
-        const args = [...words(command), "--format=json"];
-        await using started = start(args, options);
-        const { code, stdout, stderr } = await started.result;
-        const mask = masker(db, options);
-        const lines = stdout.split("\n");
-        assert(lines.pop() === "", `The last line has no end: ${stdout}`);
-        return {
-          code,
-          lines: lines.map((line) => JSON.parse(mask(line), maskValue)),
-          stderr: mask(stderr),
-        };
-      },
-      answer: async (command, input, options = {}) => {
-        const { env, password } = environment(db, options);
-        await using started = await startOnTerminal(words(command), {
-          ...options,
-          project,
-          env,
-          stdin: input,
-        });
-        const raw = await started.result;
-        assertNoSecret(raw, [password, db.password]);
-        const mask = masker(db, options);
-        return { ...raw, stdout: mask(raw.stdout), stderr: mask(raw.stderr) };
-      },
-      start: (command, options) => {
-        const running = start(command, options);
-        const mask = masker(db, options);
-        const result = running.result.then((raw) => ({
-          ...raw,
-          stdout: mask(raw.stdout),
-          stderr: mask(raw.stderr),
-        }));
-        result.catch(() => {});
-        return { ...running, result };
-      },
-      release: async (next) => {
-        project = cleanup.use(await makeProject(next));
-      },
-      tables: async (schema = "public") => {
-        const rows = await db.query<{ tablename: string }>(
-          `select tablename from pg_tables where schemaname = $1 and tablename <> 'migration_history'
-           order by tablename collate "C"`,
-          [schema],
-        );
-        return rows.map(({ tablename }) => tablename);
-      },
-      history: async (schema = "public") => {
-        const quoted = schema.replaceAll('"', '""');
-        const rows = await db.query<{ line: string }>(
-          `select name || ' ' || status as line from "${quoted}".migration_history order by id`,
-        );
-        return rows.map(({ line }) => line);
-      },
-    });
+    await using stage = new Stage(db);
+    await stage.release(migrations);
+    await test(stage);
   }, options);
+}
+
+class Stage implements Scenario, AsyncDisposable {
+  readonly #projects = new AsyncDisposableStack();
+  #project: Project | undefined;
+
+  constructor(readonly db: TestDatabase) {}
+
+  async release(migrations: Migrations): Promise<void> {
+    this.#project = this.#projects.use(await makeProject(migrations));
+  }
+
+  async run(
+    command: CommandLine,
+    options?: RunOptions,
+  ): Promise<MigrateResult> {
+    await using running = this.start(command, options);
+    return await running.result;
+  }
+
+  async json(command: CommandLine, options?: RunOptions): Promise<JsonResult> {
+    const args = [...words(command), "--format=json"];
+    const { code, stdout, stderr } = await this.run(args, options);
+    const lines = stdout.split("\n");
+    assert(lines.pop() === "", `The last line has no end: ${stdout}`);
+    return {
+      code,
+      lines: lines.map((line) => JSON.parse(line, maskValue)),
+      stderr,
+    };
+  }
+
+  async answer(
+    command: CommandLine,
+    input: string,
+    options: RunOptions = {},
+  ): Promise<MigrateResult> {
+    const process = { ...this.#process(options), stdin: input };
+    const started = await startOnTerminal(words(command), process);
+    await using running = this.#judged(started, options);
+    return await running.result;
+  }
+
+  async screen(
+    command: CommandLine,
+    options: ScreenOptions = {},
+  ): Promise<MigrateResult> {
+    const { type } = options;
+    const typed = Promise.withResolvers<string>();
+    if (type === undefined) typed.resolve("");
+    const process = { ...this.#process(options), stdin: typed.promise };
+    const started = startOnScreen(words(command), process);
+    await using running = this.#judged(started, options);
+    try {
+      if (type !== undefined) await running.waitFor(type.after);
+    } finally {
+      typed.resolve(type?.text ?? "");
+    }
+    return await running.result;
+  }
+
+  start(command: CommandLine, options: RunOptions = {}): RunningMigrate {
+    const started = startMigrate(words(command), this.#process(options));
+    return this.#judged(started, options);
+  }
+
+  async tables(schema: string = "public"): Promise<string[]> {
+    const rows = await this.db.query<{ tablename: string }>(
+      `select tablename from pg_tables where schemaname = $1 and tablename <> 'migration_history'
+       order by tablename collate "C"`,
+      [schema],
+    );
+    return rows.map(({ tablename }) => tablename);
+  }
+
+  async history(schema: string = "public"): Promise<string[]> {
+    const quoted = schema.replaceAll('"', '""');
+    const rows = await this.db.query<{ line: string }>(
+      `select name || ' ' || status as line from "${quoted}".migration_history order by id`,
+    );
+    return rows.map(({ line }) => line);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#projects.disposeAsync();
+  }
+
+  #process({ as, url, env, timeoutMs = 60_000 }: RunOptions): MigrateOptions {
+    return {
+      project: this.#project!,
+      env: {
+        DATABASE_URL: url ?? as?.url ?? this.db.url,
+        HOSTNAME: "test-host",
+        ...env,
+      },
+      timeoutMs,
+    };
+  }
+
+  /** The result is masked, and fails the test when it holds a password. */
+  #judged(running: RunningMigrate, { as }: RunOptions): RunningMigrate {
+    const passwords = [as?.password ?? this.db.password, this.db.password];
+    const mask = masker(this.db, as);
+    const result = running.result.then((raw) => {
+      assertNoSecret(raw, passwords);
+      return {
+        code: raw.code,
+        stdout: mask(raw.stdout),
+        stderr: mask(raw.stderr),
+      };
+    });
+    // A test may fail before it looks at the result: that must not be an unhandled rejection on top.
+    result.catch(() => {});
+    return { ...running, result };
+  }
 }
 
 /** Fails when a password is in an output, as it is or as a URL or JSON writes it. */
@@ -183,24 +238,10 @@ function words(command: CommandLine): readonly string[] {
     : command;
 }
 
-function environment(
-  db: TestDatabase,
-  { as, url, env }: RunOptions,
-): { env: Record<string, string>; password: string } {
-  return {
-    env: {
-      DATABASE_URL: url ?? as?.url ?? db.url,
-      HOSTNAME: "test-host",
-      ...env,
-    },
-    password: as?.password ?? db.password,
-  };
-}
-
 /** Times, addresses and generated names become words. */
 function masker(
   db: TestDatabase,
-  { as }: RunOptions = {},
+  as: TestRole | undefined,
 ): (text: string) => string {
   const time = String.raw`(?:\d+(?:\.\d)? m?s|\d+ min(?: \d+ s)?)`;
   return (text) =>

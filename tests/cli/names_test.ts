@@ -1,0 +1,94 @@
+import { assertEquals } from "@std/assert";
+import { table } from "../support/migrations.ts";
+import { CONNECTED, scenario } from "../support/scenario.ts";
+
+/** In the one order: by code unit, so upper case before `_` before lower case, and `-` before digits. */
+const NAMES = [
+  "0001-a",
+  "0001_init",
+  "001",
+  "1",
+  "20230309T045948368Z-init",
+  "20260105090000_a-b",
+  "20260105090000_aB",
+  "20260105090000_a_b",
+  "20260105090000_aa",
+  "Z",
+  "constructor",
+  "proto__",
+  "toString",
+  "x".repeat(200),
+];
+
+const ODD = Object.fromEntries(
+  // Given in another order than theirs.
+  NAMES.toReversed().map((name) => [name, table(`"t ${name.slice(0, 40)}"`)]),
+);
+
+scenario(
+  "names of any accepted form run in one order, and every command finds them",
+  ODD,
+  async (s) => {
+    const { code, stdout } = await s.run("up");
+    assertEquals(code, 0);
+    assertEquals(
+      stdout,
+      [
+        ...NAMES.map((name) => `Applied ${name} (T)`),
+        `Applied ${NAMES.length} migrations in T`,
+        "",
+      ].join("\n"),
+    );
+    assertEquals(await s.history(), NAMES.map((name) => `${name} applied`));
+    assertEquals((await s.run("up")).code, 0);
+    assertEquals((await s.run("status --check")).code, 0);
+
+    assertEquals((await s.run("down --to 20260105090000_a_b --yes")).code, 0);
+    assertEquals((await s.run("down --to 0001-a --yes")).code, 0);
+    assertEquals((await s.run("baseline --to toString")).code, 0);
+    assertEquals((await s.run(`up --to ${"x".repeat(200)}`)).code, 0);
+    const [status] = (await s.json("status")).lines;
+    assertEquals(
+      (status?.migrations as { name: string; state: string }[]).map((
+        { name, state },
+      ) => [name, state]),
+      NAMES.map((name, i) => [
+        name,
+        i === 0 || i === NAMES.length - 1 ? "applied" : "baseline",
+      ]),
+    );
+  },
+);
+
+scenario("a name in the history that no file could have is shown harmlessly", {
+  "0001_a": table("a"),
+}, async (s) => {
+  assertEquals((await s.run("up")).code, 0);
+  await s.db.query(`
+    insert into migration_history (name, checksum, status, started_at, finished_at, run_id, applied_by, binary_version)
+    select e'0002_\\x1b[31m"; drop table a; --\\nx', 'f', 'applied', now(), '2026-01-02T03:04:05Z', gen_random_uuid(), e'me\\x07', '1'`);
+  const shown = String.raw`0002_\u001b[31m"; drop table a; --\u000ax`;
+  const status = await s.run("status");
+  assertEquals(
+    status.stdout.split("\n")[2],
+    String.raw`missing  ${shown}  2026-01-02 03:04:05Z         me\u0007`,
+  );
+  assertEquals(
+    (await s.run("up")).stderr,
+    `\
+${CONNECTED}warning: The database is newer than this program: its history has "${shown}"
+`,
+  );
+  assertEquals(
+    (await s.run("down --yes")).stderr,
+    `\
+${CONNECTED}error: Cannot roll back "${shown}": this program does not carry it; run the version of the program that does
+Failed in T: nothing was changed
+`,
+  );
+  const [json] = (await s.json("status")).lines;
+  assertEquals(
+    (json?.migrations as { name: string }[])[1]?.name,
+    '0002_\u001b[31m"; drop table a; --\nx',
+  );
+});
