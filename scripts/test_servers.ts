@@ -22,13 +22,18 @@ const SETTINGS = {
   max_wal_senders: "0",
 };
 
-const PREFIX = "test-";
+const PREFIX = "servers-";
 
-/** Starts a server for each version, and stops them whatever happens. */
+/**
+ * Starts a server for each version, and stops them whatever happens.
+ *
+ * @param use is told the folder as well: the server of a version has its own in it, named like the version
+ */
 export async function withServers(
   versions: readonly PostgresVersion[],
   say: (line: string) => void,
-  use: (servers: readonly Server[]) => Promise<void>,
+  use: (servers: readonly Server[], folder: string) => Promise<void>,
+  settings: Readonly<Record<string, string>> = SETTINGS,
 ): Promise<void> {
   const folder = await claimFolder();
   const starts = await Promise.allSettled(
@@ -36,7 +41,7 @@ export async function withServers(
       startServer({
         version,
         folder: join(folder.path, `${version}`),
-        settings: SETTINGS,
+        settings,
         say,
       })
     ),
@@ -48,6 +53,7 @@ export async function withServers(
       starts.flatMap((start) =>
         start.status === "fulfilled" ? [start.value] : []
       ),
+      folder.path,
     );
   } finally {
     await removeFolder(folder.path);

@@ -4,15 +4,10 @@
  * @module
  */
 import { join } from "node:path";
-import {
-  type Server as Running,
-  startServer,
-} from "../../scripts/embedded_postgres.ts";
-import {
-  makePrivateFolder,
-  type PostgresVersion,
-} from "../../scripts/postgres_binaries.ts";
+import { startServer } from "../../scripts/embedded_postgres.ts";
+import type { PostgresVersion } from "../../scripts/postgres_binaries.ts";
 import { findPostmaster } from "../../scripts/server_process.ts";
+import { withServers } from "../../scripts/test_servers.ts";
 import { queryUrl, testServers } from "./postgres.ts";
 import { waitFor } from "./wait.ts";
 
@@ -58,23 +53,18 @@ export function serverTest(
 async function withServer(
   version: PostgresVersion,
   use: (server: OwnServer) => Promise<void>,
-  settings: Readonly<Record<string, string>>,
+  ownSettings: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const folder = await Deno.makeTempDir({
-    dir: await makePrivateFolder(),
-    prefix: "own-",
-  });
-  await Deno.chmod(folder, 0o711);
-  const data = join(folder, "data");
-  const start = (other: Readonly<Record<string, string>> = {}) =>
-    startServer({
-      version,
-      folder,
-      settings: { ...SETTINGS, ...settings, ...other },
-    });
-  let running: Running | undefined;
-  try {
-    const { host, port, url } = running = await start();
+  const settings = { ...SETTINGS, ...ownSettings };
+  await withServers([version], () => {}, async ([server], parent) => {
+    const { host, port, url } = server!;
+    const folder = join(parent, `${version}`);
+    const data = join(folder, "data");
+    const signal = async (name: Deno.Signal) => {
+      const pid = (await findPostmaster(data))?.pid;
+      if (pid === undefined) throw new Error(`No server runs in "${data}"`);
+      Deno.kill(pid, name);
+    };
     await use({
       version,
       host,
@@ -82,30 +72,24 @@ async function withServer(
       data,
       url,
       query: (text) => queryUrl(url(), text),
-      start: async (other) => {
-        running = await start(other);
-        if (running.port !== port) {
+      start: async (other = {}) => {
+        const again = await startServer({
+          version,
+          folder,
+          settings: { ...settings, ...other },
+        });
+        if (again.port !== port) {
           throw new Error(`The server is back on another port than ${port}`);
         }
       },
       stop: async (mode) => {
-        const pid = await signal(mode === "fast" ? "SIGINT" : "SIGQUIT");
+        await signal(mode === "fast" ? "SIGINT" : "SIGQUIT");
         await waitFor(
-          `server ${pid} has stopped`,
+          "the server has stopped",
           async () => await findPostmaster(data) === undefined,
         );
       },
-      stopWhenIdle: async () => void await signal("SIGTERM"),
+      stopWhenIdle: () => signal("SIGTERM"),
     });
-  } finally {
-    await running?.stop();
-    await Deno.remove(folder, { recursive: true });
-  }
-
-  async function signal(name: Deno.Signal): Promise<number> {
-    const pid = (await findPostmaster(data))?.pid;
-    if (pid === undefined) throw new Error(`No server runs in "${data}"`);
-    Deno.kill(pid, name);
-    return pid;
-  }
+  }, settings);
 }
