@@ -24,7 +24,7 @@ interface Outline {
 
 /** A string, an identifier, a comment, a word, or one character. A string with a backslash is left to the last case. */
 const TOKEN =
-  /'(?:[^'\\]|'')*'|"(?:[^"]|"")*"|--[^\n]*|\$(?:[A-Za-z_]\w*)?\$|\$(\d+)|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|\d+|\s+|./gsy;
+  /'(?:[^'\\]|'')*'|"(?:[^"]|"")*"|--[^\n\r]*|\$(?:[A-Za-z_]\w*)?\$|\$(\d+)|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|\d+|\s+|./gsy;
 
 const DDL = /^\s*(?:create|alter|drop|comment|grant|revoke)\s/i;
 
@@ -38,13 +38,23 @@ export function isDefinition(text: string): boolean {
 
 /**
  * Whether one of the statements would end the transaction that they run in. `rollback to` a savepoint would not; it is
- * told apart by its first words, so a text that hides it among others counts as ending.
+ * told apart by its first words, so a text that hides it among others counts as ending. Here a doubt counts as a yes.
  */
 export function endsTransaction(text: string): boolean {
-  const heads = outline(text)?.heads ?? [];
-  return heads.some((head) => ["commit", "end", "abort"].includes(head)) ||
-    (heads.includes("rollback") && !/^\s*rollback\s+to\b/i.test(text)) ||
-    /^\s*prepare\s+transaction\b/i.test(text);
+  const bare = withoutLeadingComments(text);
+  if (/^prepare\s+transaction\b/i.test(bare)) return true;
+  const found = outline(text);
+  if (found === undefined) {
+    return /(?:^|;)\s*(?:commit|end|abort|rollback)\b/i.test(bare) &&
+      !/^rollback\s+to\b/i.test(bare);
+  }
+  const { heads } = found;
+  // The body of a function in standard SQL is made of statements, and the function ends with it.
+  const ends = /\bbegin\s+atomic\b/i.test(text)
+    ? ["commit", "abort"]
+    : ["commit", "abort", "end"];
+  return heads.some((head) => ends.includes(head)) ||
+    (heads.includes("rollback") && !/^rollback\s+to\b/i.test(bare));
 }
 
 /**
@@ -81,9 +91,11 @@ export function inlineParameters(
  */
 export function withoutLiterals(text: string): string {
   const bare = text
-    .replace(/\$([A-Za-z_]\w*)?\$[\s\S]*?\$\1\$/g, "?")
-    .replace(/[eEnNbBxX]?'(?:[^'\\]|''|\\.)*(?:'|$)/g, "?")
-    .replace(/\b\d+(?:\.\d+)?\b/g, "?")
+    .replace(
+      /("(?:[^"]|"")*")|--[^\n\r]*|\/\*[\s\S]*?(?:\*\/|$)|\$([A-Za-z_]\w*)?\$[\s\S]*?(?:\$\2\$|$)|[eEnNbBxX]?'(?:[^'\\]|''|\\.)*(?:'|$)|(?<![\w$])\d[\w.]*/g,
+      (token, identifier) =>
+        identifier ?? (/^(?:--|\/\*)/.test(token) ? " " : "?"),
+    )
     .replace(/\s+/g, " ")
     .trim();
   return bare.length > 200 ? `${bare.slice(0, 200)}…` : bare;
@@ -100,7 +112,7 @@ export function concurrentIndex(
       String.raw`(${name}(?:\s*\.\s*${name})?)`,
     "i",
   );
-  const [, index, table] = pattern.exec(text) ?? [];
+  const [, index, table] = pattern.exec(withoutLeadingComments(text)) ?? [];
   return index === undefined || table === undefined
     ? undefined
     : { index, table };
@@ -124,6 +136,22 @@ export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+function withoutLeadingComments(text: string): string {
+  return text.replace(/^(?:\s+|--[^\n\r]*|\/\*[\s\S]*?\*\/)+/, "");
+}
+
+/** The end of the comment that begins at `start`, as comments nest; `undefined` when it has none. */
+function endOfComment(text: string, start: number): number | undefined {
+  const mark = /\/\*|\*\//g;
+  mark.lastIndex = start;
+  let depth = 0;
+  for (let match = mark.exec(text); match !== null; match = mark.exec(text)) {
+    depth += match[0] === "/*" ? 1 : -1;
+    if (depth === 0) return mark.lastIndex;
+  }
+  return undefined;
+}
+
 function outline(text: string): Outline | undefined {
   const placeholders: Placeholder[] = [];
   const heads: string[] = [];
@@ -133,6 +161,12 @@ function outline(text: string): Outline | undefined {
     const [token, number] = match;
     const start = match.index;
     if (/^\s/.test(token) || token.startsWith("--")) continue;
+    if (text.startsWith("/*", start)) {
+      const end = endOfComment(text, start);
+      if (end === undefined) return undefined;
+      TOKEN.lastIndex = end;
+      continue;
+    }
     if (token === ";") {
       begins = true;
       continue;
@@ -149,10 +183,7 @@ function outline(text: string): Outline | undefined {
       const close = text.indexOf(token, start + token.length);
       if (close < 0) return undefined;
       TOKEN.lastIndex = close + token.length;
-    } else if (
-      token === "'" || token === '"' || token === "\\" ||
-      text.startsWith("/*", start)
-    ) {
+    } else if (token === "'" || token === '"' || token === "\\") {
       return undefined;
     }
   }
