@@ -126,13 +126,15 @@ async function execute(
     host: Promise<string | null>;
   },
 ): Promise<number> {
-  const report = reporter(config, { stream: command.kind !== "status" });
+  const hide = hiderOf(config);
+  const report = reporter(config, { stream: command.kind !== "status", hide });
   const clock = processClock(stop);
   const started = clock.now();
   const run = {
     runId: crypto.randomUUID(),
     host: await host,
     programVersion: rest.program.version,
+    hide,
   };
   const database = new PostgresDatabase({
     config,
@@ -252,16 +254,17 @@ async function withSignals(
   }
 }
 
+/** Keeps the password out of everything that is printed or recorded. */
+function hiderOf({ target }: Config): (text: string) => string {
+  const { password, user, database, hosts } = target;
+  return redactor(password, [user, database, ...hosts.map(({ host }) => host)]);
+}
+
 function reporter(
   config: Config,
-  options: { stream: boolean },
+  options: { stream: boolean; hide: (text: string) => string },
 ): (event: Event) => void {
-  const { password, user, database, hosts } = config.target;
-  const hide = redactor(password, [
-    user,
-    database,
-    ...hosts.map(({ host }) => host),
-  ]);
+  const { hide } = options;
   const color = config.color && config.format === "text" &&
     Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
   return (event) => {

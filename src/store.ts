@@ -15,6 +15,8 @@ export interface RunIdentity {
   readonly runId: string;
   readonly host: string | null;
   readonly programVersion: string;
+  /** Takes the password out of a text: an error is recorded as it is said. */
+  readonly hide: (text: string) => string;
 }
 
 /** What the server says of itself, with the history of the schema. */
@@ -113,11 +115,11 @@ export function historyForm(
   return formOf(new Set(columns.map((row) => row.attname)), schema);
 }
 
-/** Creates the table. */
+/** Creates the table. PostgreSQL names its indexes: a renamed table of another origin may still have the names. */
 export function createStatements(schema: string): string {
   const table = tableIn(schema);
   return `create table ${table} (
-    id bigint generated always as identity constraint ${TABLE}_pkey primary key,
+    id bigint generated always as identity primary key,
     name text not null,
     checksum text not null,
     status text not null constraint ${TABLE}_status_check
@@ -134,7 +136,7 @@ export function createStatements(schema: string): string {
     rolled_back_by text,
     rolled_back_run uuid
   );
-  create unique index ${TABLE}_name_key on ${table} (name) where status in ('applied', 'baseline')`;
+  create unique index on ${table} (name) where status in ('applied', 'baseline')`;
 }
 
 /** Reads the table in Kysely's form; `table` is quoted already. */
@@ -202,7 +204,17 @@ export function changeStatements(
   const statements: string[] = [];
   for (let i = 0; i < changes.length;) {
     const inserts: HistoryChange[] = [];
-    while (changes[i]?.kind === "insert") inserts.push(changes[i++]!);
+    for (
+      let change = changes[i];
+      change?.kind === "insert";
+      change = changes[++i]
+    ) {
+      const { error } = change;
+      inserts.push({
+        ...change,
+        error: error === null ? null : run.hide(error),
+      });
+    }
     if (inserts.length > 0) {
       statements.push(insertStatement(table, run, inserts));
       continue;
@@ -299,7 +311,7 @@ function assignmentsOf(
           quoteLiteral(change.error)
         }, duration_ms = coalesce(${change.durationMs}::int, duration_ms)`;
     case "note_error":
-      return `error = ${quoteLiteral(change.error)}`;
+      return `error = ${quoteLiteral(run.hide(change.error))}`;
     case "accept_checksum":
       return `checksum = ${quoteLiteral(change.checksum)}`;
     case "mark_applied":

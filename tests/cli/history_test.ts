@@ -35,7 +35,7 @@ scenario(
       "select indexdef from pg_indexes where tablename = 'migration_history' order by indexname",
     );
     assertEquals(indexes.map(({ indexdef }) => indexdef), [
-      "CREATE UNIQUE INDEX migration_history_name_key ON public.migration_history USING btree (name) " +
+      "CREATE UNIQUE INDEX migration_history_name_idx ON public.migration_history USING btree (name) " +
       "WHERE (status = ANY (ARRAY['applied'::text, 'baseline'::text]))",
       "CREATE UNIQUE INDEX migration_history_pkey ON public.migration_history USING btree (id)",
     ]);
