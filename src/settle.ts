@@ -11,6 +11,7 @@ import {
 } from "./history.ts";
 import { compareNames, type Migration } from "./migration.ts";
 import type { Planned } from "./plan.ts";
+import { quoteValue } from "./quote.ts";
 import {
   byName,
   inOrder,
@@ -95,7 +96,7 @@ export function planRepair(
     ? markApplied(migration, row)
     : acceptChecksum(migration, row);
   return typeof result === "string"
-    ? { ok: false, faults: [`Cannot repair "${name}": ${result}`] }
+    ? { ok: false, faults: [`Cannot repair ${quoteValue(name)}: ${result}`] }
     : { ok: true, plan: { changes: result } };
 }
 
