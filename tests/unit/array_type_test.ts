@@ -1,0 +1,85 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { addArrayTypes, parseArray, writeArray } from "../../src/array_type.ts";
+
+Deno.test("parseArray() reads PostgreSQL's arrays", () => {
+  const arrays: [string, unknown][] = [
+    ["{}", []],
+    ["{a,b}", ["a", "b"]],
+    ['{"a,b","c\\"d","e\\\\f",""}', ["a,b", 'c"d', "e\\f", ""]],
+    ['{NULL,null,"NULL"}', [null, null, "NULL"]],
+    ["{{a,b},{c,d}}", [["a", "b"], ["c", "d"]]],
+    ["[2:3]={a,b}", ["a", "b"]],
+    ["[0:0][0:0]={{a}}", [["a"]]],
+    ["{a b,é😀}", ["a b", "é😀"]],
+  ];
+
+  for (const [text, values] of arrays) {
+    assertEquals(parseArray(text, ","), values);
+  }
+});
+
+Deno.test("parseArray() converts elements and knows other delimiters", () => {
+  assertEquals(parseArray("{1,NULL,{2}}", ",", Number), [1, null, [2]]);
+  assertEquals(parseArray("{(1,2),(3,4);(5,6),(7,8)}", ";"), [
+    "(1,2),(3,4)",
+    "(5,6),(7,8)",
+  ]);
+});
+
+Deno.test("parseArray() refuses an array that does not end", () => {
+  for (const text of ["{", "{a", '{"a', "{{a}", "{a,"]) {
+    assertThrows(
+      () => parseArray(text, ","),
+      SyntaxError,
+      "Cannot read an array: it does not end",
+    );
+  }
+});
+
+Deno.test("writeArray() writes what parseArray() reads", () => {
+  const element = fc.oneof(
+    fc.string({ unit: "binary", maxLength: 5 }),
+    fc.constant(null),
+    fc.constant("NULL"),
+  );
+
+  fc.assert(
+    fc.property(
+      fc.array(element),
+      fc.array(fc.array(element, { minLength: 1, maxLength: 4 }), {
+        minLength: 1,
+        maxLength: 4,
+      }),
+      (flat, nested) => {
+        for (const values of [flat, nested]) {
+          for (const delimiter of [",", ";"]) {
+            assertEquals(
+              parseArray(writeArray(values, delimiter), delimiter),
+              values,
+            );
+          }
+        }
+      },
+    ),
+  );
+});
+
+Deno.test("addArrayTypes() converts the elements as the driver converts them alone", () => {
+  const conversions = {
+    parsers: { 23: Number } as Record<number, (value: unknown) => unknown>,
+    serializers: { 23: (value: unknown) => `${value}` } as Record<
+      number,
+      (value: unknown) => unknown
+    >,
+  };
+  addArrayTypes(conversions, [
+    { element: "23", array: "1007", delimiter: "," },
+    { element: "600", array: "1017", delimiter: ";" },
+  ]);
+
+  assertEquals(conversions.parsers[1007]!("{1,2}"), [1, 2]);
+  assertEquals(conversions.serializers[1007]!([1, 2]), '{"1","2"}');
+  assertEquals(conversions.serializers[1007]!("{1,2}"), "{1,2}");
+  assertEquals(conversions.parsers[1017]!("{a;b}"), ["a", "b"]);
+});

@@ -1,0 +1,270 @@
+import { assertEquals } from "@std/assert";
+import fc from "fast-check";
+import {
+  changesSettings,
+  concurrentIndex,
+  endsTransaction,
+  inlineParameters,
+  isDefinition,
+  quoteIdentifier,
+  quoteLiteral,
+  withoutLiterals,
+} from "../../src/statement.ts";
+
+const filterBy = (texts: readonly string[], test: (text: string) => boolean) =>
+  texts.filter(test);
+
+Deno.test("isDefinition() knows one statement that returns nothing", () => {
+  const texts = [
+    "create table a (b int)",
+    "  CREATE TABLE a (b int);  ",
+    "create table a (b int); -- the end",
+    "create table a (b text default ';')",
+    'create table "a;b" (c int)',
+    "create function f() returns int language plpgsql as $$ begin return 1; end $$",
+    "create function f() returns int language plpgsql as $a$ $$ ; $$ $a$;",
+    "create table a (b int /* a; /* nested; */ comment */)",
+    "alter table a add b int",
+    "drop index a",
+    "comment on table a is 'it''s; here'",
+    "grant select on a to b",
+    "revoke select on a from b",
+  ];
+
+  assertEquals(filterBy(texts, (text) => !isDefinition(text)), []);
+});
+
+Deno.test("isDefinition() says no to queries, to several statements and in doubt", () => {
+  const texts = [
+    "",
+    "select 1",
+    "insert into a values (1)",
+    "createtable a",
+    "with a as (select 1) select 1",
+    "create table a (b int); select 1",
+    "create table a (b int); create table c (d int)",
+    "create table a (b text default 'it\\'s; select 1",
+    "create table a (b text default 'unterminated)",
+    'create table "unterminated (b int)',
+    "create function f() as $$ unterminated",
+    "create table a (b int) /* unterminated",
+    "create table a (); -- x\rcommit",
+  ];
+
+  assertEquals(filterBy(texts, isDefinition), []);
+});
+
+Deno.test("endsTransaction() sees every way to end one", () => {
+  const texts = [
+    "commit",
+    " COMMIT;",
+    "commit and chain",
+    "end",
+    "abort",
+    "rollback",
+    "rollback; select 1",
+    "rollback to a; commit",
+    "select 1; commit",
+    "-- why\ncommit",
+    "-- why\rcommit",
+    "/* why */ commit",
+    "/* a /* b */ c */ commit",
+    "select E'a\\n'; commit",
+    "select 'a\\b' ; rollback",
+    "prepare transaction 'a'",
+    "/* why */ prepare transaction 'a'",
+    "create function f() returns int begin atomic select 1; end; commit",
+  ];
+
+  assertEquals(filterBy(texts, (text) => !endsTransaction(text)), []);
+});
+
+Deno.test("endsTransaction() leaves everything else alone", () => {
+  const texts = [
+    "select 1",
+    "savepoint a",
+    "rollback to a",
+    "  rollback to savepoint a;",
+    "-- why\nrollback to a",
+    "select 'commit; rollback'",
+    "select E'\\'' || 'commit'",
+    'select 1 as "commit"',
+    "select 1 as commit",
+    "comment on column a.commit is 'end'",
+    "do $$ begin perform 1; end $$",
+    "create function f() returns int language sql begin atomic select 1; end",
+    "create procedure p() language sql begin atomic insert into a values (1); insert into a values (2); end;",
+    "-- commit\nselect 1",
+    "/* ; commit */ select 1",
+    "prepare a as select 1",
+  ];
+
+  assertEquals(filterBy(texts, endsTransaction), []);
+});
+
+Deno.test("inlineParameters() writes the values that the server reads the same", () => {
+  const cases: [string, unknown[], string][] = [
+    ["select $1", [1], "select  '1' "],
+    [
+      "select $1, $2, $1",
+      ["it's", true],
+      "select  'it''s' ,  ('t'::bool) ,  'it''s' ",
+    ],
+    ["select $1", [12n], "select  ('12'::int8) "],
+    ["select $1", [null], "select  null "],
+    ["select $1", ["a\\b"], "select  E'a\\\\b' "],
+    ["select '$1', $1", [1], "select '$1',  '1' "],
+    ["select /* $2 */ $1", ["a"], "select /* $2 */  'a' "],
+    ["select $$ $2 $$, $1", ["a"], "select $$ $2 $$,  'a' "],
+    [
+      "select $1",
+      [new Date(0)],
+      "select  ('1970-01-01T00:00:00.000Z'::timestamptz) ",
+    ],
+  ];
+
+  for (const [text, parameters, expected] of cases) {
+    assertEquals(inlineParameters(text, parameters), expected, text);
+  }
+});
+
+Deno.test("inlineParameters() leaves to the driver what it might convert, and what is not clear", () => {
+  const cases: [string, unknown[]][] = [
+    ["select $1", [[1]]],
+    ["select $1", [{ a: 1 }]],
+    ["select $1", [undefined]],
+    ["select $1", [new Date(NaN)]],
+    ["select $1", ["2026-01-05"]],
+    ["select $1", ['{"a":1}']],
+    ["select $1", ["true"]],
+    ["select $1", ["1"]],
+    ["select $1", ["a\0b"]],
+    ["select $1; select $1", [1]],
+    ["select $1", [1, 2]],
+    ["select $1, $2", [1]],
+    ["select $2", ["a"]],
+    ["select 'a\\', $1", [1]],
+    ["select /* $1", [1]],
+  ];
+
+  for (const [text, parameters] of cases) {
+    assertEquals(inlineParameters(text, parameters), undefined, text);
+  }
+});
+
+Deno.test("withoutLiterals() shows no value", () => {
+  const cases: [string, string][] = [
+    [
+      "select 'a', 1.5, E'x\\'y', x'ff', 1e5, 0x1f, 1_000",
+      "select ?, ?, ?, ?, ?, ?, ?",
+    ],
+    ["select $1, a1, t$1", "select $1, a1, t$1"],
+    ["update t set a = 'it''s' where b = 7", "update t set a = ? where b = ?"],
+    ["select \"it's 5\", 'b'", 'select "it\'s 5", ?'],
+    ["do $$ secret $$", "do ?"],
+    ["do $a$ $$ secret $$ $a$ language plpgsql", "do ? language plpgsql"],
+    [
+      "select 1 -- the secret is 'x\nfrom t /* or 'y */ where a",
+      "select ? from t where a",
+    ],
+    ["select 'cut o", "select ?"],
+    ["do $$ cut o", "do ?"],
+    ["select /* cut o", "select"],
+    [
+      `select ${"a, ".repeat(100)}`,
+      `select ${"a, ".repeat(100)}`.slice(0, 200) + "…",
+    ],
+  ];
+
+  for (const [text, expected] of cases) {
+    assertEquals(withoutLiterals(text), expected);
+  }
+});
+
+Deno.test("withoutLiterals() never shows what stands in a literal, also of a statement that was cut off", () => {
+  const literal = fc.constantFrom(
+    "'hunter2'",
+    "'it''s hunter2'",
+    "E'\\'hunter2'",
+    "$$hunter2$$",
+    "$a$ $$hunter2 $a$",
+    "-- hunter2\n",
+    "/* hunter2 */",
+  );
+  const part = fc.oneof(
+    literal,
+    fc.constantFrom("select ", " a", ", ", '"b"', " 12 ", "$1"),
+  );
+
+  fc.assert(
+    fc.property(fc.array(part), fc.nat(80), (parts, length) => {
+      const text = parts.join(" ");
+      for (const one of [text, text.slice(0, length)]) {
+        assertEquals(withoutLiterals(one).includes("hunter"), false);
+      }
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+Deno.test("concurrentIndex() knows what is created and on which table", () => {
+  const cases: [string, [string, string] | undefined][] = [
+    ["create index concurrently a on b (c)", ["a", "b"]],
+    [
+      "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS a ON ONLY s.b USING gin (c)",
+      ["a", "s.b"],
+    ],
+    ['create index concurrently "A ""b" on "S" . "T" (c)', [
+      '"A ""b"',
+      '"S" . "T"',
+    ]],
+    ["-- big\n/* table */ create index concurrently a on b (c)", ["a", "b"]],
+    ["create index concurrently on b (c)", undefined],
+    ["create index a on b (c)", undefined],
+    ["select 'create index concurrently a on b (c)'", undefined],
+  ];
+
+  for (const [text, expected] of cases) {
+    const found = concurrentIndex(text);
+    assertEquals(found && [found.index, found.table], expected, text);
+  }
+});
+
+Deno.test("changesSettings() sees what would outlive the statement", () => {
+  const yes = [
+    "set search_path = a",
+    "select 1; SET role b",
+    "reset all",
+    "discard all",
+    "select set_config('a.b', 'c', false)",
+  ];
+  const no = [
+    "select 1",
+    "update a set b = 1",
+    "alter table a set (fillfactor = 70)",
+    "create table settings (a int)",
+  ];
+
+  assertEquals([...yes, ...no].filter(changesSettings), yes);
+});
+
+Deno.test("quoteLiteral() and quoteIdentifier() double the quotes", () => {
+  assertEquals(quoteLiteral("it's"), "'it''s'");
+  assertEquals(quoteLiteral("a\\'b"), "E'a\\\\''b'");
+  assertEquals(quoteIdentifier('a"b'), '"a""b"');
+});
+
+Deno.test("quoteLiteral() gives one token whatever the text", () => {
+  fc.assert(fc.property(fc.string(), fc.string(), (a, b) => {
+    const text = `create table a (b text default ${quoteLiteral(a)})`;
+    assertEquals(isDefinition(text), !a.includes("\\"));
+    assertEquals(
+      isDefinition(`${text}; drop table ${quoteIdentifier(b)}`),
+      false,
+    );
+    assertEquals(
+      endsTransaction(`select ${quoteIdentifier(a)}, ${quoteIdentifier(b)}`),
+      false,
+    );
+  }));
+});
