@@ -24,18 +24,18 @@ const NOISE_MS = 1_000;
 scenario(
   "a forgotten transaction does not make up stall the traffic: it gives up, names who is in the way and tries again",
   { "0001_note": ADD_COLUMN },
-  async ({ start, db, history }) => {
-    await db.query(ORDERS);
-    await using forgotten = await openSession(db.url, "report");
+  async (s) => {
+    await s.db.query(ORDERS);
+    await using forgotten = await openSession(s.db.url, "report");
     await forgotten.run(
       "begin; select count(*) from orders where customer = 'canary-customer' and id > 424242",
     );
-    await using traffic = startTraffic(db.url, [
+    await using traffic = startTraffic(s.db.url, [
       "insert into orders (customer) values ('a')",
       "select max(id) from orders",
       "update orders set customer = 'b' where id = 1",
     ]);
-    await using up = start("up --lock-timeout=500ms --lock-retry=1m");
+    await using up = s.start("up --lock-timeout=500ms --lock-retry=1m");
     await waitFor(
       "it has tried three times",
       () => up.output().stderr.split("Trying again").length > 3,
@@ -57,7 +57,7 @@ scenario(
       stderr,
       new RegExp(
         String
-          .raw`^  blocked by backend ${forgotten.pid} \(report, user ${db.user}, idle in transaction, ` +
+          .raw`^  blocked by backend ${forgotten.pid} \(report, user ${s.db.user}, idle in transaction, ` +
           String
             .raw`its transaction is [\d.]+ m?s old\): .*select count\(\*\) from orders`,
         "m",
@@ -69,21 +69,21 @@ scenario(
     );
     // What somebody else's statement looks for is none of our business.
     assertEquals(/canary-customer|424242/.test(stdout + stderr), false, stderr);
-    assertEquals((await history()).at(-1), "0001_note applied");
+    assertEquals((await s.history()).at(-1), "0001_note applied");
   },
 );
 
 scenario(
   "each attempt names who is in the way",
   { "0001_note": ADD_COLUMN },
-  async ({ start, db }) => {
-    await db.query(ORDERS);
-    await using first = await openSession(db.url, "first");
+  async (s) => {
+    await s.db.query(ORDERS);
+    await using first = await openSession(s.db.url, "first");
     await first.run("begin; select from orders");
-    await using up = start("up --lock-timeout=300ms --lock-retry=1m");
+    await using up = s.start("up --lock-timeout=300ms --lock-retry=1m");
     await up.waitFor(`blocked by backend ${first.pid} (first, `);
     await up.waitFor("Trying again");
-    await using second = await openSession(db.url, "second");
+    await using second = await openSession(s.db.url, "second");
     await second.run("begin; lock table orders in row exclusive mode");
     await first.run("commit");
     await up.waitFor(`blocked by backend ${second.pid} (second, `);
@@ -95,13 +95,13 @@ scenario(
 scenario(
   "up fails with the lock's error when --lock-retry is spent, and leaves nothing behind",
   { "0001_a": table("a"), "0002_note": ADD_COLUMN },
-  async ({ run, db, tables, history }) => {
-    await db.query(ORDERS);
-    await using forgotten = await openSession(db.url);
+  async (s) => {
+    await s.db.query(ORDERS);
+    await using forgotten = await openSession(s.db.url);
     await forgotten.run("begin; select from orders");
 
     const started = performance.now();
-    const { code, stdout, stderr } = await run(
+    const { code, stdout, stderr } = await s.run(
       "up --lock-timeout=200ms --lock-retry=1500ms",
     );
     const took = performance.now() - started;
@@ -113,8 +113,8 @@ scenario(
       /^error: Cannot apply "0002_note": canceling statement due to lock timeout \(SQLSTATE 55P03\)$/m,
     );
     assert(took > 1_500 && took < 10_000, `it took ${took} ms`);
-    assertEquals(await tables(), ["orders"]);
-    assertEquals(await history(), ["0002_note failed"]);
+    assertEquals(await s.tables(), ["orders"]);
+    assertEquals(await s.history(), ["0002_note failed"]);
   },
 );
 
@@ -130,30 +130,30 @@ scenario(
       ],
     }),
   },
-  async ({ start, db, tables }) => {
-    await closeGate(db);
-    await db.query("create table a (); create table b ()");
+  async (s) => {
+    await closeGate(s.db);
+    await s.db.query("create table a (); create table b ()");
     // The program is the one that notices.
-    await using other = await openSession(db.url);
+    await using other = await openSession(s.db.url);
     await other.run("set deadlock_timeout = '10min'");
-    await using up = start("up --lock-timeout=30s");
-    await waitForStatement(db, /gate\.opened/);
+    await using up = s.start("up --lock-timeout=30s");
+    await waitForStatement(s.db, /gate\.opened/);
     await other.run("begin; lock table b in access exclusive mode");
     const locked = other.run("lock table a in access exclusive mode");
     await waitFor("the application waits for the program", async () => {
-      const [row] = await db.query<{ blocked: boolean }>(
+      const [row] = await s.db.query<{ blocked: boolean }>(
         `select pg_blocking_pids(${other.pid}) <> '{}' as blocked`,
       );
       return row!.blocked;
     });
-    await openGate(db);
+    await openGate(s.db);
     await up.waitFor(/Trying again in .*: 40P01: deadlock detected/);
     await locked;
     await other.run("commit");
 
     const { code, stderr } = await up.result;
     assertEquals(code, 0, stderr);
-    assertEquals(await tables(), ["a", "b", "done"]);
+    assertEquals(await s.tables(), ["a", "b", "done"]);
   },
   { settings: { deadlock_timeout: "100ms" } },
 );
@@ -167,11 +167,11 @@ scenario(
     ),
     "0002_note": ADD_COLUMN,
   },
-  async ({ start, db, history }) => {
-    await db.query(ORDERS);
-    await using forgotten = await openSession(db.url);
+  async (s) => {
+    await s.db.query(ORDERS);
+    await using forgotten = await openSession(s.db.url);
     await forgotten.run("begin; select from orders");
-    await using up = start("up --lock-timeout=200ms --lock-retry=1m");
+    await using up = s.start("up --lock-timeout=200ms --lock-retry=1m");
     await waitFor(
       "it has tried twice",
       () => up.output().stderr.split("Trying again").length > 2,
@@ -179,8 +179,8 @@ scenario(
     await forgotten.run("commit");
 
     assertEquals((await up.result).code, 0);
-    assertEquals(await db.query("select id from rows_seen"), [{ id: 1 }]);
-    assertEquals(await history(), ["0001_rows applied", "0002_note applied"]);
+    assertEquals(await s.db.query("select id from rows_seen"), [{ id: 1 }]);
+    assertEquals(await s.history(), ["0001_rows applied", "0002_note applied"]);
   },
 );
 
@@ -192,24 +192,24 @@ scenario(
       up: "create index orders_slow_idx on orders (slow(id))",
     }),
   },
-  async ({ run, start, db }) => {
-    await db.query(ORDERS);
-    await db.query(
+  async (s) => {
+    await s.db.query(ORDERS);
+    await s.db.query(
       "insert into orders (customer) select 'c' from generate_series(1, 500)",
     );
-    await db.query(
+    await s.db.query(
       `create function slow(n bigint) returns bigint language plpgsql immutable
       as $$ begin perform pg_sleep(0.01); return n; end $$`,
     );
-    await using proxy = await startProxy(db);
-    const url = proxy.url(db.url);
+    await using proxy = await startProxy(s.db);
+    const url = proxy.url(s.db.url);
 
-    assertEquals((await run("up --to 0001_short", { url })).code, 0);
+    assertEquals((await s.run("up --to 0001_short", { url })).code, 0);
     assertEquals(proxy.sessions.length, 1);
 
-    await using up = start("up", { url });
+    await using up = s.start("up", { url });
     await up.waitFor("Running since");
-    const monitor = (await backends(db)).length;
+    const monitor = (await backends(s.db)).length;
     const { code, stderr } = await up.result;
     assertEquals(code, 0, stderr);
     assertEquals(monitor, 2);
@@ -223,15 +223,15 @@ scenario(
 scenario(
   "a long statement succeeds where a second connection is not allowed",
   { "0001_slow": migration({ up: GATE }) },
-  async ({ start, db }) => {
-    await closeGate(db);
-    const role = await db.createRole((name) => [
+  async (s) => {
+    await closeGate(s.db);
+    const role = await s.db.createRole((name) => [
       `grant create, usage on schema public, gate to ${name}`,
       `grant select on gate.opened to ${name}`,
     ]);
-    await db.query(`alter role ${role.name} connection limit 1`);
-    await using proxy = await startProxy(db);
-    await using up = start("up --lock-timeout=500ms", {
+    await s.db.query(`alter role ${role.name} connection limit 1`);
+    await using proxy = await startProxy(s.db);
+    await using up = s.start("up --lock-timeout=500ms", {
       as: role,
       url: proxy.url(role.url),
     });
@@ -239,7 +239,7 @@ scenario(
       "the watcher was turned away",
       () => proxy.sessions.length === 2 && proxy.sessions[1]!.closed,
     );
-    await openGate(db);
+    await openGate(s.db);
 
     const { code, stderr } = await up.result;
     assertEquals(code, 0, stderr);
@@ -253,18 +253,18 @@ scenario(
 scenario(
   "a role that may not see other sessions still learns which backend is in the way",
   { "0001_note": ADD_COLUMN },
-  async ({ start, db }) => {
-    await db.query(ORDERS);
-    const role = await db.createRole((name) => [
+  async (s) => {
+    await s.db.query(ORDERS);
+    const role = await s.db.createRole((name) => [
       `grant create on schema public to ${name}`,
       `alter table orders owner to ${name}`,
     ]);
-    await using forgotten = await openSession(db.url, "report");
+    await using forgotten = await openSession(s.db.url, "report");
     await forgotten.run("begin; select from orders");
-    await using up = start("up --lock-timeout=500ms", { as: role });
+    await using up = s.start("up --lock-timeout=500ms", { as: role });
     await up.waitFor(
       new RegExp(
-        `blocked by backend ${forgotten.pid} \\(report, user ${db.user}, `,
+        `blocked by backend ${forgotten.pid} \\(report, user ${s.db.user}, `,
       ),
     );
     await forgotten.run("commit");

@@ -44,24 +44,24 @@ scenario(
       options: ALONE,
     }),
   },
-  async ({ run, history, db }) => {
-    const { code, stdout, stderr } = await run("up");
+  async (s) => {
+    const { code, stdout, stderr } = await s.run("up");
     assertEquals(code, 0, stderr);
     assertEquals(
       stdout,
       "Applied 0001_table (T)\nApplied 0002_index (T)\nApplied 0003_mood (T)\n" +
         "Applied 0004_column (T)\nApplied 0005_vacuum (T)\nApplied 5 migrations in T\n",
     );
-    assertEquals(await history(), [
+    assertEquals(await s.history(), [
       "0001_table applied",
       "0002_index applied",
       "0003_mood applied",
       "0004_column applied",
       "0005_vacuum applied",
     ]);
-    assertEquals(await validity(db), [{ name: "rows_id_idx", valid: true }]);
+    assertEquals(await validity(s.db), [{ name: "rows_id_idx", valid: true }]);
     assertEquals(
-      (await run("up")).stdout,
+      (await s.run("up")).stdout,
       "Nothing to apply: the database is up to date\n",
     );
   },
@@ -70,15 +70,15 @@ scenario(
 scenario(
   "the history says running while one runs, applied afterwards, and another session sees both",
   { "0001_wait": migration({ up: GATE, options: ALONE }) },
-  async ({ start, run, history, db }) => {
-    await closeGate(db);
-    await using up = start("up");
-    await waitForStatement(db, /gate\.opened/);
-    assertEquals(await history(), ["0001_wait running"]);
-    assertMatch((await run("status")).stdout, /^running +0001_wait/m);
-    await openGate(db);
+  async (s) => {
+    await closeGate(s.db);
+    await using up = s.start("up");
+    await waitForStatement(s.db, /gate\.opened/);
+    assertEquals(await s.history(), ["0001_wait running"]);
+    assertMatch((await s.run("status")).stdout, /^running +0001_wait/m);
+    await openGate(s.db);
     assertEquals((await up.result).code, 0);
-    assertEquals(await history(), ["0001_wait applied"]);
+    assertEquals(await s.history(), ["0001_wait applied"]);
   },
 );
 
@@ -90,8 +90,8 @@ scenario(
     "0003_b": table("b"),
     "0004_broken": migration({ up: "select 1 / 0" }),
   },
-  async ({ run, history, tables }) => {
-    const { code, stdout, stderr } = await run("up");
+  async (s) => {
+    const { code, stdout, stderr } = await s.run("up");
     assertEquals(code, 1, stderr);
     assertEquals(stdout, "Applied 0001_table (T)\nApplied 0002_index (T)\n");
     assertMatch(
@@ -99,12 +99,12 @@ scenario(
       /^error: Cannot apply "0004_broken": division by zero/m,
     );
     assertMatch(stderr, /^Failed in T: 2 migrations applied, 2 not run$/m);
-    assertEquals(await history(), [
+    assertEquals(await s.history(), [
       "0001_table applied",
       "0002_index applied",
       "0004_broken failed",
     ]);
-    assertEquals(await tables(), ["rows_of_text"]);
+    assertEquals(await s.tables(), ["rows_of_text"]);
   },
 );
 
@@ -115,17 +115,17 @@ scenario(
     "0002_index": migration({ up: INDEX, options: ALONE }),
     "0003_b": table("b"),
   },
-  async ({ run, history, tables, db }) => {
-    await run("up --to 0001_table");
-    await db.query("insert into rows_of_text values (1), (1)");
-    const failed = await run("up");
+  async (s) => {
+    await s.run("up --to 0001_table");
+    await s.db.query("insert into rows_of_text values (1), (1)");
+    const failed = await s.run("up");
     assertEquals(failed.code, 1, failed.stderr);
     assertEquals(failed.stdout, "");
     assertMatch(
       failed.stderr,
       /^error: Cannot apply "0002_index": could not create unique index "rows_id_idx" \(SQLSTATE 23505\)$/m,
     );
-    const [row] = await db.query(
+    const [row] = await s.db.query(
       "select status, error from migration_history where name = '0002_index'",
     );
     assertEquals(row, {
@@ -133,27 +133,30 @@ scenario(
       error: '23505: could not create unique index "rows_id_idx"',
     });
 
-    const refused = await run("up");
+    const refused = await s.run("up");
     assertEquals(refused.code, 1);
     assertMatch(
       refused.stderr,
       /^error: Cannot apply "0002_index": it failed half-way outside a transaction; look at the database, then run repair --retry 0002_index or repair --mark-applied 0002_index$/m,
     );
-    assertEquals(await history(), ["0001_table applied", "0002_index failed"]);
-    assertEquals(await tables(), ["rows_of_text"]);
+    assertEquals(await s.history(), [
+      "0001_table applied",
+      "0002_index failed",
+    ]);
+    assertEquals(await s.tables(), ["rows_of_text"]);
 
     // The operator cleans up, as the message asks.
-    await db.query("drop index rows_id_idx; delete from rows_of_text");
-    assertEquals((await run("repair --retry 0002_index")).code, 0);
-    const last = await run("up");
+    await s.db.query("drop index rows_id_idx; delete from rows_of_text");
+    assertEquals((await s.run("repair --retry 0002_index")).code, 0);
+    const last = await s.run("up");
     assertEquals(last.code, 0, last.stderr);
-    assertEquals(await history(), [
+    assertEquals(await s.history(), [
       "0001_table applied",
       "0002_index rolled_back",
       "0002_index applied",
       "0003_b applied",
     ]);
-    assertEquals(await validity(db), [{ name: "rows_id_idx", valid: true }]);
+    assertEquals(await validity(s.db), [{ name: "rows_id_idx", valid: true }]);
   },
 );
 
@@ -164,17 +167,17 @@ scenario(
     "0002_index": migration({ up: INDEX, options: ALONE }),
     "0003_b": table("b"),
   },
-  async ({ run, history, db }) => {
-    await run("up --to 0001_table");
-    await db.query("insert into rows_of_text values (1), (1)");
-    assertEquals((await run("up")).code, 1);
-    await db.query(
+  async (s) => {
+    await s.run("up --to 0001_table");
+    await s.db.query("insert into rows_of_text values (1), (1)");
+    assertEquals((await s.run("up")).code, 1);
+    await s.db.query(
       "delete from rows_of_text; drop index rows_id_idx; create unique index rows_id_idx on rows_of_text (id)",
     );
-    assertEquals((await run("repair --mark-applied 0002_index")).code, 0);
-    const last = await run("up");
+    assertEquals((await s.run("repair --mark-applied 0002_index")).code, 0);
+    const last = await s.run("up");
     assertEquals(last.code, 0, last.stderr);
-    assertEquals(await history(), [
+    assertEquals(await s.history(), [
       "0001_table applied",
       "0002_index applied",
       "0003_b applied",
@@ -194,19 +197,25 @@ for (const ifNotExists of ["", "if not exists "]) {
         options: AGAIN,
       }),
     },
-    async ({ run, history, db }) => {
-      await run("up --to 0001_table");
-      await db.query("insert into rows_of_text values (1), (1)");
-      assertEquals((await run("up")).code, 1);
-      assertEquals(await validity(db), [{ name: "rows_id_idx", valid: false }]);
-      assertEquals((await run("up")).code, 1);
+    async (s) => {
+      await s.run("up --to 0001_table");
+      await s.db.query("insert into rows_of_text values (1), (1)");
+      assertEquals((await s.run("up")).code, 1);
+      assertEquals(await validity(s.db), [{
+        name: "rows_id_idx",
+        valid: false,
+      }]);
+      assertEquals((await s.run("up")).code, 1);
 
-      await db.query("delete from rows_of_text");
-      const { code, stderr } = await run("up");
+      await s.db.query("delete from rows_of_text");
+      const { code, stderr } = await s.run("up");
       assertEquals(code, 0, stderr);
-      assertEquals(await validity(db), [{ name: "rows_id_idx", valid: true }]);
-      assertEquals((await history()).at(-1), "0002_index applied");
-      assertEquals((await run("status --check")).code, 0);
+      assertEquals(await validity(s.db), [{
+        name: "rows_id_idx",
+        valid: true,
+      }]);
+      assertEquals((await s.history()).at(-1), "0002_index applied");
+      assertEquals((await s.run("status --check")).code, 0);
     },
   );
 }
@@ -220,16 +229,16 @@ scenario(
       options: AGAIN,
     }),
   },
-  async ({ run, db }) => {
-    await run("up --to 0001_table");
-    await db.query("insert into rows_of_text values (1, 'a'), (1, 'a')");
-    await db.query(
+  async (s) => {
+    await s.run("up --to 0001_table");
+    await s.db.query("insert into rows_of_text values (1, 'a'), (1, 'a')");
+    await s.db.query(
       "create unique index concurrently others_idx on rows_of_text (note)",
     ).catch(() => {});
-    assertEquals((await run("up")).code, 1);
-    await db.query("delete from rows_of_text");
-    assertEquals((await run("up")).code, 0);
-    assertEquals(await validity(db), [
+    assertEquals((await s.run("up")).code, 1);
+    await s.db.query("delete from rows_of_text");
+    assertEquals((await s.run("up")).code, 0);
+    assertEquals(await validity(s.db), [
       { name: "others_idx", valid: false },
       { name: "rows_id_idx", valid: true },
     ]);
@@ -242,26 +251,29 @@ scenario(
     "0001_table": TABLE,
     "0002_wait": migration({ up: GATE, options: ALONE }),
   },
-  async ({ start, run, history, db }) => {
-    await closeGate(db);
-    await using killed = start("up");
-    await waitForStatement(db, /gate\.opened/);
+  async (s) => {
+    await closeGate(s.db);
+    await using killed = s.start("up");
+    await waitForStatement(s.db, /gate\.opened/);
     killed.kill("SIGKILL");
     await killed.result;
-    await waitUntilGone(db, 5_000);
-    assertEquals(await history(), ["0001_table applied", "0002_wait running"]);
+    await waitUntilGone(s.db, 5_000);
+    assertEquals(await s.history(), [
+      "0001_table applied",
+      "0002_wait running",
+    ]);
 
-    const refused = await run("up");
+    const refused = await s.run("up");
     assertEquals(refused.code, 1);
     assertMatch(
       refused.stderr,
       /^error: Cannot apply "0002_wait": it began and did not end outside a transaction; /m,
     );
-    await openGate(db);
-    assertEquals((await run("repair --retry 0002_wait")).code, 0);
-    const last = await run("up");
+    await openGate(s.db);
+    assertEquals((await s.run("repair --retry 0002_wait")).code, 0);
+    const last = await s.run("up");
     assertEquals(last.code, 0, last.stderr);
-    assertEquals((await history()).at(-1), "0002_wait applied");
+    assertEquals((await s.history()).at(-1), "0002_wait applied");
   },
 );
 
@@ -274,27 +286,27 @@ scenario(
       options: AGAIN,
     }),
   },
-  async ({ start, run, history, db }) => {
-    await run("up --to 0001_table");
-    await using writer = await openSession(db.url);
+  async (s) => {
+    await s.run("up --to 0001_table");
+    await using writer = await openSession(s.db.url);
     await writer.run("begin; insert into rows_of_text values (1)");
-    await using killed = start("up --lock-timeout=1m");
-    await waitForStatement(db, /^create unique index concurrently/);
+    await using killed = s.start("up --lock-timeout=1m");
+    await waitForStatement(s.db, /^create unique index concurrently/);
     killed.kill("SIGKILL");
     await killed.result;
-    await waitUntilGone(db, 5_000);
+    await waitUntilGone(s.db, 5_000);
     await writer.run("commit");
-    assertEquals(await validity(db), [{ name: "rows_id_idx", valid: false }]);
+    assertEquals(await validity(s.db), [{ name: "rows_id_idx", valid: false }]);
 
-    const { code, stderr } = await run("up");
+    const { code, stderr } = await s.run("up");
     assertEquals(code, 0, stderr);
-    assertEquals(await validity(db), [{ name: "rows_id_idx", valid: true }]);
-    assertEquals(await history(), [
+    assertEquals(await validity(s.db), [{ name: "rows_id_idx", valid: true }]);
+    assertEquals(await s.history(), [
       "0001_table applied",
       "0002_index failed",
       "0002_index applied",
     ]);
-    const [left] = await db.query(
+    const [left] = await s.db.query(
       "select error from migration_history where status = 'failed'",
     );
     assertEquals(left, { error: "interrupted" });
@@ -307,20 +319,20 @@ scenario(
     "0001_table": TABLE,
     "0002_index": migration({ up: INDEX, options: AGAIN }),
   },
-  async ({ run, db }) => {
-    await run("up --to 0001_table");
-    await using writer = await openSession(db.url);
+  async (s) => {
+    await s.run("up --to 0001_table");
+    await using writer = await openSession(s.db.url);
     await writer.run("begin; insert into rows_of_text values (1)");
-    const failed = await run("up --lock-timeout=300ms --lock-retry=0s");
+    const failed = await s.run("up --lock-timeout=300ms --lock-retry=0s");
     assertEquals(failed.code, 1, failed.stderr);
     assertMatch(
       failed.stderr,
       /^error: Cannot apply "0002_index": canceling statement due to lock timeout/m,
     );
     await writer.run("commit");
-    const { code, stderr } = await run("up");
+    const { code, stderr } = await s.run("up");
     assertEquals(code, 0, stderr);
-    assertEquals(await validity(db), [{ name: "rows_id_idx", valid: true }]);
+    assertEquals(await validity(s.db), [{ name: "rows_id_idx", valid: true }]);
   },
 );
 
@@ -334,25 +346,25 @@ scenario(
       options: ALONE,
     }),
   },
-  async ({ run, start, history, db }) => {
-    assertEquals((await run("up")).code, 0);
-    await using reader = await openSession(db.url);
+  async (s) => {
+    assertEquals((await s.run("up")).code, 0);
+    await using reader = await openSession(s.db.url);
     await reader.run("begin; select from rows_of_text");
-    await using down = start("down --yes --lock-timeout=1m");
-    await waitForStatement(db, /^drop index concurrently/);
+    await using down = s.start("down --yes --lock-timeout=1m");
+    await waitForStatement(s.db, /^drop index concurrently/);
     await waitFor(
       "the history says running",
-      async () => (await history()).at(-1) === "0002_index running",
+      async () => (await s.history()).at(-1) === "0002_index running",
     );
     await reader.run("commit");
     const { code, stderr } = await down.result;
     assertEquals(code, 0, stderr);
-    assertEquals(await history(), [
+    assertEquals(await s.history(), [
       "0001_table applied",
       "0002_index rolled_back",
     ]);
-    assertEquals(await validity(db), []);
-    const again = await run("up");
+    assertEquals(await validity(s.db), []);
+    const again = await s.run("up");
     assert(again.code === 0, again.stderr);
   },
 );
@@ -367,13 +379,13 @@ scenario(
       options: ALONE,
     }),
   },
-  async ({ run, db }) => {
-    await db.query("create schema other");
-    const { code, stderr } = await run(
+  async (s) => {
+    await s.db.query("create schema other");
+    const { code, stderr } = await s.run(
       "up --lock-timeout=7s --statement-timeout=2m --schema=other",
     );
     assertEquals(code, 0, stderr);
-    assertEquals(await db.query("select * from other.settings"), [
+    assertEquals(await s.db.query("select * from other.settings"), [
       { lock: "7s", statement: "2min", schema: "other" },
     ]);
   },

@@ -75,19 +75,19 @@ scenario(
         "current_setting('idle_in_transaction_session_timeout') as idle, current_schema() as schema",
     }),
   },
-  async ({ run, db }) => {
-    await db.query("create schema other");
-    await withPgBouncer(db, async (pooler) => {
-      const before = await sessionOf(db, pooler);
-      const { code, stderr } = await run(
+  async (s) => {
+    await s.db.query("create schema other");
+    await withPgBouncer(s.db, async (pooler) => {
+      const before = await sessionOf(s.db, pooler);
+      const { code, stderr } = await s.run(
         "up --lock-timeout=7s --statement-timeout=2m --schema=other",
-        { url: pooler.url(db.url) },
+        { url: pooler.url(s.db.url) },
       );
       assertEquals(code, 0, stderr);
-      assertEquals(await db.query("select * from other.settings"), [
+      assertEquals(await s.db.query("select * from other.settings"), [
         { lock: "7s", statement: "2min", idle: "1min", schema: "other" },
       ]);
-      assertEquals(await sessionOf(db, pooler), before);
+      assertEquals(await sessionOf(s.db, pooler), before);
     }, ONE);
   },
 );
@@ -104,10 +104,10 @@ for (const mode of ["transaction", "session"] as const) {
       }),
       "0003_b": table("b"),
     },
-    async ({ run, tables, history, db }) => {
-      await withPgBouncer(db, async (pooler) => {
-        const url = pooler.url(db.url);
-        const { code, stdout, stderr } = await run("up", { url });
+    async (s) => {
+      await withPgBouncer(s.db, async (pooler) => {
+        const url = pooler.url(s.db.url);
+        const { code, stdout, stderr } = await s.run("up", { url });
         assertEquals(code, 1, stderr);
         assertEquals(stdout, "");
         assertMatch(
@@ -115,21 +115,23 @@ for (const mode of ["transaction", "session"] as const) {
           /^error: Cannot apply "0002_index": it runs outside a transaction, and 127\.0\.0\.1:\d+ is a connection pooler; use the direct address of the server$/m,
         );
         assertMatch(stderr, /^Failed in T: nothing was changed, 3 not run$/m);
-        assertEquals(await tables(), []);
+        assertEquals(await s.tables(), []);
         assertEquals(
-          await db.query("select to_regclass('migration_history') as history"),
+          await s.db.query(
+            "select to_regclass('migration_history') as history",
+          ),
           [{ history: null }],
         );
 
-        assertEquals((await run("up")).code, 0);
-        const down = await run("down --steps 2 --yes", { url });
+        assertEquals((await s.run("up")).code, 0);
+        const down = await s.run("down --steps 2 --yes", { url });
         assertEquals(down.code, 1);
         assertMatch(
           down.stderr,
           /^error: Cannot roll back "0002_index": it runs outside a transaction, and /m,
         );
-        assertEquals(await tables(), ["a", "b"]);
-        assertEquals((await history()).length, 3);
+        assertEquals(await s.tables(), ["a", "b"]);
+        assertEquals((await s.history()).length, 3);
       }, { mode });
     },
   );
@@ -141,19 +143,19 @@ scenario(
     "0001_a": table("a"),
     "0002_broken": migration({ up: "select 1 / 0" }),
   },
-  async ({ run, tables, history, db }) => {
-    await withPgBouncer(db, async (pooler) => {
-      const { code, stderr } = await run("up", { url: pooler.url(db.url) });
+  async (s) => {
+    await withPgBouncer(s.db, async (pooler) => {
+      const { code, stderr } = await s.run("up", { url: pooler.url(s.db.url) });
       assertEquals(code, 1, stderr);
       assertMatch(
         stderr,
         /^error: Cannot apply "0002_broken": division by zero \(SQLSTATE 22012\)$/m,
       );
-      assertEquals(await tables(), []);
-      assertEquals(await history(), ["0002_broken failed"]);
-      await assertNoLocks(db);
+      assertEquals(await s.tables(), []);
+      assertEquals(await s.history(), ["0002_broken failed"]);
+      await assertNoLocks(s.db);
       assertEquals(
-        await queryUrl(pooler.url(db.url), "select 1 as alive"),
+        await queryUrl(pooler.url(s.db.url), "select 1 as alive"),
         [{ alive: 1 }],
       );
     }, ONE);
@@ -163,18 +165,18 @@ scenario(
 scenario(
   "a long statement through the one connection of a pool does not wait for its own watcher",
   { "0001_wait": migration({ up: GATE }) },
-  async ({ start, db }) => {
-    await closeGate(db);
-    await withPgBouncer(db, async (pooler) => {
-      await using up = start("up --lock-timeout=200ms", {
-        url: pooler.url(db.url),
+  async (s) => {
+    await closeGate(s.db);
+    await withPgBouncer(s.db, async (pooler) => {
+      await using up = s.start("up --lock-timeout=200ms", {
+        url: pooler.url(s.db.url),
       });
-      await waitForStatement(db, /gate\.opened/);
+      await waitForStatement(s.db, /gate\.opened/);
       await waitFor(
         "the watcher queues behind the statement that it is to watch",
         async () => await pooler.waiting() > 0,
       );
-      await openGate(db);
+      await openGate(s.db);
       const { code, stderr } = await up.result;
       assertEquals(code, 0, stderr);
     }, ONE);
@@ -184,19 +186,19 @@ scenario(
 scenario(
   "a lock that is not to be had through a pooler is tried again like elsewhere",
   { "0001_note": migration({ up: "alter table orders add column note text" }) },
-  async ({ start, db }) => {
-    await db.query("create table orders (id integer)");
-    await using forgotten = await openSession(db.url);
+  async (s) => {
+    await s.db.query("create table orders (id integer)");
+    await using forgotten = await openSession(s.db.url);
     await forgotten.run("begin; select from orders");
-    await withPgBouncer(db, async (pooler) => {
-      await using up = start("up --lock-timeout=200ms", {
-        url: pooler.url(db.url),
+    await withPgBouncer(s.db, async (pooler) => {
+      await using up = s.start("up --lock-timeout=200ms", {
+        url: pooler.url(s.db.url),
       });
       await up.waitFor("Trying again");
       await forgotten.run("commit");
       const { code, stderr } = await up.result;
       assertEquals(code, 0, stderr);
-      await assertNoLocks(db);
+      await assertNoLocks(s.db);
     });
   },
 );
@@ -205,23 +207,23 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGKILL", 137]] as const) {
   scenario(
     `after ${signal} the server's side of the pooler is free, and the next up succeeds`,
     { "0001_a": table("a"), "0002_wait": migration({ up: GATE }) },
-    async ({ start, run, tables, db }) => {
-      await closeGate(db);
-      await withPgBouncer(db, async (pooler) => {
-        const url = pooler.url(db.url);
-        await using stopped = start("up", { url });
-        const { pid } = await waitForStatement(db, /gate\.opened/);
+    async (s) => {
+      await closeGate(s.db);
+      await withPgBouncer(s.db, async (pooler) => {
+        const url = pooler.url(s.db.url);
+        await using stopped = s.start("up", { url });
+        const { pid } = await waitForStatement(s.db, /gate\.opened/);
         stopped.kill(signal);
         assertEquals((await stopped.result).code, code);
-        await waitUntilFree(db, pid);
-        assertEquals(await tables(), []);
+        await waitUntilFree(s.db, pid);
+        assertEquals(await s.tables(), []);
 
-        await openGate(db);
-        const next = await run("up", { url });
+        await openGate(s.db);
+        const next = await s.run("up", { url });
         assertEquals(next.code, 0, next.stderr);
-        assertEquals(await tables(), ["a"]);
+        assertEquals(await s.tables(), ["a"]);
       });
-      await waitUntilGone(db, 5_000);
+      await waitUntilGone(s.db, 5_000);
     },
   );
 }

@@ -71,19 +71,19 @@ scenario(
     }),
     "0003_b": table("b"),
   },
-  async ({ run, history, tables, db }) => {
+  async (s) => {
     const results = await Promise.all(
-      Array.from({ length: COPIES }, () => run("up")),
+      Array.from({ length: COPIES }, () => s.run("up")),
     );
 
     assertEquals(codes(results), Array(COPIES).fill(0), shown(results));
-    assertEquals(await history(), [
+    assertEquals(await s.history(), [
       "0001_a applied",
       "0002_index applied",
       "0003_b applied",
     ]);
-    assertEquals(await tables(), ["a", "b"]);
-    await assertNoLocks(db);
+    assertEquals(await s.tables(), ["a", "b"]);
+    await assertNoLocks(s.db);
   },
 );
 
@@ -96,14 +96,14 @@ scenario(
       options: "{ transaction: false }",
     }),
   },
-  async ({ run, start, db }) => {
-    assertEquals((await run("up --to 0001_a")).code, 0);
+  async (s) => {
+    assertEquals((await s.run("up --to 0001_a")).code, 0);
     // A writer keeps the build waiting until the second copy waits too.
-    await using writer = await openSession(db.url);
+    await using writer = await openSession(s.db.url);
     await writer.run("begin; insert into a values (1)");
-    await using first = start("up --lock-timeout=30s");
-    const { pid } = await waitForStatement(db, /^create index concurrently/);
-    await using second = start("up --lock-timeout=30s");
+    await using first = s.start("up --lock-timeout=30s");
+    const { pid } = await waitForStatement(s.db, /^create index concurrently/);
+    await using second = s.start("up --lock-timeout=30s");
     await second.waitFor("Waiting for the migration lock");
     assertMatch(
       second.output().stderr,
@@ -120,7 +120,7 @@ scenario(
     assertEquals([one.code, two.code], [0, 0], shown([one, two]));
     assertMatch(one.stdout, /^Applied 0002_index /);
     assertEquals(two.stdout, NOTHING);
-    const [index] = await db.query<{ indisvalid: boolean }>(
+    const [index] = await s.db.query<{ indisvalid: boolean }>(
       "select indisvalid from pg_index where indexrelid = 'a_id_idx'::regclass",
     );
     assertEquals(index, { indisvalid: true });
@@ -130,13 +130,13 @@ scenario(
 scenario(
   "a copy gives up after --lock-wait, names the holder and changes nothing",
   { "0001_a": table("a"), "0002_wait": migration({ up: GATE }) },
-  async ({ start, run, history, tables, db }) => {
-    await closeGate(db);
-    await using first = start("up");
-    const holder = await waitForStatement(db, /gate\.opened/);
+  async (s) => {
+    await closeGate(s.db);
+    await using first = s.start("up");
+    const holder = await waitForStatement(s.db, /gate\.opened/);
     assert(holder.locked);
 
-    const second = await run("up --lock-wait=500ms");
+    const second = await s.run("up --lock-wait=500ms");
     assertEquals(second.code, 1, second.stderr);
     assertEquals(second.stdout, "");
     assertMatch(
@@ -149,34 +149,34 @@ scenario(
         "m",
       ),
     );
-    assertEquals(await tables(), []);
+    assertEquals(await s.tables(), []);
 
-    await openGate(db);
+    await openGate(s.db);
     assertEquals((await first.result).code, 0);
-    assertEquals(await history(), ["0001_a applied", "0002_wait applied"]);
+    assertEquals(await s.history(), ["0001_a applied", "0002_wait applied"]);
   },
 );
 
 scenario(
   "a copy that was waiting finds the work done and applies only what is left",
   { "0001_a": table("a"), "0002_wait": migration({ up: GATE }) },
-  async ({ start, release, history, db }) => {
-    await closeGate(db);
-    await using first = start("up");
-    await waitForStatement(db, /gate\.opened/);
-    await release({
+  async (s) => {
+    await closeGate(s.db);
+    await using first = s.start("up");
+    await waitForStatement(s.db, /gate\.opened/);
+    await s.release({
       "0001_a": table("a"),
       "0002_wait": migration({ up: GATE }),
       "0003_b": table("b"),
     });
-    await using second = start("up");
+    await using second = s.start("up");
     await second.waitFor("Waiting for the migration lock");
-    await openGate(db);
+    await openGate(s.db);
 
     const results = [await first.result, await second.result];
     assertEquals(codes(results), [0, 0], shown(results));
     assertMatch(results[1]!.stdout, /^Applied 0003_b .*\nApplied 1 migration /);
-    assertEquals(await history(), [
+    assertEquals(await s.history(), [
       "0001_a applied",
       "0002_wait applied",
       "0003_b applied",
@@ -187,60 +187,62 @@ scenario(
 scenario(
   "a waiting copy holds no transaction open between its looks at the lock",
   { "0001_wait": migration({ up: GATE }) },
-  async ({ start, db }) => {
-    await closeGate(db);
-    await using first = start("up");
-    const { pid } = await waitForStatement(db, /gate\.opened/);
-    await using second = start("up");
+  async (s) => {
+    await closeGate(s.db);
+    await using first = s.start("up");
+    const { pid } = await waitForStatement(s.db, /gate\.opened/);
+    await using second = s.start("up");
     await second.waitFor("Waiting for the migration lock");
     // An open snapshot would keep vacuum and every concurrent index build of the application waiting.
     await waitFor("the waiting copy is idle", async () => {
-      const other = (await backends(db)).find((one) => one.pid !== pid);
+      const other = (await backends(s.db)).find((one) => one.pid !== pid);
       return other?.state === "idle";
     });
-    await openGate(db);
+    await openGate(s.db);
     assertEquals((await first.result).code, 0);
     assertEquals((await second.result).code, 0);
-    await waitUntilGone(db, 5_000);
+    await waitUntilGone(s.db, 5_000);
   },
 );
 
 scenario(
   "copies that work in different schemas do not wait for each other",
   { "0001_wait": migration({ up: GATE }), "0002_a": table("a") },
-  async ({ start, run, tables, history, db }) => {
-    await closeGate(db);
-    await db.query("create schema one; create schema two");
-    await using first = start("up --schema=one");
-    await waitForStatement(db, /gate\.opened/);
+  async (s) => {
+    await closeGate(s.db);
+    await s.db.query("create schema one; create schema two");
+    await using first = s.start("up --schema=one");
+    await waitForStatement(s.db, /gate\.opened/);
 
-    const other = await run("up --schema=two --to 0001_wait --dry-run");
+    const other = await s.run("up --schema=two --to 0001_wait --dry-run");
     assertEquals(other.code, 0, other.stderr);
-    await using second = start("up --schema=two");
+    await using second = s.start("up --schema=two");
     await waitFor(
       "both are at work",
       async () =>
-        (await backends(db)).filter(({ locked }) => locked).length === 2,
+        (await backends(s.db)).filter(({ locked }) => locked).length === 2,
     );
-    await openGate(db);
+    await openGate(s.db);
     assertEquals((await first.result).code, 0);
     assertEquals((await second.result).code, 0);
-    assertEquals([await tables("one"), await tables("two")], [["a"], ["a"]]);
-    assertEquals(await history("one"), await history("two"));
+    assertEquals([await s.tables("one"), await s.tables("two")], [["a"], [
+      "a",
+    ]]);
+    assertEquals(await s.history("one"), await s.history("two"));
   },
 );
 
 scenario(
   "status answers at once while another copy is at work",
   { "0001_a": table("a"), "0002_wait": migration({ up: GATE }) },
-  async ({ start, run, db }) => {
-    await closeGate(db);
-    await using first = start("up");
-    await waitForStatement(db, /gate\.opened/);
-    const status = await run("status --check");
+  async (s) => {
+    await closeGate(s.db);
+    await using first = s.start("up");
+    await waitForStatement(s.db, /gate\.opened/);
+    const status = await s.run("status --check");
     assertEquals(status.code, 3, status.stderr);
     assertMatch(status.stdout, /0 applied, 2 pending\n$/);
-    await openGate(db);
+    await openGate(s.db);
     assertEquals((await first.result).code, 0);
   },
 );

@@ -1,0 +1,440 @@
+/** The process is told to stop, at whatever it is: what it was at is undone, and it says so. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { openSession } from "../support/application.ts";
+import type { RunningMigrate } from "../support/cli.ts";
+import {
+  closeGate,
+  GATE,
+  openGate,
+  waitForStatement,
+  waitUntilGone,
+} from "../support/gate.ts";
+import { migration, table, upCode } from "../support/migrations.ts";
+import { startProxy } from "../support/proxy.ts";
+import { scenario } from "../support/scenario.ts";
+import { delay, waitFor } from "../support/wait.ts";
+
+const CODES = { SIGTERM: 143, SIGINT: 130 } as const;
+const SIGNALS = Object.keys(CODES) as (keyof typeof CODES)[];
+
+/** Kubernetes gives a pod thirty seconds; the program takes five at most. */
+const LIMIT_MS = 5_000;
+
+/** A machine that is busy with other tests may start and end processes late. */
+const NOISE_MS = 1_000;
+
+for (const signal of SIGNALS) {
+  scenario(
+    `${signal} while waiting for a server that does not answer`,
+    { "0001_a": table("a") },
+    async (s) => {
+      await using proxy = await startProxy(s.db);
+      proxy.front("says nothing");
+      await using up = s.start("up --connect-timeout=1m", {
+        url: proxy.url(s.db.url),
+      });
+      await waitFor("it has connected", () => proxy.accepted > 0);
+      const { stdout, stderr } = await stop(up, signal);
+      assertEquals(stdout, "");
+      assertMatch(stderr, new RegExp(`^error: Stopped by ${signal}$`, "m"));
+    },
+  );
+
+  scenario(
+    `${signal} between two attempts to connect`,
+    { "0001_a": table("a") },
+    async (s) => {
+      await using proxy = await startProxy(s.db);
+      proxy.front("accepts and closes");
+      await using up = s.start("up --wait-for-db=1m", {
+        url: proxy.url(s.db.url),
+      });
+      await up.waitFor("Waiting for the database");
+      const { stderr } = await stop(up, signal);
+      assertMatch(stderr, new RegExp(`^error: Stopped by ${signal}$`, "m"));
+    },
+  );
+
+  scenario(
+    `${signal} while waiting for another copy`,
+    { "0001_wait": migration({ up: GATE }), "0002_a": table("a") },
+    async (s) => {
+      await closeGate(s.db);
+      await using first = s.start("up");
+      await waitForStatement(s.db, /gate\.opened/);
+      await using second = s.start("up");
+      await second.waitFor("Waiting for the migration lock");
+      const { stdout, stderr } = await stop(second, signal);
+      assertEquals(stdout, "");
+      assertMatch(stderr, new RegExp(`^error: Stopped by ${signal}$`, "m"));
+
+      await openGate(s.db);
+      assertEquals((await first.result).code, 0);
+      assertEquals(await s.tables(), ["a"]);
+      assertEquals(await s.history(), ["0001_wait applied", "0002_a applied"]);
+    },
+  );
+
+  for (const transaction of ["all", "each"] as const) {
+    scenario(
+      `${signal} in a long statement of up --transaction ${transaction}`,
+      {
+        "0001_a": table("a"),
+        "0002_wait": migration({ up: ["create table b ()", GATE] }),
+        "0003_c": table("c"),
+      },
+      async (s) => {
+        await closeGate(s.db);
+        await using up = s.start(`up --transaction=${transaction}`);
+        await waitForStatement(s.db, /gate\.opened/);
+        const { stdout, stderr } = await stop(up, signal);
+
+        // The server must not go on for a client that is gone.
+        await waitUntilGone(s.db, NOISE_MS);
+        const kept = transaction === "all" ? [] : ["a"];
+        assertEquals(await s.tables(), kept);
+        assertEquals(await s.history(), [
+          ...(transaction === "all" ? [] : ["0001_a applied"]),
+          "0002_wait failed",
+        ]);
+        const [row] = await s.db.query(
+          "select error from migration_history where status = 'failed'",
+        );
+        assertEquals(row, { error: `Stopped by ${signal}` });
+        assertEquals(
+          stdout,
+          transaction === "all" ? "" : "Applied 0001_a (T)\n",
+        );
+        assertMatch(
+          stderr,
+          new RegExp(
+            `^error: Cannot apply "0002_wait": Stopped by ${signal}$`,
+            "m",
+          ),
+        );
+
+        await openGate(s.db);
+        const next = await s.run("up");
+        assertEquals(next.code, 0, next.stderr);
+        assertEquals(await s.tables(), ["a", "b", "c"]);
+      },
+    );
+  }
+
+  scenario(
+    `${signal} between two migrations with a transaction of their own`,
+    { "0001_a": table("a"), "0002_b": table("b") },
+    async (s) => {
+      await using proxy = await startProxy(s.db);
+      const first = proxy.hold(/^start transaction/);
+      await using up = s.start("up --transaction=each", {
+        url: proxy.url(s.db.url),
+      });
+      await first.held;
+      const second = proxy.hold(/^start transaction/);
+      first.release();
+      await second.held;
+      const before = proxy.accepted;
+      up.kill(signal);
+      await waitFor("it asks to cancel", () => proxy.accepted > before);
+      second.release();
+      const { code, stdout, stderr } = await up.result;
+      assertEquals(code, CODES[signal], stderr);
+      assertEquals(stdout, "Applied 0001_a (T)\n");
+      assertMatch(stderr, new RegExp(`^error: .*Stopped by ${signal}$`, "m"));
+      await waitUntilGone(s.db, NOISE_MS);
+      assertEquals(await s.tables(), ["a"]);
+      assertEquals((await s.history())[0], "0001_a applied");
+
+      assertEquals((await s.run("up")).code, 0);
+      assertEquals(await s.tables(), ["a", "b"]);
+    },
+  );
+
+  scenario(
+    `${signal} while a migration is busy with something else than the database`,
+    {
+      "0001_a": table("a"),
+      "0002_busy": upCode(
+        "  await sql`create table b ()`.execute(db);\n" +
+          '  console.error("busy now");\n' +
+          "  await new Promise((resolve) => setTimeout(resolve, 60_000));",
+      ),
+    },
+    async (s) => {
+      await using up = s.start("up --transaction=each");
+      await up.waitFor("busy now");
+      await stop(up, signal);
+      await waitUntilGone(s.db, 3_000);
+      assertEquals(await s.tables(), ["a"]);
+      assertEquals((await s.history())[0], "0001_a applied");
+      await s.release({ "0001_a": table("a"), "0002_busy": table("b") });
+      assertEquals((await s.run("up")).code, 0);
+    },
+  );
+
+  scenario(
+    `${signal} in a non-transactional migration`,
+    {
+      "0001_rows": migration({ up: "create table numbers (id integer)" }),
+      "0002_index": migration({
+        up:
+          "create index concurrently if not exists numbers_idx on numbers (id)",
+        options: "{ transaction: false, idempotent: true }",
+      }),
+      "0003_c": table("c"),
+    },
+    async (s) => {
+      await s.run("up --to 0001_rows");
+      await using writer = await openSession(s.db.url);
+      await writer.run("begin; insert into numbers values (1)");
+      await using up = s.start("up --lock-timeout=1m");
+      await waitForStatement(s.db, /^create index concurrently/);
+      const { stderr } = await stop(up, signal);
+      assertMatch(
+        stderr,
+        new RegExp(
+          `^error: Cannot apply "0002_index": Stopped by ${signal}$`,
+          "m",
+        ),
+      );
+      await waitUntilGone(s.db, NOISE_MS);
+      assertEquals(await s.history(), [
+        "0001_rows applied",
+        "0002_index failed",
+      ]);
+      const [row] = await s.db.query(
+        "select error from migration_history where status = 'failed'",
+      );
+      assertEquals(row, { error: `Stopped by ${signal}` });
+      assertEquals(await s.tables(), ["numbers"]);
+
+      await writer.run("commit");
+      const next = await s.run("up");
+      assertEquals(next.code, 0, next.stderr);
+      const [index] = await s.db.query(
+        "select indisvalid from pg_index where indexrelid = 'numbers_idx'::regclass",
+      );
+      assertEquals(index, { indisvalid: true });
+    },
+  );
+
+  scenario(
+    `${signal} while waiting for a lock that the application holds`,
+    {
+      "0001_note": migration({ up: "alter table orders add column note text" }),
+    },
+    async (s) => {
+      await s.db.query("create table orders (id integer)");
+      await using forgotten = await openSession(s.db.url);
+      await forgotten.run("begin; select from orders");
+      await using up = s.start("up --lock-timeout=1m");
+      await waitForStatement(s.db, /^alter table orders/);
+      await stop(up, signal);
+      await waitUntilGone(s.db, NOISE_MS);
+      // Nothing is left in the queue for when the application lets go.
+      await forgotten.run("commit");
+      const columns = await s.db.query(
+        "select attname from pg_attribute where attrelid = 'orders'::regclass and attnum > 0",
+      );
+      assertEquals(columns, [{ attname: "id" }]);
+    },
+  );
+
+  scenario(
+    `${signal} between two attempts at a lock`,
+    {
+      "0001_note": migration({ up: "alter table orders add column note text" }),
+    },
+    async (s) => {
+      await s.db.query("create table orders (id integer)");
+      await using forgotten = await openSession(s.db.url);
+      await forgotten.run("begin; select from orders");
+      await using up = s.start("up --lock-timeout=100ms");
+      await up.waitFor(/Trying again[^]*Trying again[^]*Trying again/);
+      const { stdout, stderr } = await stop(up, signal);
+      assertEquals(stdout, "");
+      assertMatch(stderr, new RegExp(`^error: .*Stopped by ${signal}$`, "m"));
+      await waitUntilGone(s.db, NOISE_MS);
+      assertEquals(await s.tables(), ["orders"]);
+      assertEquals(
+        await s.db.query(
+          "select attname from pg_attribute where attrelid = 'orders'::regclass and attnum > 0",
+        ),
+        [{ attname: "id" }],
+      );
+    },
+  );
+
+  scenario(
+    `a second ${signal} ends the program at once`,
+    { "0001_wait": migration({ up: GATE }) },
+    async (s) => {
+      await closeGate(s.db);
+      await using proxy = await startProxy(s.db);
+      await using up = s.start("up", { url: proxy.url(s.db.url) });
+      await waitForStatement(s.db, /gate\.opened/);
+      // A network that swallows everything keeps the first one from being done.
+      proxy.front("says nothing");
+      proxy.stall();
+      const started = performance.now();
+      up.kill(signal);
+      await waitFor(
+        "it asks the server to cancel",
+        () => proxy.accepted > 1,
+      );
+      // One Ctrl-C may arrive twice, but not so far apart.
+      await delay(500);
+      const first = performance.now() - started;
+      up.kill(signal);
+      const { code, stderr } = await up.result;
+      const second = performance.now() - started - first;
+      assertEquals(code, CODES[signal], stderr);
+      assert(second < NOISE_MS, `it took ${second} ms`);
+      assertEquals(await s.tables(), []);
+    },
+  );
+
+  scenario(
+    `${signal} when the network swallows everything ends the program within the limit`,
+    { "0001_wait": migration({ up: GATE }) },
+    async (s) => {
+      await closeGate(s.db);
+      await using proxy = await startProxy(s.db);
+      await using up = s.start("up", { url: proxy.url(s.db.url) });
+      await waitForStatement(s.db, /gate\.opened/);
+      proxy.front("says nothing");
+      proxy.stall();
+      await stop(up, signal);
+      assertEquals(await s.tables(), []);
+    },
+  );
+}
+
+scenario(
+  "SIGTERM while rolling back leaves the migrations applied",
+  {
+    "0001_a": table("a"),
+    "0002_wait": migration({
+      up: "create table b ()",
+      down: ["drop table b", GATE],
+    }),
+  },
+  async (s) => {
+    assertEquals((await s.run("up")).code, 0);
+    await closeGate(s.db);
+    await using down = s.start("down --all --yes");
+    await waitForStatement(s.db, /gate\.opened/);
+    const { stderr } = await stop(down, "SIGTERM");
+    assertMatch(
+      stderr,
+      /^error: Cannot roll back "0002_wait": Stopped by SIGTERM$/m,
+    );
+    await waitUntilGone(s.db, NOISE_MS);
+    assertEquals(await s.tables(), ["a", "b"]);
+    assertEquals(await s.history(), ["0001_a applied", "0002_wait applied"]);
+  },
+);
+
+scenario(
+  "SIGTERM makes the closing JSON say failed",
+  { "0001_wait": migration({ up: GATE }) },
+  async (s) => {
+    await closeGate(s.db);
+    await using up = s.start("up --format=json");
+    await waitForStatement(s.db, /gate\.opened/);
+    const { stdout } = await stop(up, "SIGTERM");
+    const lines = stdout.trim().split("\n").map((line) => JSON.parse(line));
+    const { event, failed, applied } = lines.at(-1);
+    assertEquals({ event, failed, applied }, {
+      event: "summary",
+      failed: true,
+      applied: 0,
+    });
+    assertEquals(lines.at(-2).event, "failed");
+    assertEquals(lines.at(-2).migration, "0001_wait");
+  },
+);
+
+scenario(
+  "SIGTERM ends status --wait",
+  { "0001_a": table("a") },
+  async (s) => {
+    await using status = s.start("status --wait=1m");
+    await status.waitFor("Waiting for 1 migration");
+    await stop(status, "SIGTERM");
+  },
+);
+
+scenario(
+  "kill -9 in a long statement: the server ends it within seconds, nothing is applied, the next up succeeds",
+  { "0001_a": table("a"), "0002_wait": migration({ up: GATE }) },
+  async (s) => {
+    await closeGate(s.db);
+    await using killed = s.start("up");
+    await waitForStatement(s.db, /gate\.opened/);
+    killed.kill("SIGKILL");
+    assertEquals((await killed.result).code, 137);
+    await waitUntilGone(s.db, 3_000 + NOISE_MS);
+    await openGate(s.db);
+    assertEquals(await s.tables(), []);
+
+    const next = await s.run("up");
+    assertEquals(next.code, 0, next.stderr);
+    assertEquals(await s.history(), ["0001_a applied", "0002_wait applied"]);
+  },
+);
+
+scenario(
+  "kill -9 while waiting for a lock: the statement does not run when the lock is free",
+  { "0001_note": migration({ up: "alter table orders add column note text" }) },
+  async (s) => {
+    await s.db.query("create table orders (id integer)");
+    await using forgotten = await openSession(s.db.url);
+    await forgotten.run("begin; select from orders");
+    await using killed = s.start("up --lock-timeout=1m");
+    await waitForStatement(s.db, /^alter table orders/);
+    killed.kill("SIGKILL");
+    await killed.result;
+    await waitUntilGone(s.db, 3_000 + NOISE_MS);
+    await forgotten.run("commit");
+    const columns = await s.db.query(
+      "select attname from pg_attribute where attrelid = 'orders'::regclass and attnum > 0",
+    );
+    assertEquals(columns, [{ attname: "id" }]);
+    assertEquals((await s.run("up")).code, 0);
+  },
+);
+
+scenario(
+  "kill -9 of the holder lets a waiting copy do the work",
+  { "0001_wait": migration({ up: GATE }), "0002_a": table("a") },
+  async (s) => {
+    await closeGate(s.db);
+    await using killed = s.start("up");
+    await waitForStatement(s.db, /gate\.opened/);
+    await using waiting = s.start("up");
+    await waiting.waitFor("Waiting for the migration lock");
+    killed.kill("SIGKILL");
+    await killed.result;
+    await waiting.waitFor("Applying 0001_wait");
+    await openGate(s.db);
+    const { code, stderr } = await waiting.result;
+    assertEquals(code, 0, stderr);
+    assertEquals(await s.tables(), ["a"]);
+  },
+);
+
+/** Signals the program and returns what it came to; fails when the code is not that of the signal, or the limit is passed. */
+async function stop(
+  program: RunningMigrate,
+  signal: keyof typeof CODES,
+): Promise<{ stdout: string; stderr: string }> {
+  const started = performance.now();
+  program.kill(signal);
+  const { code, stdout, stderr } = await program.result;
+  const took = performance.now() - started;
+  assertEquals(code, CODES[signal], stderr);
+  assert(took < LIMIT_MS, `it took ${took} ms\n${stderr}`);
+  return { stdout, stderr };
+}
