@@ -1,18 +1,20 @@
 /**
- * The program as one file of JavaScript, with everything in it that it needs and nothing else.
+ * The program as JavaScript, with everything in it that it needs and nothing else: a file that is loaded at the start,
+ * and beside it those that are loaded when a migration runs.
  *
  * @module
  */
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { makeRegistryLazy } from "./lazy_registry.ts";
 import { exists } from "./server_data.ts";
 
 export interface Bundle {
-  /** The path of the code. */
+  /** The path of the code that is loaded at the start. */
   readonly code: string;
-  /** The path of its source map. */
-  readonly map: string;
+  /** The paths of the source maps, one for each file of code. */
+  readonly maps: readonly string[];
 }
 
 /** What the program is made of. */
@@ -35,13 +37,19 @@ export async function bundle(folder: string, commit: string): Promise<Bundle> {
     build,
     `export const COMMIT: string | null = ${JSON.stringify(commit)};\n`,
   );
-  const name = "battlescope-migrate.js";
+  await makeRegistryLazy(folder);
+  // The main module gives the code its name.
+  const name = "battlescope-migrate";
+  await Deno.rename(
+    join(folder, "src", "main.ts"),
+    join(folder, "src", `${name}.ts`),
+  );
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
-      ...["bundle", "--quiet", "--frozen"],
+      ...["bundle", "--quiet", "--frozen", "--code-splitting"],
       // A map of its own, beside the executables: inside, it would cost 4 MB of memory and explain nothing.
       ...["--minify", "--keep-names", "--sourcemap=external"],
-      ...[`--output=${name}`, "src/main.ts"],
+      ...["--outdir=bundle", `src/${name}.ts`],
     ],
     cwd: folder,
     env: { NO_COLOR: "1" },
@@ -51,10 +59,14 @@ export async function bundle(folder: string, commit: string): Promise<Bundle> {
       `Cannot bundle the program: ${new TextDecoder().decode(stderr).trim()}`,
     );
   }
-  const code = join(folder, name);
-  const map = `${code}.map`;
-  await Deno.writeTextFile(map, portable(await Deno.readTextFile(map)));
-  return { code, map };
+  const output = join(folder, "bundle");
+  const files = await Array.fromAsync(Deno.readDir(output));
+  const maps = files.map((file) => join(output, file.name))
+    .filter((path) => path.endsWith(".map")).sort();
+  for (const map of maps) {
+    await Deno.writeTextFile(map, portable(await Deno.readTextFile(map)));
+  }
+  return { code: join(output, `${name}.js`), maps };
 }
 
 /** The git commit of the checkout, with "-dirty" when files differ from it; `COMMIT` says it where git cannot. */
@@ -73,7 +85,7 @@ export async function currentCommit(): Promise<string> {
 function portable(map: string): string {
   const parsed: { sources: string[] } = JSON.parse(map);
   const sources = parsed.sources.map((source) =>
-    source.replace(/^.*\/npm\/[^/]+\//, "npm/")
+    source.replace(/^.*\/npm\/[^/]+\//, "npm/").replace(/^(?:\.\.\/)+/, "")
   );
   return JSON.stringify({ ...parsed, sources });
 }

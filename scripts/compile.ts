@@ -2,7 +2,7 @@
 /**
  * Builds the executables: `deno task compile [--all] [--runtime npm] [--output FOLDER]`.
  *
- * Each is `battlescope-migrate-<os>-<arch>`; with them go their `SHA256SUMS` and the source map of the code inside.
+ * Each is `battlescope-migrate-<os>-<arch>`; with them go their `SHA256SUMS` and the source maps of the code inside.
  *
  * @module
  */
@@ -34,6 +34,8 @@ const HOST = NAMES.find((name) => TARGETS[name] === Deno.build.target);
 /** Secrets and certificates may lie anywhere, and the database too; nothing else is needed, so nothing else is allowed. */
 const PERMISSIONS = [
   "--no-prompt",
+  // Otherwise code could be imported from a few well-known hosts.
+  "--deny-import",
   "--allow-net",
   "--allow-read",
   `--allow-env=${VARIABLES.join(",")}`,
@@ -73,7 +75,7 @@ async function compile(
       }
       built.push(await publish(draft, output));
     }
-    built.push(await publish(program.map, output));
+    for (const map of program.maps) built.push(await publish(map, output));
     const sums = await Promise.all(built.map((name) => checksum(output, name)));
     await Deno.writeTextFile(join(output, "SHA256SUMS"), sums.join(""));
     for (const name of built) console.log(join(output, name));

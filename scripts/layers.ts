@@ -54,6 +54,7 @@ const DATABASE_ADAPTER = [
   "monitor",
   "connection_failure",
   "store",
+  "kysely",
   "session",
   "database",
 ];

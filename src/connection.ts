@@ -317,13 +317,15 @@ export class Connection {
     );
   }
 
-  /** Ends the session politely; a server that does not answer is left after a moment. */
+  /** Ends the session politely, without waiting for an answer: there is none but the end of the connection. */
   async close(): Promise<void> {
     if (this.#ending) return;
     this.#ending = true;
     if (this.#lost === undefined && this.#inFlight.size === 0) {
       this.#handle?.release();
-      await this.#sql.end({ timeout: 1 }).catch(() => {});
+      const said = new Promise((resolve) => this.#socket.on("finish", resolve));
+      const ended = this.#sql.end({ timeout: 1 }).catch(() => {});
+      await Promise.race([said, ended]);
     }
     this.destroy();
   }

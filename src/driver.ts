@@ -3,11 +3,13 @@
  *
  * @module
  */
+import process from "node:process";
 import postgres from "postgres";
 import type { Conversions } from "./array_type.ts";
 import type { Target } from "./target.ts";
 import { ConnectionLostError, DatabaseError } from "./errors.ts";
 import type { Socket } from "./socket.ts";
+import { IS_DENO_2_4 } from "./tls.ts";
 
 /** A row of a result. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -137,6 +139,36 @@ export function backendOf(result: unknown): Backend | undefined {
     ? { pid: state.pid, secret: state.secret }
     : undefined;
 }
+
+/**
+ * Deno 2.4's `setImmediate` is a timer of more than a millisecond, and the driver's function `nextWrite` waits for one
+ * before nearly everything it sends. The end of the running task will do. Its log-in uses what this Deno calls deprecated.
+ */
+function mendRuntime(): void {
+  Object.assign(process, { noDeprecation: true });
+  const { setImmediate, clearImmediate } = globalThis;
+  type Immediate = ReturnType<typeof setImmediate>;
+  class Tick {
+    cleared = false;
+  }
+  Object.assign(globalThis, {
+    setImmediate: (
+      call: (...args: unknown[]) => void,
+      ...args: unknown[]
+    ): Immediate | Tick => {
+      if (call.name !== "nextWrite") return setImmediate(call, ...args);
+      const tick = new Tick();
+      process.nextTick(() => tick.cleared || call());
+      return tick;
+    },
+    clearImmediate: (one: Immediate | Tick | null) => {
+      if (one instanceof Tick) one.cleared = true;
+      else if (one !== null) clearImmediate(one);
+    },
+  });
+}
+
+if (IS_DENO_2_4) mendRuntime();
 
 const LOSSES: readonly string[] = [
   "CONNECTION_CLOSED",

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { Kysely } from "kysely";
-import { PostgresJSDialect } from "kysely-postgres-js";
+import type { Kysely } from "kysely";
 import { ARRAY_TYPES_QUERY } from "./array_type.ts";
 import type { Connection, StatementOwner } from "./connection.ts";
 import type { Rows } from "./driver.ts";
@@ -92,7 +91,7 @@ export class PostgresSession implements Session {
   readonly server: ServerInfo;
   readonly #connection: Connection;
   readonly #options: SessionOptions;
-  readonly #db: AnyKysely;
+  #db: AnyKysely | undefined;
   #greeted: readonly HistoryRow[] | undefined;
   /** Whether the history table was there when last looked. */
   #hasHistory: boolean;
@@ -120,9 +119,6 @@ export class PostgresSession implements Session {
     this.server = options.server;
     this.#greeted = options.history ?? [];
     this.#hasHistory = options.history !== undefined;
-    this.#db = new Kysely({
-      dialect: new PostgresJSDialect({ postgres: connection.driver() }),
-    });
     this.#monitor = new Monitor(connection, {
       open: options.openSecond,
       pid: () => this.#backendPid,
@@ -180,9 +176,10 @@ export class PostgresSession implements Session {
     }
   }
 
-  pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
+  async pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
     this.#owners = [];
-    return this.#db.connection().execute(async (db) => {
+    const kysely = await this.#kysely();
+    return await kysely.connection().execute(async (db) => {
       this.#connection.intercept((text) => this.#dropInvalidIndex(text));
       try {
         return await work(this.#work(db, "session"));
@@ -242,8 +239,9 @@ export class PostgresSession implements Session {
   async #transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
     const hadHistory = this.#hasHistory;
     this.#owners = [];
+    const db = await this.#kysely();
     try {
-      return await this.#db.transaction()
+      return await db.transaction()
         // A role's defaults must not decide: a snapshot from before the lock would show an old history.
         .setIsolationLevel("read committed")
         .setAccessMode("read write")
@@ -254,6 +252,12 @@ export class PostgresSession implements Session {
     } finally {
       this.#connection.own(undefined);
     }
+  }
+
+  /** Loaded only now: most runs have nothing to run, and it is more than all the rest of the program. */
+  async #kysely(): Promise<AnyKysely> {
+    const { openKysely } = await import("./kysely.ts");
+    return this.#db ??= openKysely(this.#connection.driver());
   }
 
   #work(db: AnyKysely, scope: "transaction" | "session"): Work {
