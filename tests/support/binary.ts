@@ -5,8 +5,7 @@
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { currentCommit } from "../../scripts/bundle.ts";
-import { buildOnce } from "./build_once.ts";
+import { buildOnce, builtCommit } from "./build_once.ts";
 import {
   type MigrateResult,
   type RunningMigrate,
@@ -15,6 +14,8 @@ import {
 
 export interface BinaryOptions {
   readonly env?: Readonly<Record<string, string>>;
+  /** `false` starts it in a network namespace of its own, which has not even a loopback. @default {true} */
+  readonly network?: boolean;
   /** After this the process is killed and the test fails. @default {60000} */
   readonly timeoutMs?: number;
 }
@@ -27,6 +28,7 @@ export const EXECUTABLE_SOURCES = [
   "src",
   "scripts/bundle.ts",
   "scripts/compile.ts",
+  "scripts/lazy_registry.ts",
   "scripts/npm_runtime.ts",
 ];
 
@@ -37,28 +39,34 @@ const COMPILE = fileURLToPath(
   new URL("../../scripts/compile.ts", import.meta.url),
 );
 
-let folder: Promise<string> | undefined;
+let compilation: Promise<string> | undefined;
 
 /**
  * The folder that `deno task compile` has filled for these tests. With Deno's own runtime, or, where that cannot be
  * downloaded, with the one from npm.
  */
 export function compiled(): Promise<string> {
-  return folder ??= (async () =>
-    await buildOnce({
-      name: "executable",
-      sources: EXECUTABLE_SOURCES,
-      key: `${Deno.version.deno} ${await currentCommit()}`,
-      build: async (output) => {
-        const own = await runCompile([`--output=${output}`]);
-        if (own.code === 0) return;
-        const npm = await runCompile([`--output=${output}`, "--runtime=npm"]);
-        if (npm.code === 0) return;
-        throw new Error(
-          `Cannot compile the executable: ${own.stderr}\n${npm.stderr}`,
-        );
-      },
-    }))();
+  return compilation ??= compileOnce();
+}
+
+async function compileOnce(): Promise<string> {
+  const commit = await builtCommit();
+  return await buildOnce({
+    name: "executable",
+    sources: EXECUTABLE_SOURCES,
+    key: `${Deno.version.deno} ${commit}`,
+    build: async (output) => {
+      const own = await runCompile([`--output=${output}`], { COMMIT: commit });
+      if (own.code === 0) return;
+      const npm = await runCompile([`--output=${output}`, "--runtime=npm"], {
+        COMMIT: commit,
+      });
+      if (npm.code === 0) return;
+      throw new Error(
+        `Cannot compile the executable: ${own.stderr}\n${npm.stderr}`,
+      );
+    },
+  });
 }
 
 /** The path of the executable for this machine. */
@@ -68,13 +76,18 @@ export async function executable(): Promise<string> {
   return join(await compiled(), `battlescope-migrate-${os}-${arch}`);
 }
 
-/** Runs `scripts/compile.ts`. */
+/** Runs `scripts/compile.ts`; `before` is a command that starts it. */
 export async function runCompile(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  before: readonly string[] = [],
 ): Promise<MigrateResult> {
-  const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-prompt", COMPILE, ...args],
+  const [program = "", ...words] = [
+    ...before,
+    ...[Deno.execPath(), "run", "-A", "--no-prompt", COMPILE, ...args],
+  ];
+  const command = new Deno.Command(program, {
+    args: words,
     env: { NO_COLOR: "1", ...env },
     stdin: "piped",
     stdout: "piped",
@@ -87,21 +100,27 @@ export async function runCompile(
 /** Starts the executable and returns while it works. */
 export async function startBinary(
   args: readonly string[],
-  { env = {}, timeoutMs }: BinaryOptions = {},
+  { env = {}, network = true, timeoutMs }: BinaryOptions = {},
 ): Promise<RunningMigrate> {
   const path = await executable();
+  // To root no folder is unwritable.
+  const user = ["setpriv", `--reuid=${USER}`, `--regid=${USER}`];
+  const words = [
+    ...(network ? [] : ["unshare", "--net"]),
+    ...(Deno.uid() === 0 ? [...user, "--clear-groups"] : []),
+    path,
+    ...args,
+  ];
   const cwd = await Deno.makeTempDir({ prefix: "empty-" });
   await Deno.chmod(cwd, 0o555);
-  const command = new Deno.Command(path, {
-    args: [...args],
+  const command = new Deno.Command(words[0]!, {
+    args: words.slice(1),
     cwd,
     clearEnv: true,
     env: { ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
-    // To root no folder is unwritable.
-    ...(Deno.uid() === 0 ? { uid: USER, gid: USER } : {}),
   });
   const running = startProcess(
     command,

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { currentCommit } from "../../scripts/bundle.ts";
 import { makePrivateFolder } from "../../scripts/postgres_binaries.ts";
 
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
@@ -21,6 +22,13 @@ export interface Build {
   readonly key?: string;
   /** Puts the result into the folder. */
   readonly build: (folder: string) => Promise<void>;
+}
+
+let commit: Promise<string> | undefined;
+
+/** The commit that everything in this process is built from, also when somebody commits in between. */
+export function builtCommit(): Promise<string> {
+  return commit ??= currentCommit();
 }
 
 /** Returns the folder of the result. It is complete: an interrupted build leaves none. */

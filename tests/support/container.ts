@@ -6,11 +6,10 @@
 import { cp } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { currentCommit } from "../../scripts/bundle.ts";
 import { makePrivateFolder } from "../../scripts/postgres_binaries.ts";
 import { npmRuntime } from "../../scripts/npm_runtime.ts";
 import { executable, EXECUTABLE_SOURCES } from "./binary.ts";
-import { buildOnce } from "./build_once.ts";
+import { buildOnce, builtCommit } from "./build_once.ts";
 import { type RunningMigrate, startProcess } from "./cli.ts";
 
 export interface ContainerOptions {
@@ -144,7 +143,7 @@ export async function podmanCommand(
 async function buildImage(source: ImageSource): Promise<string> {
   storage ??= makeStorage();
   const folder = await storage;
-  const commit = await currentCommit();
+  const commit = await builtCommit();
   const build = await buildOnce({
     name: `image-${source}`,
     sources: IMAGE_SOURCES,
