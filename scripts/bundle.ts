@@ -61,8 +61,12 @@ export async function bundle(folder: string, commit: string): Promise<Bundle> {
   }
   const output = join(folder, "bundle");
   const files = await Array.fromAsync(Deno.readDir(output));
-  const maps = files.map((file) => join(output, file.name))
-    .filter((path) => path.endsWith(".map")).sort();
+  const paths = files.map((file) => join(output, file.name)).sort();
+  const maps = paths.filter((path) => path.endsWith(".map"));
+  for (const path of paths) {
+    // The executable holds it, and has to be the same whenever it is built.
+    if (!maps.includes(path)) await Deno.utime(path, 0, 0);
+  }
   for (const map of maps) {
     await Deno.writeTextFile(map, portable(await Deno.readTextFile(map)));
   }

@@ -1,6 +1,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { runCompile } from "../support/binary.ts";
+import { binaryVersion, compiled, runCompile } from "../support/binary.ts";
+import { builtCommit } from "../support/build_once.ts";
 import { withCheckout } from "../support/checkout.ts";
 import { npmRuntime } from "../../scripts/npm_runtime.ts";
 
@@ -120,6 +121,23 @@ Deno.test("compile refuses a runtime of another version than Deno's", async () =
       `; DENORT_BIN must be the runtime of Deno ${Deno.version.deno}\n`,
     );
     assertEquals(await names(output), []);
+  } finally {
+    await Deno.remove(output, { recursive: true });
+  }
+});
+
+Deno.test("compile makes the same of the same", async () => {
+  const output = await Deno.makeTempDir();
+  try {
+    const { deno } = await binaryVersion();
+    const runtime = deno === Deno.version.deno ? [] : ["--runtime=npm"];
+    const { code, stderr } = await runCompile(
+      [`--output=${output}`, ...runtime],
+      { COMMIT: await builtCommit() },
+    );
+    assertEquals(code, 0, stderr);
+    const sums = (folder: string) => Deno.readTextFile(`${folder}/SHA256SUMS`);
+    assertEquals(await sums(output), await sums(await compiled()));
   } finally {
     await Deno.remove(output, { recursive: true });
   }
