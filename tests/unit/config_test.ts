@@ -32,6 +32,14 @@ const FILES: Record<string, string> = {
   "./relative": "hunter2",
 };
 
+/** Why the other files cannot be read, as Deno names it. */
+const ERRORS: Record<string, string> = {
+  "/folder": "IsADirectory",
+  "/locked": "PermissionDenied",
+  "/cert.pem/x": "NotADirectory",
+  "/loop": "FilesystemLoop",
+};
+
 function fileError(name: string, path: string): Error {
   const error = new Error(`${name} (os error 2): readfile '${path}'`);
   error.name = name;
@@ -41,7 +49,7 @@ function fileError(name: string, path: string): Error {
 function readText(path: string): Promise<string> {
   const content = FILES[path];
   return content !== undefined ? Promise.resolve(content) : Promise.reject(
-    fileError(path === "/folder" ? "IsADirectory" : "NotFound", path),
+    fileError(ERRORS[path] ?? "NotFound", path),
   );
 }
 
@@ -340,6 +348,16 @@ Deno.test("readConfig() says what is wrong, all of it", async () => {
     [{ ...app, POSTGRES_SSL: "true", POSTGRES_SSL_CA: "/folder" }, [
       'POSTGRES_SSL_CA: cannot read the file "/folder": it is a folder',
     ]],
+    [{ ...app, POSTGRES_PASSWORD_FILE: "/locked" }, [
+      'POSTGRES_PASSWORD_FILE: cannot read the file "/locked": permission denied',
+    ]],
+    [{ ...app, POSTGRES_PASSWORD_FILE: "/cert.pem/x" }, [
+      'POSTGRES_PASSWORD_FILE: cannot read the file "/cert.pem/x": a part of its path is not a folder',
+    ]],
+    [{ ...app, POSTGRES_PASSWORD_FILE: "/loop" }, [
+      'POSTGRES_PASSWORD_FILE: cannot read the file "/loop": FilesystemLoop',
+    ]],
+    [{ ...URL, MIGRATE_SCHEMA: "x".repeat(63) }, []],
     [{ ...app, POSTGRES_SSL: "true", POSTGRES_SSL_CA: "/key.pem" }, [
       'POSTGRES_SSL_CA: the file "/key.pem" has no certificate in PEM form',
     ]],

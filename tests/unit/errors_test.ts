@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import {
   causeOf,
   causesOf,
+  ConnectionError,
   ConnectionLostError,
   DatabaseError,
   ExitCode,
@@ -52,6 +53,20 @@ Deno.test("every error says what happened", () => {
   assertEquals(
     errors.map(([error]) => `${error}`),
     errors.map(([, text]) => text),
+  );
+});
+
+Deno.test("ConnectionError says whether waiting may help, and whether nobody answered", () => {
+  const error = new ConnectionError("a", { transient: true, hint: "b" });
+
+  assertEquals([error.transient, error.timedOut, error.hint], [
+    true,
+    false,
+    "b",
+  ]);
+  assertEquals(
+    new ConnectionError("a", { transient: false, timedOut: true }).timedOut,
+    true,
   );
 });
 

@@ -73,6 +73,14 @@ Deno.test("helpLines() is short for a command without options", () => {
   ]);
 });
 
+Deno.test("helpLines() shows no option of a database for help, version and new", () => {
+  const short = NAMES.filter((name) =>
+    !helpLines(name).join("\n").includes("--database-url")
+  );
+
+  assertEquals(short, ["new", "help", "version"]);
+});
+
 Deno.test("helpLines() says of a setting its default and its variable", () => {
   const lines = helpLines(undefined).map((line) =>
     line.trim().replace(/ {2,}/, "  ")

@@ -242,6 +242,10 @@ Deno.test("parseConnectionString() says what is wrong, all of it", () => {
     "postgres://app@db/db?pgbouncer=true": [
       `its parameter "pgbouncer" is not known; ${KNOWN}`,
     ],
+    "postgres://@db/db?user=app&nope": [
+      `its parameter "nope" is not known; ${KNOWN}`,
+    ],
+    "postgres:///db?user=app&nope": [`its parameter is not known; ${KNOWN}`],
     "postgres://app@db/db?SSLMODE=require": [
       `its parameter "SSLMODE" is not known; ${KNOWN}`,
     ],
