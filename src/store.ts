@@ -363,13 +363,22 @@ function historyRow(json: Row): HistoryRow {
     // Rows converted from Kysely's table have none when this program did not carry the migration.
     checksum: json.checksum === "" ? null : String(json.checksum),
     status,
-    finishedAt: json.finished_at as string | null,
+    finishedAt: inUtc(json.finished_at as string | null),
     durationMs: json.duration_ms as number | null,
     appliedBy: json.applied_by as string | null,
     error: json.error as string | null,
     rollingBack: (status === "failed" || status === "running") &&
       json.rolled_back_run !== null,
   };
+}
+
+/** Everybody sees the same time, whatever the zone of the role. What is no time to JavaScript, as `infinity`, stays. */
+function inUtc(time: string | null): string | null {
+  if (time === null || time.endsWith("+00:00")) return time;
+  const date = new Date(time);
+  return Number.isNaN(date.getTime())
+    ? time
+    : date.toISOString().replace("Z", "+00:00");
 }
 
 /** `null` as a text: the type of a bare one in a select list would be unknown. */
