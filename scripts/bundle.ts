@@ -49,7 +49,8 @@ export async function bundle(folder: string, commit: string): Promise<Bundle> {
       ...["bundle", "--quiet", "--frozen", "--code-splitting"],
       // A map of its own, beside the executables: inside, it would cost 4 MB of memory and explain nothing.
       ...["--minify", "--keep-names", "--sourcemap=external"],
-      ...["--outdir=bundle", `src/${name}.ts`],
+      // Names of files are made from paths: those of Deno's cache differ between machines, these do not.
+      ...["--node-modules-dir=auto", "--outdir=bundle", `src/${name}.ts`],
     ],
     cwd: folder,
     env: { NO_COLOR: "1" },
@@ -85,11 +86,12 @@ export async function currentCommit(): Promise<string> {
   return success ? new TextDecoder().decode(stdout).trim() : "unknown";
 }
 
-/** The same map on every machine: packages are named, not where Deno keeps them. */
+/** Sources as their authors know them, not where they lay in the copy. */
 function portable(map: string): string {
   const parsed: { sources: string[] } = JSON.parse(map);
   const sources = parsed.sources.map((source) =>
-    source.replace(/^.*\/npm\/[^/]+\//, "npm/").replace(/^(?:\.\.\/)+/, "")
+    source.replace(/^(?:\.\.\/)+/, "")
+      .replace(/^node_modules\/\.deno\/.*\/node_modules\//, "npm/")
   );
   return JSON.stringify({ ...parsed, sources });
 }

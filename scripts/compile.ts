@@ -76,6 +76,7 @@ async function compile(
       built.push(await publish(draft, output));
     }
     for (const map of program.maps) built.push(await publish(map, output));
+    await removeOldMaps(output, built);
     const sums = await Promise.all(built.map((name) => checksum(output, name)));
     await Deno.writeTextFile(join(output, "SHA256SUMS"), sums.join(""));
     for (const name of built) console.log(join(output, name));
@@ -179,6 +180,18 @@ async function publish(path: string, output: string): Promise<string> {
   const name = path.slice(path.lastIndexOf("/") + 1);
   await Deno.rename(path, join(output, name));
   return name;
+}
+
+/** Their names change with the code: those of another build would stay for ever. */
+async function removeOldMaps(
+  output: string,
+  built: readonly string[],
+): Promise<void> {
+  for await (const { name } of Deno.readDir(output)) {
+    if (name.endsWith(".js.map") && !built.includes(name)) {
+      await Deno.remove(join(output, name));
+    }
+  }
 }
 
 async function checksum(folder: string, name: string): Promise<string> {
