@@ -7,6 +7,8 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { VERSION } from "../../src/version.ts";
 import { type MigrateResult, startProcess } from "../support/cli.ts";
+import { executable } from "../support/binary.ts";
+import { CONTAINERS_CONF, image, must } from "../support/container.ts";
 import { withOfflineSite } from "../support/offline.ts";
 
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
@@ -14,9 +16,11 @@ const NAME = `battlescope-migrate-${VERSION}-linux-x64-airgap`;
 
 Deno.test("airgap bundle: works from the first check to the last migration without a network", async () => {
   await withFolder(async (folder) => {
-    const executable = await compiled(folder);
+    const archive = join(folder, "image.tar");
+    await must(["save", "--quiet", `--output=${archive}`, await image()]);
     const { code, stdout, stderr } = await task(
-      ...["airgap", `--executable=${executable}`, `--output=${folder}`],
+      ...["airgap", `--executable=${await executable()}`],
+      ...[`--image=${archive}`, `--output=${folder}`],
     );
     assertEquals(code, 0, stderr);
     const bundle = stdout.trim();
@@ -55,6 +59,17 @@ Deno.test("airgap bundle: works from the first check to the last migration witho
       await ok(`${program} down --all --yes`, env);
       const pending = await run(`${program} status --check`, env);
       assertEquals(pending.code, 3, pending.stderr);
+
+      const engine = await containerEngine(site);
+      const loaded = await ok(`sh ${NAME}/install.sh load podman`, engine);
+      const name = /^Loaded image: (.*)$/m.exec(loaded)?.[1];
+      assertStringIncludes(
+        await ok(
+          `podman run --rm --read-only --network=host --env=DATABASE_URL ${name}`,
+          { ...engine, ...env },
+        ),
+        "Applied 12 migrations in ",
+      );
     });
   });
 });
@@ -178,12 +193,22 @@ Deno.test("airgap bundle: a missing executable is named", async () => {
   });
 });
 
-async function compiled(folder: string): Promise<string> {
-  const { code, stderr } = await task(
-    ...["compile", "--runtime=npm", `--output=${folder}`],
+/** A storage of the place's own, without mounts that would outlive the test. */
+async function containerEngine(
+  folder: string,
+): Promise<Record<string, string>> {
+  const storage = join(folder, "storage.conf");
+  await Deno.writeTextFile(
+    storage,
+    `[storage]
+driver = "vfs"
+graphroot = "${folder}/images"
+runroot = "${folder}/run"
+`,
   );
-  assertEquals(code, 0, stderr);
-  return join(folder, "battlescope-migrate-linux-x64");
+  const containers = join(folder, "containers.conf");
+  await Deno.writeTextFile(containers, CONTAINERS_CONF);
+  return { CONTAINERS_STORAGE_CONF: storage, CONTAINERS_CONF: containers };
 }
 
 async function withFolder(

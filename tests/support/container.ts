@@ -45,7 +45,7 @@ const TITLE = "org.opencontainers.image.title=battlescope-migrate";
 const IMAGE_SOURCES = [...EXECUTABLE_SOURCES, "scripts", "Dockerfile"];
 
 /** Where the kernel mixes both generations of cgroups crun gives up; and limits may be lower than podman asks for. */
-const CONTAINERS_CONF = `[containers]
+export const CONTAINERS_CONF = `[containers]
 default_ulimits = ["nofile=20000:20000", "nproc=1000:1000"]
 [engine]
 runtime = "runc"
