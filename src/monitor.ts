@@ -15,8 +15,9 @@ import { withoutLiterals } from "./statement.ts";
 export interface MonitorOptions {
   /** Opens the second connection. @throws {ConnectionError} */
   readonly open: () => Promise<Connection>;
-  /** The backend of the connection that is watched. */
+  /** The backend that works for the connection; `undefined` while a pooler has yet to find one. */
   readonly pid: () => number | undefined;
+  readonly pooled: boolean;
   readonly lockTimeoutMs: number;
   readonly report: (event: Event) => void;
 }
@@ -28,17 +29,27 @@ const TICK_MS = 100;
 const LONG_MS = 2_000;
 const POLL_MS = 1_000;
 
+/** How long the second connection may take to answer, in milliseconds; its queries wait for nothing. */
+const ANSWER_MS = 5_000;
+
+/** After how long a second connection that was refused is asked for again, in milliseconds. */
+const REFUSED_MS = 30_000;
+
 /** How often the same news is repeated, in milliseconds. */
 const REPEAT_MS = 10_000;
 
 /** For how long the server may say that it has answered before the answer counts as lost, in milliseconds. */
 const UNANSWERED_MS = 5_000;
 
+/** For how long a pooler may look for a free backend, in milliseconds. */
+const POOLER_MS = 60_000;
+
 /** After how many attempts in a row that nobody answers the server counts as gone. */
 const SILENT_ATTEMPTS = 2;
 
 const WATCH = (pid: number) =>
   `select a.state, a.wait_event_type as wait,
+    a.usename = current_user and a.application_name = current_setting('application_name') as ours,
     p.phase, p.blocks_done::float8, p.blocks_total::float8, p.tuples_done::float8, p.tuples_total::float8,
     (select json_agg(json_build_object('pid', b.pid, 'application', b.application_name, 'user', b.usename,
         'state', b.state, 'query', b.query,
@@ -54,7 +65,6 @@ export class Monitor {
   #timer: ReturnType<typeof setInterval>;
   #second: Connection | undefined;
   #busy = false;
-  #givenUp = false;
   #nextPoll = 0;
   #silentAttempts = 0;
   /** The statement that was looked at last, and since when the server says that it has answered it. */
@@ -78,8 +88,7 @@ export class Monitor {
     const statement = this.#watched.oldestInFlight;
     const now = performance.now();
     if (
-      statement === undefined || this.#busy || this.#givenUp ||
-      now < this.#nextPoll
+      statement === undefined || this.#busy || now < this.#nextPoll
     ) return;
     const { lockTimeoutMs } = this.#options;
     // One that waits for a lock must be looked at while it still waits.
@@ -88,21 +97,23 @@ export class Monitor {
       : LONG_MS;
     if (now - statement.since < patience) return;
     this.#busy = true;
-    try {
-      await this.#look(statement);
-    } finally {
-      this.#busy = false;
-      this.#nextPoll = performance.now() + POLL_MS;
-    }
+    this.#nextPoll = now + POLL_MS;
+    await this.#look(statement);
+    this.#busy = false;
   }
 
   async #look(statement: InFlight): Promise<void> {
     const pid = this.#options.pid();
-    if (pid === undefined) return;
+    if (pid === undefined) {
+      if (performance.now() - statement.since >= POOLER_MS) {
+        this.#watched.destroy("the pooler has found no server for it");
+      }
+      return;
+    }
     let rows: Rows;
     try {
       this.#second ??= await this.#options.open();
-      rows = await this.#second.query(WATCH(pid));
+      rows = await inTime(this.#second.query(WATCH(pid)));
       this.#silentAttempts = 0;
     } catch (error) {
       this.#second?.destroy();
@@ -111,21 +122,35 @@ export class Monitor {
       return;
     }
     // Meanwhile it may have been answered.
-    if (this.#watched.oldestInFlight !== statement) return;
-    this.#judge(statement, rows);
+    if (this.#watched.oldestInFlight === statement) {
+      await this.#judge(statement, pid, rows);
+    }
   }
 
   /** A server that refuses a second connection is there; one that does not answer at all may be gone. */
   #unreachable(error: unknown): void {
-    const silent = error instanceof ConnectionError && error.timedOut;
+    const silent = error instanceof SilentError ||
+      (error instanceof ConnectionError && error.timedOut);
     if (!silent) {
-      this.#givenUp = true;
+      this.#nextPoll = performance.now() + REFUSED_MS;
     } else if (++this.#silentAttempts >= SILENT_ATTEMPTS) {
       this.#watched.destroy("the server does not answer any more");
     }
   }
 
-  #judge(statement: InFlight, [row]: Rows): void {
+  /** The answer is lost on the way. The backend is told to end: it would keep the migration lock for nobody. */
+  async #giveUp(pid: number, [row]: Rows): Promise<void> {
+    if (row?.ours === true && !this.#options.pooled) {
+      const ended = this.#second?.query(`select pg_terminate_backend(${pid})`);
+      await (ended && inTime(ended).catch(() => {}));
+    }
+    this.#watched.destroy(
+      "the server has answered, and the answer did not arrive",
+    );
+  }
+
+  async #judge(statement: InFlight, pid: number, rows: Rows): Promise<void> {
+    const [row] = rows;
     const now = performance.now();
     if (statement !== this.#statement) {
       this.#statement = statement;
@@ -139,9 +164,7 @@ export class Monitor {
     if (!answered) {
       this.#answeredSince = undefined;
     } else if (now - (this.#answeredSince ??= now) >= UNANSWERED_MS) {
-      this.#watched.destroy(
-        "the server has answered, and the answer did not arrive",
-      );
+      await this.#giveUp(pid, rows);
       return;
     }
     const runningMs = Math.round(now - statement.since);
@@ -172,6 +195,20 @@ export class Monitor {
     }
     this.#reported = { what, at: now };
     this.#options.report(event);
+  }
+}
+
+/** Nobody has answered in time. */
+class SilentError extends Error {}
+
+/** @throws {SilentError} when the answer takes longer than {@link ANSWER_MS} */
+async function inTime<T>(answer: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new SilentError()), ANSWER_MS);
+  try {
+    return await Promise.race([answer, promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -95,7 +95,7 @@ export class PostgresSession implements Session {
   #greeted: readonly HistoryRow[] | undefined;
   /** Whether the history table was there when last looked. */
   #hasHistory: boolean;
-  /** The backend that has the lock; behind a pooler it is another in every transaction. */
+  /** The backend at work; behind a pooler it is another in every transaction, known once the first query is answered. */
   #backendPid: number | undefined;
   /** The steps of the work in flight. */
   #owners: StepOwner[] = [];
@@ -119,9 +119,11 @@ export class PostgresSession implements Session {
     this.server = options.server;
     this.#greeted = options.history ?? [];
     this.#hasHistory = options.history !== undefined;
+    if (!this.server.pooled) this.#backendPid = connection.announcedPid;
     this.#monitor = new Monitor(connection, {
       open: options.openSecond,
       pid: () => this.#backendPid,
+      pooled: options.server.pooled,
       lockTimeoutMs: options.lockTimeoutMs,
       report: options.report,
     });
@@ -239,6 +241,7 @@ export class PostgresSession implements Session {
   async #transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
     const hadHistory = this.#hasHistory;
     this.#owners = [];
+    if (this.server.pooled) this.#backendPid = undefined;
     const db = await this.#kysely();
     try {
       return await db.transaction()
