@@ -52,16 +52,3 @@ scenario(
     );
   },
 );
-
-scenario(
-  "1,000 migrations with a transaction each are applied too",
-  MIGRATIONS,
-  async (s) => {
-    const { code, stdout } = await s.run("up --transaction each --quiet");
-    assertEquals([code, stdout.split("\n").at(-2)], [
-      0,
-      "Applied 1000 migrations in T",
-    ]);
-    assertEquals((await s.tables()).length, COUNT);
-  },
-);

@@ -360,3 +360,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     assertEquals((await s.run("status", { as: role })).code, 0);
   },
 );
+
+scenario("a reader that goes away does not stop a migration", AB, async (s) => {
+  for (const command of ["up", "down --all --yes --format json"]) {
+    assertEquals(await s.intoClosedPipe(command), 0);
+  }
+  assertEquals(await s.history(), ["0001_a rolled_back", "0002_b rolled_back"]);
+});

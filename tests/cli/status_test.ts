@@ -264,3 +264,31 @@ scenario(
     assertEquals(performance.now() - started < 10_000, true);
   },
 );
+
+scenario(
+  "status shows times in UTC whatever the zone of the role",
+  AB,
+  async (s) => {
+    assertEquals((await s.run("up")).code, 0);
+    await s.db.query(
+      "update migration_history set finished_at = '2026-01-02T03:04:05Z', duration_ms = 1",
+    );
+    const role = await s.db.createRole((name) => [
+      `grant select on migration_history to ${name}`,
+      `alter role ${name} set timezone = 'Asia/Kolkata'`,
+      `alter role ${name} set datestyle = 'German'`,
+    ]);
+    assertEquals(
+      (await s.run("status", { as: role })).stdout,
+      `\
+STATE    MIGRATION  APPLIED AT            TOOK  BY
+applied  0001_a     2026-01-02 03:04:05Z  1 ms  postgres
+applied  0002_b     2026-01-02 03:04:05Z  1 ms  postgres
+
+2 applied, 0 pending
+`,
+    );
+    await s.db.query("update migration_history set finished_at = 'infinity'");
+    assertEquals((await s.run("status", { as: role })).code, 0);
+  },
+);

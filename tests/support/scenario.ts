@@ -10,6 +10,7 @@ import { assert } from "@std/assert";
 import {
   type MigrateOptions,
   type MigrateResult,
+  programArguments,
   type RunningMigrate,
   startMigrate,
 } from "./cli.ts";
@@ -61,6 +62,8 @@ export interface Scenario {
   ): Promise<MigrateResult>;
   /** The same with all streams on a terminal; `stdout` is what the screen shows. */
   screen(command: CommandLine, options?: ScreenOptions): Promise<MigrateResult>;
+  /** Runs the program with a standard output that nobody reads. Returns the exit code. */
+  intoClosedPipe(command: CommandLine): Promise<number>;
   /** Starts the program and returns while it works. Its result is masked, its output on the way is not. */
   start(command: CommandLine, options?: RunOptions): RunningMigrate;
   /** From now on the program carries these migrations instead. */
@@ -156,6 +159,22 @@ class Stage implements Scenario, AsyncDisposable {
       typed.resolve(type?.text ?? "");
     }
     return await running.result;
+  }
+
+  async intoClosedPipe(command: CommandLine): Promise<number> {
+    const { env = {} } = this.#process({});
+    const program = [
+      Deno.execPath(),
+      ...programArguments(this.#project),
+      ...words(command),
+    ];
+    const shell = new Deno.Command("sh", {
+      // The exit code takes another way than the output; `true` ends without reading.
+      args: ["-c", '{ { "$@"; echo $? >&3; } | true; } 3>&1', "sh", ...program],
+      env: { ...env },
+    });
+    const { stdout } = await shell.output();
+    return Number(new TextDecoder().decode(stdout));
   }
 
   start(command: CommandLine, options: RunOptions = {}): RunningMigrate {
