@@ -112,7 +112,7 @@ Deno.test("release.yml makes everything that a release has, in order, with the D
     assertEquals(action(image, name)["push-to-registry"], true);
   }
   assertMatch(script(release), /deno task airgap /);
-  assertMatch(script(release), /sha256sum -- .* > SHA256SUMS/);
+  assertMatch(script(release), /sha256sum -- \* > \.\.\/SHA256SUMS/);
   assertMatch(script(release), /cosign sign-blob --yes --bundle /);
   assertEquals(
     action(release, "actions/attest-build-provenance"),
