@@ -1,3 +1,6 @@
-import { cutTest } from "../support/cuts.ts";
+import { cutTest, everyCut } from "../support/cuts.ts";
 
-cutTest("all");
+cutTest("up --transaction all survives a cut at every request", {
+  transaction: "all",
+  cuts: everyCut,
+});

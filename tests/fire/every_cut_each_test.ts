@@ -1,3 +1,6 @@
-import { cutTest } from "../support/cuts.ts";
+import { cutTest, everyCut } from "../support/cuts.ts";
 
-cutTest("each");
+cutTest("up --transaction each survives a cut at every request", {
+  transaction: "each",
+  cuts: everyCut,
+});

@@ -14,7 +14,6 @@ import { battlescope, withKysely } from "./kysely.ts";
 import { pgTest, type TestDatabase } from "./postgres.ts";
 import {
   type Cut,
-  type Proxy,
   type ProxySession,
   startProxy,
 } from "./proxy.ts";
@@ -24,80 +23,117 @@ import { assertNoSecret } from "./scenario.ts";
 const NAMES = battlescope.map(({ name }) => name);
 const HISTORY = { without: ["migration_history"] };
 
-/** A run that lost its connection has ended by then, whatever it still tried. Milliseconds. */
-const LIMIT_MS = 15_000;
+/**
+ * A run that lost its connection has ended by then, in milliseconds: silence is borne for seven seconds, and the lock of a
+ * session that the server does not yet know to be dead is waited for for ten.
+ */
+const LIMIT_MS = 25_000;
 
 /** After so many failures the rest would tell nothing new. */
 const ENOUGH = 5;
 
-/** Registers the test for one way of running `up`. */
-export function cutTest(transaction: "all" | "each"): void {
-  pgTest(
-    `up --transaction ${transaction} survives a cut at every request`,
-    async (db) => {
-      await using proxy = await startProxy(db);
-      const bench = await openBench(db, proxy, transaction);
-      try {
-        const requests = await bench.undisturbed();
-        const cuts = requests.flatMap((statement, i) =>
-          cutsAt(i + 1, statement)
+export interface CutTestOptions {
+  readonly transaction: "all" | "each";
+  /** Where to cut, given the statements of a run that nothing disturbs. */
+  readonly cuts: (requests: readonly string[]) => readonly Cut[];
+  readonly args?: readonly string[];
+  /** How many cuts are tried at the same time, each in a database of its own. @default {1} */
+  readonly lanes?: number;
+}
+
+/** Registers a test that survives every cut. */
+export function cutTest(name: string, options: CutTestOptions): void {
+  pgTest(name, async (db) => {
+    await using stack = new AsyncDisposableStack();
+    const { lanes = 1 } = options;
+    const prefixes = await catalogOfEachPrefix(db.url);
+    const benches = await Promise.all(
+      Array.from(
+        { length: lanes },
+        async () => stack.use(await openBench(db, options, prefixes)),
+      ),
+    );
+    const requests = await benches[0]!.undisturbed();
+    const cuts = options.cuts(requests);
+    const left = [...cuts];
+    const failures: string[] = [];
+    await Promise.all(benches.map(async (bench) => {
+      for (let cut = left.shift(); cut !== undefined; cut = left.shift()) {
+        if (failures.length >= ENOUGH) break;
+        const failure = await bench.survive(cut).catch((error) => error);
+        if (failure === undefined) continue;
+        const statement = requests[cut.request - 1]!.trim().slice(0, 80);
+        failures.push(
+          `${JSON.stringify(cut)} ${statement}\n${failure.message}`,
         );
-        const failures: string[] = [];
-        for (const cut of cuts) {
-          if (failures.length >= ENOUGH) break;
-          const failure = await bench.survive(cut).catch((error) => error);
-          if (failure === undefined) continue;
-          const statement = requests[cut.request - 1]!.trim().slice(0, 80);
-          failures.push(
-            `${JSON.stringify(cut)} ${statement}\n${failure.message}`,
-          );
-          await bench.restart();
-        }
-        const survived = cuts.length - failures.length;
-        console.log(
-          `${db.version} ${transaction}: ${requests.length} requests, ${cuts.length} cuts tried, ${survived} survived`,
-        );
-        if (failures.length > 0) throw new Error(failures.join("\n\n"));
-      } finally {
-        await bench.close();
+        await bench.restart();
       }
-    },
-  );
+    }));
+    const tried = cuts.length - left.length;
+    console.log(
+      `${name} [pg${db.version}]: ${requests.length} requests, ${tried} cuts tried, ` +
+        `${tried - failures.length} survived`,
+    );
+    if (failures.length > 0) throw new Error(failures.join("\n\n"));
+  });
 }
 
 /** Closed and reset at each request, and what gets lost by turns; where it decides most, in every combination. */
-function cutsAt(request: number, statement: string): Cut[] {
+export function everyCut(requests: readonly string[]): Cut[] {
   const losses = ["request", "answer", "half of the answer"] as const;
   const faults = ["fin", "rst"] as const;
-  const decisive = statement === "commit";
-  return faults.flatMap((fault, i) =>
-    losses
-      .filter((_, j) => decisive || (request + i) % losses.length === j)
-      .map((lose) => ({ request, fault, lose }))
+  return requests.flatMap((statement, k) =>
+    faults.flatMap((fault, i) =>
+      losses
+        .filter((_, j) =>
+          statement === "commit" || (k + i) % losses.length === j
+        )
+        .map((lose) => ({ request: k + 1, fault, lose }))
+    )
   );
 }
 
-interface Bench {
+/**
+ * For faults that cost their time: the log-in, the lock, the first, a middle and the last statement, and the commit.
+ *
+ * @param requests of a run in one transaction
+ */
+export function someCuts(requests: readonly string[]): Cut[] {
+  const first = requests.findIndex((text) => /migration_history \(/.test(text));
+  const commit = requests.lastIndexOf("commit");
+  const middle = Math.floor((first + commit) / 2);
+  const faults = ["stall", "garble"] as const;
+  return faults.flatMap((fault, i) =>
+    [2, first - 1, first, first + 1, middle, commit - 1, commit].flatMap(
+      (k, j) =>
+        (["request", "answer"] as const)
+          .filter((_, l) => k === commit || (i + j) % 2 === l)
+          .map((lose) => ({ request: k + 1, fault, lose })),
+    )
+  );
+}
+
+interface Bench extends AsyncDisposable {
   /** The statements of a run that nothing disturbs. */
   undisturbed(): Promise<readonly string[]>;
   /** Runs `up` into the cut and then again; rejects when anything is not as promised. */
   survive(cut: Cut): Promise<void>;
   restart(): Promise<void>;
-  close(): Promise<void>;
 }
 
 async function openBench(
   db: TestDatabase,
-  proxy: Proxy,
-  transaction: "all" | "each",
+  { transaction, args = [] }: CutTestOptions,
+  prefixes: readonly Catalog[],
 ): Promise<Bench> {
-  const admin = postgres(db.url, { max: 1, onnotice: () => {} });
-  const prefixes = await catalogOfEachPrefix(db.url, admin);
+  const { url } = await db.createDatabase();
+  const proxy = await startProxy(db);
+  const admin = postgres(url, { max: 1, onnotice: () => {} });
   let program = startResident();
-  const up = async (url: string) => {
+  const up = async (at: string) => {
     const result = await program.run(
-      ["up", `--transaction=${transaction}`],
-      { DATABASE_URL: url },
+      ["up", `--transaction=${transaction}`, ...args],
+      { DATABASE_URL: at },
       { limitMs: LIMIT_MS },
     );
     assertNoSecret(result, [db.password]);
@@ -107,7 +143,7 @@ async function openBench(
     undisturbed: async () => {
       await empty(admin);
       const before = proxy.sessions.length;
-      const { code, stderr } = await up(proxy.url(db.url));
+      const { code, stderr } = await up(proxy.url(url));
       assertEquals(code, 0, stderr);
       const requests = proxy.sessions[before]!.requests;
       assert(requests.length > NAMES.length, "the proxy counts requests");
@@ -117,9 +153,11 @@ async function openBench(
       await empty(admin);
       proxy.cutNext(cut);
       const before = proxy.sessions.length;
-      const result = await up(proxy.url(db.url));
+      const result = await up(proxy.url(url));
       assert(proxy.sessions[before]!.cut, "the cut was not reached");
 
+      // What keeps a stalled session open on the server's side is not the program.
+      proxy.drop();
       await waitUntilGone({ query: (text) => admin.unsafe(text) }, 5_000);
       const applied = await appliedNames(admin);
       assertEquals(applied, NAMES.slice(0, applied.length));
@@ -130,7 +168,7 @@ async function openBench(
         `not the first ${applied.length} migrations`,
       );
 
-      const next = await up(db.url);
+      const next = await up(url);
       assertEquals(next.code, 0, next.stderr);
       assertEquals(await appliedNames(admin), NAMES);
       assertEquals(await readCatalog(admin, HISTORY), prefixes.at(-1));
@@ -139,8 +177,9 @@ async function openBench(
       await program[Symbol.asyncDispose]();
       program = startResident();
     },
-    close: async () => {
+    async [Symbol.asyncDispose]() {
       await program[Symbol.asyncDispose]();
+      await proxy[Symbol.asyncDispose]();
       await admin.end();
     },
   };
@@ -199,19 +238,21 @@ async function appliedNames(sql: Sql): Promise<string[]> {
 }
 
 /** The catalogs of the empty database, of the first migration, of the first two …, made without the program. */
-async function catalogOfEachPrefix(
-  url: string,
-  sql: Sql,
-): Promise<Catalog[]> {
-  await empty(sql);
-  const catalogs = [await readCatalog(sql)];
-  await withKysely(url, async (kysely) => {
-    for (const { up } of battlescope) {
-      await kysely.transaction().execute(up);
-      catalogs.push(await readCatalog(sql));
-    }
-  });
-  return catalogs;
+async function catalogOfEachPrefix(url: string): Promise<Catalog[]> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  try {
+    await empty(sql);
+    const catalogs = [await readCatalog(sql)];
+    await withKysely(url, async (kysely) => {
+      for (const { up } of battlescope) {
+        await kysely.transaction().execute(up);
+        catalogs.push(await readCatalog(sql));
+      }
+    });
+    return catalogs;
+  } finally {
+    await sql.end();
+  }
 }
 
 /** Much faster than a new database, and as empty. */
