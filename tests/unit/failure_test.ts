@@ -94,8 +94,13 @@ Deno.test("failureLines() cuts a long line to what is around the place", () => {
 });
 
 Deno.test("failureLines() shows the head of a long statement without a place", () => {
-  const statement = "x".repeat(3_000);
+  const statement = "x".repeat(2_001);
+  const whole = "x".repeat(2_000);
 
+  assertEquals(
+    failureLines(databaseError({ statement: whole }))[1],
+    `  statement: ${whole}`,
+  );
   assertEquals(
     failureLines(databaseError({ statement }))[1],
     `  statement: ${"x".repeat(2_000)}…`,

@@ -106,6 +106,11 @@ Deno.test("redactor() replaces the password as it is, as a URL and as JSON write
   );
 });
 
+Deno.test("redactor() takes four characters for a secret, three for chance", () => {
+  assertEquals(redactor("abcd", [])("xabcdx"), "x***x");
+  assertEquals(redactor("abc", [])("xabcx"), "xabcx");
+});
+
 Deno.test("redactor() leaves a text alone when there is no secret to hide", () => {
   const text = "application app at db.internal, postgresql";
   const unsecret = [undefined, "", "app", "app", "internal", "gres"];
