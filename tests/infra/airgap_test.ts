@@ -243,6 +243,7 @@ async function run(
       stdout: "piped",
       stderr: "piped",
     }),
+    { timeoutMs: 300_000 },
   );
   return await running.result;
 }

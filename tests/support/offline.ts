@@ -45,8 +45,9 @@ export async function withOfflineSite(
 
   const namespace = cleanup.use(startProcess(
     command(["unshare", "--net", "sh", "-c"], [
-      "ip link set lo up && echo up && exec sleep 600",
+      "ip link set lo up && echo up && exec sleep 900",
     ]),
+    { timeoutMs: 900_000 },
   ));
   await namespace.waitFor("up");
   const enter = ["nsenter", `--net=/proc/${namespace.pid}/ns/net`];
@@ -56,7 +57,7 @@ export async function withOfflineSite(
       SERVER,
       join(data, "server"),
     ], { env: Deno.env.toObject() }),
-    { timeoutMs: 300_000 },
+    { timeoutMs: 900_000 },
   );
   cleanup.defer(async () => {
     server.kill("SIGTERM");
@@ -73,6 +74,7 @@ export async function withOfflineSite(
           cwd: folder,
           env: { PATH: Deno.env.get("PATH") ?? "", ...env },
         }),
+        { timeoutMs: 300_000 },
       );
       return await running.result;
     },
