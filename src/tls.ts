@@ -96,6 +96,10 @@ export function handshakeFailure(error: unknown, options: TlsOptions): unknown {
   if (!(error instanceof Error) || error instanceof ConnectionLostError) {
     return error;
   }
+  if (error instanceof Deno.errors.UnexpectedEof) {
+    const { message } = error;
+    return new ConnectionLostError(message, { cause: error });
+  }
   const { code } = error as { code?: unknown };
   if (typeof code === "string" && /^E[A-Z]+$/.test(code) && code !== "EPROTO") {
     return error;

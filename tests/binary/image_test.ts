@@ -5,6 +5,7 @@ import { builtCommit } from "../support/build_once.ts";
 import { image, must, podman, startContainer } from "../support/container.ts";
 import { pgTest } from "../support/postgres.ts";
 import { releasedTests, type Start } from "../support/released_tests.ts";
+import { startTlsServer } from "../support/tls_server.ts";
 import { waitFor } from "../support/wait.ts";
 
 /** Files are mounted, one by one, as a Secret is. */
@@ -121,6 +122,29 @@ pgTest("container: is as locked up as it is meant to be", async (db) => {
   await up.signal("SIGTERM");
   assertEquals((await up.result).code, 143);
 }, { versions: [18] });
+
+// Empty, the variable says as little as a missing one: then the usual place is looked at.
+for (const variable of [undefined, ""]) {
+  const what = variable === undefined ? "as the image names them" : "found";
+  Deno.test(`container: trusts the system's authorities, ${what}`, async () => {
+    await using server = await startTlsServer();
+    await server.show("good");
+    await using status = await start(["status"], {
+      env: {
+        DATABASE_URL: server.url("sslmode=verify-full"),
+        ...(variable !== undefined && { SSL_CERT_FILE: variable }),
+      },
+      files: {
+        "/etc/ssl/certs/ca-certificates.crt": await Deno.readTextFile(
+          server.authority,
+        ),
+      },
+    });
+    const { code, stderr } = await status.result;
+    assertEquals(code, 0, stderr);
+    assertEquals(await server.lastLogin(), "TLSv1.3");
+  });
+}
 
 /** In bytes, under either generation of cgroups. */
 async function memoryLimit(process: string): Promise<number> {

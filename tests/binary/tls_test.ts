@@ -1,8 +1,15 @@
 import { binaryVersion, runBinary } from "../support/binary.ts";
-import { tlsTests } from "../support/tls_tests.ts";
+import {
+  type RunStatus,
+  tlsFaultTests,
+  tlsTests,
+} from "../support/tls_tests.ts";
+
+const run: RunStatus = (env) => runBinary(["status"], { env });
 
 tlsTests(
   "executable: TLS",
-  (env) => runBinary(["status"], { env }),
+  run,
   async () => String((await binaryVersion()).deno),
 );
+tlsFaultTests("executable: TLS", run);

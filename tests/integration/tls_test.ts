@@ -1,8 +1,11 @@
 import { runMigrate } from "../support/cli.ts";
-import { tlsTests } from "../support/tls_tests.ts";
+import {
+  type RunStatus,
+  tlsFaultTests,
+  tlsTests,
+} from "../support/tls_tests.ts";
 
-tlsTests(
-  "TLS",
-  (env) => runMigrate(["status"], { env }),
-  () => Promise.resolve(Deno.version.deno),
-);
+const run: RunStatus = (env) => runMigrate(["status"], { env });
+
+tlsTests("TLS", run, () => Promise.resolve(Deno.version.deno));
+tlsFaultTests("TLS", run);

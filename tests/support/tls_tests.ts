@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { MigrateResult } from "./cli.ts";
+import { type Answer, startFalseServer } from "./false_server.ts";
 import { type Shown, startTlsServer, type TlsServer } from "./tls_server.ts";
 
 /** Runs the program's `status` with nothing but this environment. */
@@ -277,6 +278,18 @@ const CASES: readonly Case[] = [
   },
 ];
 
+/** What to say of something that is no PostgreSQL; each is tried with a mode that would be content without TLS, and one that would not. */
+const FALSE_SERVERS: Readonly<Record<Answer, string | RegExp>> = {
+  "S, then silence": "no answer within 700 ms",
+  // The runtime sees it as a reset, or not.
+  "S, then the end":
+    /^(?:the server closed the connection|the connection was reset)$/,
+  "S and more": "the answer to the request for TLS is not PostgreSQL's",
+  "S, then no TLS": /^TLS failed: ./,
+  "the end": "the server closed the connection",
+  "HTTP": "the answer to the request for TLS is not PostgreSQL's",
+};
+
 function variables({ url, port }: TlsServer): Record<string, string> {
   const { username, password } = new URL(url(""));
   return {
@@ -322,5 +335,29 @@ export function tlsTests(
         login: undefined,
       }, stderr);
     });
+  }
+}
+
+/** Registers a test for each way in which a server can fail to agree on TLS. */
+export function tlsFaultTests(subject: string, run: RunStatus): void {
+  for (const [answer, wanted] of Object.entries(FALSE_SERVERS)) {
+    for (const mode of ["prefer", "verify-full"]) {
+      Deno.test(`${subject} ${mode} ends with an error after "${answer}"`, async () => {
+        await using server = startFalseServer(answer as Answer);
+        const { port } = server;
+        const { code, stdout, stderr } = await run({
+          DATABASE_URL: `postgres://me@127.0.0.1:${port}/db?sslmode=${mode}`,
+          MIGRATE_CONNECT_TIMEOUT: "700ms",
+          MIGRATE_WAIT_FOR_DB: "0",
+        });
+        assertEquals([code, stdout], [1, ""], stderr);
+        const [, reason = stderr] = stderr.split(
+          `error: Cannot connect to the database "db" at 127.0.0.1:${port}: `,
+        );
+        const [first = ""] = reason.split("\n");
+        if (typeof wanted === "string") assertEquals(first, wanted);
+        else assertMatch(first, wanted);
+      });
+    }
   }
 }

@@ -1,0 +1,34 @@
+import { assertEquals } from "@std/assert";
+import { readConfig } from "../../src/config.ts";
+import { VARIABLES } from "../../src/options.ts";
+import { isDatabaseConfigured } from "../../src/target.ts";
+
+/** Between them they lead the reader everywhere. */
+const ENVIRONMENTS: readonly Record<string, string>[] = [
+  {},
+  { DATABASE_URL: "postgres://me@host/db?sslmode=verify-full" },
+  { DATABASE_URL_FILE: "/url" },
+  { POSTGRES_USER: "me", POSTGRES_SSL: "true" },
+];
+
+Deno.test("VARIABLES lists every variable that the configuration asks for", async () => {
+  const asked = new Set<string>();
+  for (const variables of ENVIRONMENTS) {
+    const env = new Proxy(variables, {
+      get: (target, name) => {
+        asked.add(String(name));
+        return target[String(name)];
+      },
+    });
+    await readConfig(
+      {},
+      env,
+      () => Promise.resolve("postgres://me@host/db"),
+      [],
+    );
+    isDatabaseConfigured({}, env);
+  }
+  // The program's name for itself, and what the driver reads on its own account.
+  const others = ["HOSTNAME", "PGAPPNAME", "PGTARGETSESSIONATTRS"];
+  assertEquals([...asked, ...others].sort(), [...VARIABLES].sort());
+});
