@@ -5,6 +5,7 @@
  * @module
  */
 import type { CommandName } from "./options.ts";
+import type { RepairRequest } from "./settle.ts";
 import type { MigrationState } from "./states.ts";
 
 /** What the server says of itself. */
@@ -71,6 +72,9 @@ export interface Summary {
   readonly dryRun: boolean;
   readonly failed: boolean;
 }
+
+/** Why the history was changed without running anything. */
+export type RecordAction = "baseline" | RepairRequest["action"];
 
 export type Event =
   | {
@@ -144,7 +148,7 @@ export type Event =
   | {
     readonly event: "recorded";
     readonly migration: string;
-    readonly what: string;
+    readonly action: RecordAction;
   }
   | {
     readonly event: "status";

@@ -6,7 +6,7 @@
 import type { OutputConfig } from "./config.ts";
 import { painter, RED, YELLOW } from "./color.ts";
 import { formatDuration } from "./duration.ts";
-import type { Event } from "./events.ts";
+import type { Event, RecordAction } from "./events.ts";
 import { failureLines, failureOf } from "./failure.ts";
 import {
   blockerText,
@@ -50,6 +50,13 @@ export function render(event: Event, options: RenderOptions): readonly Line[] {
     ? notes
     : [...notes, { stream: "stdout", text: jsonLine(json, options.hide) }];
 }
+
+const RECORDED: Readonly<Record<RecordAction, string>> = {
+  baseline: "Recorded",
+  accept_checksum: "Accepted the checksum of",
+  retry: "Ready to be applied again:",
+  mark_applied: "Marked as applied:",
+};
 
 function textLines(event: Event, options: RenderOptions): Line[] {
   const paint = painter(options.color);
@@ -144,7 +151,7 @@ function textLines(event: Event, options: RenderOptions): Line[] {
         })`,
       );
     case "recorded":
-      return result(`${visible(event.what)} ${visible(event.migration)}`);
+      return result(`${RECORDED[event.action]} ${visible(event.migration)}`);
     case "status":
       return statusLines(event.states, options).flatMap(result);
     case "failed":

@@ -13,11 +13,11 @@ export async function baseline(
   if ("to" in from) {
     return await changeHistory(
       context,
-      "Recorded",
+      "baseline",
       (history) => planBaseline(migrations, history, from.to),
     );
   }
-  return await changeHistory(context, "Recorded", async (history, session) => {
+  return await changeHistory(context, "baseline", async (history, session) => {
     const rows = await session.kyselyTable(from.kyselyTable);
     return planBaselineFromKysely(migrations, history, rows);
   });

@@ -5,6 +5,7 @@
  */
 import { underLock } from "../apply.ts";
 import { ExitCode } from "../errors.ts";
+import type { RecordAction } from "../events.ts";
 import type { HistoryRow } from "../history.ts";
 import type { Planned } from "../plan.ts";
 import type { Session } from "../ports.ts";
@@ -25,12 +26,11 @@ type HistoryPlanner = (
 /**
  * Plans without the lock, and again under it when there is something to write.
  *
- * @param what the words before the name of a migration in the result
  * @param name of the one migration, when the changes do not say it
  */
 export function changeHistory(
   context: Context,
-  what: string,
+  action: RecordAction,
   plan: HistoryPlanner,
   name?: string,
 ): Promise<Result> {
@@ -53,7 +53,7 @@ export function changeHistory(
     );
     for (const change of changes) {
       const migration = change.kind === "insert" ? change.name : name!;
-      ports.report({ event: "recorded", migration, what });
+      ports.report({ event: "recorded", migration, action });
     }
     return { exitCode: ExitCode.done, recorded: changes.length };
   });

@@ -3,12 +3,6 @@ import { planRepair } from "../settle.ts";
 import { changeHistory } from "./change_history.ts";
 import type { Context, Result } from "./context.ts";
 
-const DONE = {
-  accept_checksum: "Accepted the checksum of",
-  retry: "Ready to be applied again:",
-  mark_applied: "Marked as applied:",
-} as const;
-
 /** Settles a failed, interrupted or edited migration. */
 export async function repair(
   context: Context,
@@ -17,7 +11,7 @@ export async function repair(
   const { request } = command;
   return await changeHistory(
     context,
-    DONE[request.action],
+    request.action,
     (history) => planRepair(context.migrations, history, request),
     request.name,
   );

@@ -197,8 +197,20 @@ Deno.test("render() puts results on stdout and everything else on stderr", () =>
       "stdout: Rolled back a (4.2 s)",
     ],
     [
-      { event: "recorded", what: "Recorded", migration: "a" },
+      { event: "recorded", action: "baseline", migration: "a" },
       "stdout: Recorded a",
+    ],
+    [
+      { event: "recorded", action: "accept_checksum", migration: "a" },
+      "stdout: Accepted the checksum of a",
+    ],
+    [
+      { event: "recorded", action: "retry", migration: "a" },
+      "stdout: Ready to be applied again: a",
+    ],
+    [
+      { event: "recorded", action: "mark_applied", migration: "a" },
+      "stdout: Marked as applied: a",
     ],
   ];
 
@@ -659,7 +671,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
   }),
   fc.record({
     event: fc.constant("recorded" as const),
-    what: hostile,
+    action: fc.constantFrom("baseline" as const, "retry" as const),
     migration: hostile,
   }),
   hostile.map((error): Event => ({ event: "failed", error: new Error(error) })),
