@@ -93,3 +93,41 @@ export function currentRows(
   }
   return current;
 }
+
+/**
+ * The rows after changes that this program has written itself, or `undefined` when they must be read again.
+ *
+ * @param ids of the rows that were written, in the order of the changes
+ */
+export function rowsAfter(
+  rows: readonly HistoryRow[],
+  changes: readonly HistoryChange[],
+  ids: readonly number[],
+): readonly HistoryRow[] | undefined {
+  const rolledBack = new Set<number>();
+  const inserted: HistoryRow[] = [];
+  for (const [i, change] of changes.entries()) {
+    if (change.kind === "roll_back") {
+      rolledBack.add(change.id);
+    } else if (change.kind === "insert" && change.status === "applied") {
+      const { name, checksum, status, durationMs, error } = change;
+      inserted.push({
+        id: ids[i]!,
+        name,
+        checksum,
+        status,
+        finishedAt: null,
+        durationMs,
+        appliedBy: null,
+        error,
+        rollingBack: false,
+      });
+    } else {
+      return undefined;
+    }
+  }
+  const kept = rows.map((row): HistoryRow =>
+    rolledBack.has(row.id) ? { ...row, status: "rolled_back" } : row
+  );
+  return [...kept, ...inserted];
+}

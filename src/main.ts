@@ -14,7 +14,12 @@ import { redo } from "./commands/redo.ts";
 import { repair } from "./commands/repair.ts";
 import { status } from "./commands/status.ts";
 import { up } from "./commands/up.ts";
-import { type Config, readConfig, readOutputConfig } from "./config.ts";
+import {
+  type Config,
+  type OutputConfig,
+  readConfig,
+  readOutputConfig,
+} from "./config.ts";
 import { PostgresDatabase } from "./database.ts";
 import {
   ExitCode,
@@ -57,32 +62,19 @@ export async function main(
   env: Environment,
   registry: readonly RegistryEntry[] = embedded,
 ): Promise<number> {
-  const faults: string[] = [];
   const { command, settings, faults: argumentFaults } = parseArguments(args);
-  faults.push(...argumentFaults);
-  const output = readOutputConfig(
-    settings,
-    env,
-    command === undefined ? faults : [],
-  );
+  const faults = [...argumentFaults];
   try {
-    if (command?.kind === "help" && faults.length === 0) {
-      return print(helpLines(command.topic));
+    if (command !== undefined && !needsDatabase(command)) {
+      return runLocal(
+        command,
+        readOutputConfig(settings, env, faults),
+        registry,
+        faults,
+      );
     }
     const migrations = readMigrations(registry);
     const program = programInfo(migrations, Deno.version.deno);
-    if (command?.kind === "version" && faults.length === 0) {
-      return print(
-        output.format === "json"
-          ? [JSON.stringify(program)]
-          : versionLines(program),
-      );
-    }
-    if (command?.kind === "new") {
-      faults.push(
-        "The command new works in a source checkout only: deno task new NAME",
-      );
-    }
     const config = await readConfig(settings, env, Deno.readTextFile, faults);
     if (command !== undefined) {
       const isTerminal = Deno.stdin.isTerminal();
@@ -91,7 +83,7 @@ export async function main(
     if (faults.length > 0) throw new UsageError(faults);
     divertConsole();
     return await withSignals((stop) =>
-      execute(command as DatabaseCommand, config, stop, {
+      execute(command!, config, stop, {
         migrations,
         program,
         host: hostName(env),
@@ -103,6 +95,31 @@ export async function main(
     }
     return error instanceof UsageError ? ExitCode.usage : ExitCode.failed;
   }
+}
+
+function needsDatabase(command: Command): command is DatabaseCommand {
+  return command.kind !== "help" && command.kind !== "version" &&
+    command.kind !== "new";
+}
+
+/** The commands that need no database. @throws {UsageError} */
+function runLocal(
+  command: Exclude<Command, DatabaseCommand>,
+  { format }: OutputConfig,
+  registry: readonly RegistryEntry[],
+  faults: string[],
+): ExitCode {
+  if (command.kind === "new") {
+    faults.push(
+      "The command new works in a source checkout only: deno task new NAME",
+    );
+  }
+  if (faults.length > 0) throw new UsageError(faults);
+  if (command.kind === "help") return print(helpLines(command.topic));
+  const program = programInfo(readMigrations(registry), Deno.version.deno);
+  return print(
+    format === "json" ? [JSON.stringify(program)] : versionLines(program),
+  );
 }
 
 /** @throws {RefusedError} when the program was built from something else than migrations */

@@ -15,11 +15,11 @@ import {
   RefusedError,
 } from "./errors.ts";
 import type { Event, LockHolder, ServerInfo } from "./events.ts";
-import type { HistoryChange, HistoryRow } from "./history.ts";
+import { type HistoryChange, type HistoryRow, rowsAfter } from "./history.ts";
 import { Monitor } from "./monitor.ts";
 import type { Step } from "./plan.ts";
 import type { Session, Work, Written } from "./ports.ts";
-import { quote } from "./quote.ts";
+import { quote, quoteValue } from "./quote.ts";
 import {
   concurrentIndex,
   endsTransaction,
@@ -31,10 +31,13 @@ import {
   columnsQuery,
   convertStatements,
   createStatements,
+  fingerprintQuery,
   historyForm,
   historyQuery,
+  type HistoryState,
   kyselyRowsQuery,
-  readHistoryRows,
+  readFingerprint,
+  readHistoryState,
   readKyselyRows,
   type RunIdentity,
   tablePath,
@@ -61,7 +64,7 @@ export interface SessionOptions {
   /** As `server_version_num`. */
   readonly versionNumber: number;
   /** The history that came with the log-in, if there is one; it answers the first {@link Session.history}. */
-  readonly history: readonly HistoryRow[] | undefined;
+  readonly history: HistoryState | undefined;
   readonly lockTimeoutMs: number;
   readonly statementTimeoutMs: number;
   /** The schema that was chosen and so has to become the search path. */
@@ -92,9 +95,10 @@ export class PostgresSession implements Session {
   readonly #connection: Connection;
   readonly #options: SessionOptions;
   #db: AnyKysely | undefined;
-  #greeted: readonly HistoryRow[] | undefined;
-  /** Whether the history table was there when last looked. */
-  #hasHistory: boolean;
+  /** Whether the history that came with the log-in is still to be handed out. */
+  #greeting = true;
+  /** The history as it was when last looked; missing when there was none. */
+  #known: HistoryState | undefined;
   /** The backend at work; behind a pooler it is another in every transaction, known once the first query is answered. */
   #backendPid: number | undefined;
   /** The steps of the work in flight. */
@@ -117,8 +121,7 @@ export class PostgresSession implements Session {
     this.#connection = connection;
     this.#options = options;
     this.server = options.server;
-    this.#greeted = options.history ?? [];
-    this.#hasHistory = options.history !== undefined;
+    this.#known = options.history;
     if (!this.server.pooled) this.#backendPid = connection.announcedPid;
     this.#monitor = new Monitor(connection, {
       open: options.openSecond,
@@ -132,14 +135,13 @@ export class PostgresSession implements Session {
   }
 
   async history(): Promise<readonly HistoryRow[]> {
-    const greeted = this.#greeted;
-    this.#greeted = undefined;
-    if (greeted !== undefined) return greeted;
+    if (this.#greeting) {
+      this.#greeting = false;
+      return this.#known?.rows ?? [];
+    }
     const columns = await this.#connection.query(columnsQuery(this.#schema()));
     if (columns.length === 0) return [];
-    return readHistoryRows(
-      await this.#connection.query(historyQuery(this.#schema())),
-    );
+    return (await this.#readHistory()).rows;
   }
 
   async kyselyTable(
@@ -154,14 +156,14 @@ export class PostgresSession implements Session {
       if (NO_SUCH_TABLE.includes(code)) {
         throw new RefusedError([
           `Cannot read ${
-            quote(table)
+            quoteValue(table)
           }: there is no such table in this database`,
         ]);
       }
       if (code === "42703") {
         throw new RefusedError([
           `Cannot read ${
-            quote(table)
+            quoteValue(table)
           }: it is not a migration table of Kysely, which has the columns name and timestamp`,
         ]);
       }
@@ -239,7 +241,7 @@ export class PostgresSession implements Session {
   }
 
   async #transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
-    const hadHistory = this.#hasHistory;
+    const known = this.#known;
     this.#owners = [];
     if (this.server.pooled) this.#backendPid = undefined;
     const db = await this.#kysely();
@@ -250,7 +252,7 @@ export class PostgresSession implements Session {
         .setAccessMode("read write")
         .execute((transaction) => work(this.#work(transaction, "transaction")));
     } catch (error) {
-      this.#hasHistory = hadHistory;
+      this.#known = known;
       throw this.#attributed(error);
     } finally {
       this.#connection.own(undefined);
@@ -397,7 +399,6 @@ export class PostgresSession implements Session {
     // Outside a transaction it needs one of its own: half a conversion must never be seen.
     if (scope === "transaction") await this.#createHistory(form);
     else await db.transaction().execute(() => this.#createHistory(form));
-    this.#hasHistory = true;
   }
 
   async #createHistory(form: "missing" | "kysely"): Promise<void> {
@@ -406,6 +407,7 @@ export class PostgresSession implements Session {
     if (form === "missing") {
       // Awaited: whoever may not create it is told so before a migration is blamed for it.
       await this.#connection.query(createStatements(schema));
+      this.#known = { fingerprint: "", rows: [] };
       return;
     }
     const table = tablePath("migration_history");
@@ -428,25 +430,43 @@ export class PostgresSession implements Session {
       this.#options.run,
       changes,
     );
-    const results = statements.map((statement) =>
+    const send = (statement: string) =>
       scope === "transaction"
         ? this.#connection.sendAhead(statement)
-        : this.#connection.query(statement)
-    );
+        : this.#connection.query(statement);
+    const results = statements.map(send);
+    // Under the lock still: what it says is what the next holder finds, if nobody else writes in between.
+    const fingerprint = scope === "transaction"
+      ? send(fingerprintQuery(this.#schema()))
+      : undefined;
     const rows = (await Promise.all(results)).flat();
     if (rows.length !== changes.length) {
       throw new RefusedError([
         "Cannot write to the history: a row that was to be changed is gone",
       ]);
     }
-    return rows.map(({ id, took }) => ({
+    const written = rows.map(({ id, took }) => ({
       id: Number(id),
       durationMs: took === null ? null : Number(took),
     }));
+    const after = this.#known &&
+      rowsAfter(this.#known.rows, changes, written.map(({ id }) => id));
+    this.#known = fingerprint && after && {
+      fingerprint: readFingerprint(await fingerprint),
+      rows: after,
+    };
+    return written;
+  }
+
+  async #readHistory(): Promise<HistoryState> {
+    const answers = await this.#connection.query(historyQuery(this.#schema()));
+    return this.#known = readHistoryState(
+      answers as unknown as readonly Rows[],
+    );
   }
 
   /**
-   * One flight: settings, then the lock, then the history as it is under the lock. `set_config` in the transaction also
+   * One flight: settings, then the lock, then whether the history is still the known one. `set_config` in the transaction also
    * holds behind a pooler, which drops or rejects startup parameters.
    */
   async #lock(
@@ -454,12 +474,13 @@ export class PostgresSession implements Session {
   ): Promise<{ history: readonly HistoryRow[]; columns: Rows } | undefined> {
     const connection = this.#connection;
     const schema = this.#schema();
+    const known = this.#known;
     const parts = [
       this.#lockStatement(scope),
       columnsQuery(schema),
       ...(connection.knowsArrayTypes ? [] : [ARRAY_TYPES_QUERY]),
       // Each statement of a flight has a snapshot of its own: this one sees what the last holder of the lock committed.
-      ...(this.#hasHistory ? [historyQuery(schema)] : []),
+      ...(known === undefined ? [] : [fingerprintQuery(schema)]),
     ];
     const answers = await connection.query(
       parts.join("; "),
@@ -475,15 +496,11 @@ export class PostgresSession implements Session {
     if (!connection.knowsArrayTypes) connection.learnArrayTypes(answers[2]!);
     if (row.locked !== true) return undefined;
     const columns = answers[1]!;
-    if (this.#hasHistory) {
-      return { history: readHistoryRows(answers.at(-1)!), columns };
-    }
     if (columns.length === 0) return { history: [], columns };
-    this.#hasHistory = true;
-    return {
-      history: readHistoryRows(await connection.query(historyQuery(schema))),
-      columns,
-    };
+    const same = known !== undefined &&
+      readFingerprint(answers.at(-1)!) === known.fingerprint;
+    const { rows } = same ? known : await this.#readHistory();
+    return { history: rows, columns };
   }
 
   #lockStatement(scope: "transaction" | "session"): string {

@@ -26,6 +26,10 @@ interface Outline {
 const TOKEN =
   /'(?:[^'\\]|'')*'|"(?:[^"]|"")*"|--[^\n\r]*|\$(?:[A-Za-z_]\w*)?\$|\$(\d+)|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|\d+|\s+|./gsy;
 
+/** Words, numbers, spaces and operators: within a statement they tell nothing, and most of it is made of them. */
+const DULL =
+  /(?:[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|[^'"$;\\/A-Za-z_\u0080-\uffff-])+/y;
+
 const DDL = /^\s*(?:create|alter|drop|comment|grant|revoke)\s/i;
 
 /**
@@ -156,8 +160,11 @@ function outline(text: string): Outline | undefined {
   const placeholders: Placeholder[] = [];
   const heads: string[] = [];
   let begins = true;
-  TOKEN.lastIndex = 0;
-  for (let match = TOKEN.exec(text); match !== null; match = TOKEN.exec(text)) {
+  for (let at = 0; at < text.length; at = TOKEN.lastIndex) {
+    DULL.lastIndex = at;
+    TOKEN.lastIndex = !begins && DULL.test(text) ? DULL.lastIndex : at;
+    const match = TOKEN.exec(text);
+    if (match === null) break;
     const [token, number] = match;
     const start = match.index;
     if (/^\s/.test(token) || token.startsWith("--")) continue;

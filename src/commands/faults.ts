@@ -1,7 +1,7 @@
 import type { Command } from "../cli.ts";
 import { compareNames, type Migration } from "../migration.ts";
 import type { Operator } from "../ports.ts";
-import { quote } from "../quote.ts";
+import { quote, quoteValue } from "../quote.ts";
 
 /** What is wrong with a command although it reads well: a name that nobody knows, a question that nobody can answer. */
 export function commandFaults(
@@ -48,6 +48,6 @@ function unknownName(
     ? "; status lists the migrations"
     : `; did you mean ${near.map(quote).join(" or ")}?`;
   return [
-    `Option --to: this program carries no migration ${quote(name)}${hint}`,
+    `Option --to: this program carries no migration ${quoteValue(name)}${hint}`,
   ];
 }

@@ -2,9 +2,11 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import {
   currentRows,
+  type HistoryChange,
   type HistoryRow,
   type HistoryStatus,
   isApplied,
+  rowsAfter,
 } from "../../src/history.ts";
 import { row } from "../support/planning.ts";
 
@@ -63,5 +65,48 @@ Deno.test("currentRows() does not depend on the order of the rows", () => {
       ),
       ([rows, shuffled]) => assertEquals(byName(shuffled), byName(rows)),
     ),
+  );
+});
+
+const APPLIED: HistoryChange = {
+  kind: "insert",
+  name: "b",
+  checksum: "c",
+  status: "applied",
+  startedAgoMs: 5,
+  durationMs: 3,
+  error: null,
+};
+
+Deno.test("rowsAfter() adds what was applied and marks what was rolled back", () => {
+  const before = [row(1, "a"), row(2, "b")];
+
+  const after = rowsAfter(before, [{ kind: "roll_back", id: 2 }, APPLIED], [
+    2,
+    3,
+  ]);
+
+  assertEquals(
+    after?.map(({ id, name, status }) => [id, name, status]),
+    [[1, "a", "applied"], [2, "b", "rolled_back"], [3, "b", "applied"]],
+  );
+  assertEquals(before.map(({ status }) => status), ["applied", "applied"]);
+});
+
+Deno.test("rowsAfter() asks to read the rows again after any other change", () => {
+  const others: HistoryChange[] = [
+    { ...APPLIED, status: "failed" } as HistoryChange,
+    { ...APPLIED, status: "running" } as HistoryChange,
+    { kind: "start_rollback", id: 1 },
+    { kind: "finish", id: 1, durationMs: 1 },
+    { kind: "fail", id: 1, durationMs: 1, error: "x" },
+    { kind: "note_error", id: 1, error: "x" },
+    { kind: "accept_checksum", id: 1, checksum: "c" },
+    { kind: "mark_applied", id: 1, checksum: "c" },
+  ];
+
+  assertEquals(
+    others.map((change) => rowsAfter([row(1, "a")], [change], [1])),
+    others.map(() => undefined),
   );
 });
