@@ -46,8 +46,8 @@ interface Part {
 async function main(args: readonly string[]): Promise<number> {
   const versions = parseVersions(Deno.env.get("PG_VERSIONS") ?? "15,18");
   const { paths, options } = await splitArguments(args);
-  const unit = paths.filter(isUnit);
-  const others = paths.filter((path) => !isUnit(path));
+  const unit = paths.filter((path) => isIn(path, "unit"));
+  const others = paths.filter((path) => !isIn(path, "unit"));
   const total: Count = { passed: 0, failed: 0 };
   const run = async (part: Part) => {
     const { passed, failed } = await runPart(part);
@@ -57,14 +57,36 @@ async function main(args: readonly string[]): Promise<number> {
   if (unit.length > 0) await run({ paths: unit, options });
   if (others.length > 0) {
     await withServers(versions, console.error, async (servers) => {
-      const env = { [SERVERS_VARIABLE]: JSON.stringify(servers.map(describe)) };
       const all = ["--parallel", ...PERMISSIONS, ...options];
-      await run({ paths: others, options: all, env });
+      for (const part of partsOf(others, servers)) {
+        const env = {
+          [SERVERS_VARIABLE]: JSON.stringify(part.servers.map(describe)),
+        };
+        await run({ paths: part.paths, options: all, env });
+      }
     });
   }
   console.log(`${total.passed} passed, ${total.failed} failed`);
   // A run without a test has proven nothing.
   return total.failed === 0 && total.passed > 0 ? 0 : 1;
+}
+
+/**
+ * What the program says to PostgreSQL is tested on every version. What happens around it (networks, processes, containers)
+ * takes long and does not depend on the version: the oldest and the newest must do.
+ */
+function partsOf(
+  paths: readonly string[],
+  servers: readonly Server[],
+): { paths: readonly string[]; servers: readonly Server[] }[] {
+  if (servers.length <= 2) return [{ paths, servers }];
+  const edges = [servers[0]!, servers.at(-1)!];
+  const onEvery = (path: string) =>
+    ["integration", "cli"].some((folder) => isIn(path, folder));
+  return [
+    { paths: paths.filter(onEvery), servers },
+    { paths: paths.filter((path) => !onEvery(path)), servers: edges },
+  ].filter(({ paths }) => paths.length > 0);
 }
 
 function describe({ version, url }: Server): { version: number; url: string } {
@@ -108,8 +130,8 @@ async function testFolders(): Promise<string[]> {
     .map(({ name }) => join(TESTS, name));
 }
 
-function isUnit(path: string): boolean {
-  return (path + sep).startsWith(join(TESTS, "unit") + sep);
+function isIn(path: string, folder: string): boolean {
+  return (path + sep).startsWith(join(TESTS, folder) + sep);
 }
 
 /** Runs `deno test` and counts from its report, which a test cannot write into. */
