@@ -107,3 +107,21 @@ scenario(
     });
   },
 );
+
+scenario("a yes to what has changed meanwhile is refused", AB, async (s) => {
+  assertEquals((await s.run("up")).code, 0);
+  const { code, stdout } = await s.screen("down", {
+    env: { NO_COLOR: "1" },
+    type: {
+      after: "[y/N]",
+      meanwhile: () => s.run("down --yes"),
+      text: "y\n",
+    },
+  });
+  assertEquals(code, 1);
+  assertMatch(
+    stdout,
+    /error: Cannot go on: the history has changed since the plan was shown; look at status and start again\r\n/,
+  );
+  assertEquals(await s.tables(), ["a"]);
+});

@@ -106,7 +106,7 @@ Applying 0002_b (2 of 2)
         event: "recorded",
         at: "TIME",
         migration: "0001_a",
-        what: "Recorded",
+        action: "baseline",
       },
       summary("baseline", { recorded: 1 }),
     ]);
@@ -117,7 +117,7 @@ Applying 0002_b (2 of 2)
         event: "recorded",
         at: "TIME",
         migration: "0001_a",
-        what: "Accepted the checksum of",
+        action: "accept_checksum",
       },
       summary("repair", { recorded: 1 }),
     ]);

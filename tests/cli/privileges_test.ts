@@ -207,3 +207,30 @@ error: Cannot connect to the database "DB" at HOST:PORT: permission denied for d
 `,
   ]);
 });
+
+scenario(
+  "baseline and repair with a role that may only read fail with the grant to ask for",
+  ABC,
+  async (s) => {
+    assertEquals((await s.run("up --to 0001_a")).code, 0);
+    const reader = await s.db.createRole((name) => [
+      `grant select on migration_history to ${name}`,
+    ]);
+    const denied = {
+      code: 1,
+      stdout: "",
+      stderr: `\
+${CONNECTED}error: permission denied for table migration_history (SQLSTATE 42501)
+  hint: As the owner of the table: grant select, insert, update on "public"."migration_history" to "ROLE"
+Failed in T: nothing was changed
+`,
+    };
+    assertEquals(await s.run("baseline --to 0002_b", { as: reader }), denied);
+    await s.db.query("update migration_history set checksum = 'f'");
+    assertEquals(
+      await s.run("repair --accept-checksum 0001_a", { as: reader }),
+      denied,
+    );
+    assertEquals(await s.history(), ["0001_a applied"]);
+  },
+);

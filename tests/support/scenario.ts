@@ -38,7 +38,12 @@ export interface RunOptions extends Pick<MigrateOptions, "env" | "timeoutMs"> {
 
 export interface ScreenOptions extends RunOptions {
   /** Typed when the screen shows the text of `after`. */
-  readonly type?: { readonly after: string; readonly text: string };
+  readonly type?: {
+    readonly after: string;
+    readonly text: string;
+    /** Comes between the two. */
+    readonly meanwhile?: () => Promise<unknown>;
+  };
 }
 
 /** What the program wrote to a stream of JSON, each line as a value. */
@@ -155,6 +160,7 @@ class Stage implements Scenario, AsyncDisposable {
     await using running = this.#judged(started, options);
     try {
       if (type !== undefined) await running.waitFor(type.after);
+      await type?.meanwhile?.();
     } finally {
       typed.resolve(type?.text ?? "");
     }
