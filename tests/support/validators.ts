@@ -7,7 +7,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { denoEnvironment, type MigrateResult, startProcess } from "./cli.ts";
+import { type MigrateResult, startProcess } from "./cli.ts";
 
 const CONFIG = fileURLToPath(
   new URL("../infra/validators.json", import.meta.url),
@@ -44,13 +44,8 @@ async function runDeno(
     new Deno.Command(Deno.execPath(), {
       args: ["run", "--quiet", `--config=${CONFIG}`, ...args],
       cwd,
-      clearEnv: true,
-      env: {
-        ...denoEnvironment(),
-        PATH: Deno.env.get("PATH") ?? "",
-        NO_COLOR: "1",
-        NODE_NO_WARNINGS: "1",
-      },
+      // With the rest of the environment: it may say how to reach npm, and whose certificates to trust there.
+      env: { NO_COLOR: "1", NODE_NO_WARNINGS: "1" },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
