@@ -34,7 +34,9 @@ export interface Backend {
 }
 
 /** The sessions of the program in this database. */
-export function backends(db: TestDatabase): Promise<Backend[]> {
+export function backends(
+  db: Pick<TestDatabase, "query">,
+): Promise<Backend[]> {
   return db.query<Backend & Record<string, unknown>>(
     `select a.pid, a.state, a.wait_event_type as waits, a.query, exists (
         select from pg_locks l where l.pid = a.pid and l.locktype = 'advisory' and l.granted
@@ -47,7 +49,7 @@ export function backends(db: TestDatabase): Promise<Backend[]> {
 
 /** Waits for a session of the program that runs such a statement. */
 export function waitForStatement(
-  db: TestDatabase,
+  db: Pick<TestDatabase, "query">,
   statement: RegExp,
 ): Promise<Backend> {
   return waitFor(

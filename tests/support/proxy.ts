@@ -167,6 +167,7 @@ export async function startProxy(
   function track(socket: net.Socket): void {
     sockets.add(socket);
     socket.setNoDelay(true);
+    socket.setMaxListeners(0);
     // The other end may go away at any time; that is the subject, not a failure.
     socket.on("error", () => {});
     socket.on("close", () => sockets.delete(socket));
@@ -367,10 +368,13 @@ class Lane {
     if (this.#stopped) return;
     if (!this.#waits && this.latencyMs === 0) return act();
     this.#waits = true;
-    const due = new Promise<void>((resolve) =>
-      setTimeout(resolve, this.latencyMs)
-    );
-    this.#last = this.#last.then(() => due).then(() => {
+    const due = Promise.withResolvers<void>();
+    const timer = setTimeout(due.resolve, this.latencyMs);
+    this.socket.once("close", () => {
+      clearTimeout(timer);
+      due.resolve();
+    });
+    this.#last = this.#last.then(() => due.promise).then(() => {
       if (!this.#stopped) act();
     });
   }
