@@ -38,17 +38,12 @@ import {
 import { VARIABLES } from "./options.ts";
 import { render } from "./report.ts";
 import { redactor } from "./quote.ts";
+import { exitCodeOf, withStop } from "./stop.ts";
 import type { Environment } from "./target.ts";
 import { divertConsole, terminalOperator, writeLine } from "./terminal.ts";
 import { programInfo, versionLines } from "./version.ts";
 
 type DatabaseCommand = Exclude<Command, { kind: "help" | "version" | "new" }>;
-
-/** A process that was asked to stop is gone after this time, in milliseconds, whatever the server does. */
-const STOP_LIMIT_MS = 4_500;
-
-/** Two signals within this time, in milliseconds, are one request. */
-const SAME_SIGNAL_MS = 300;
 
 /**
  * Runs the program and returns its exit code; never throws and never exits.
@@ -82,7 +77,7 @@ export async function main(
     }
     if (faults.length > 0) throw new UsageError(faults);
     divertConsole();
-    return await withSignals((stop) =>
+    return await withStop((stop) =>
       execute(command!, config, stop, {
         migrations,
         program,
@@ -167,10 +162,9 @@ async function execute(
     config,
     ports: { database, clock, operator, report },
   };
-  const result = await dispatch(command, context).catch((error): Result => ({
-    exitCode: exitCodeOf(error),
-    error,
-  }));
+  const result = await dispatch(command, context)
+    .then((result) => withStrayError(result, stop))
+    .catch((error): Result => ({ exitCode: exitCodeOf(error), error }));
   const failed = result.error !== undefined;
   if (failed) report({ event: "failed", error: result.error });
   if (command.kind !== "status") {
@@ -200,10 +194,18 @@ async function execute(
       },
     });
   }
-  // What was done before the signal came is done.
   return stop.aborted && result.exitCode !== ExitCode.done
     ? exitCodeOf(stop.reason)
     : result.exitCode;
+}
+
+/** What was done before a signal came is done; what a migration left to itself and failed makes no success. */
+function withStrayError(result: Result, stop: AbortSignal): Result {
+  const stray = stop.aborted && result.error === undefined &&
+    !(stop.reason instanceof InterruptedError);
+  return stray
+    ? { ...result, exitCode: ExitCode.failed, error: stop.reason }
+    : result;
 }
 
 function dispatch(command: DatabaseCommand, context: Context): Promise<Result> {
@@ -220,54 +222,6 @@ function dispatch(command: DatabaseCommand, context: Context): Promise<Result> {
       return baseline(context, command);
     case "repair":
       return repair(context, command);
-  }
-}
-
-function exitCodeOf(error: unknown): ExitCode {
-  if (error instanceof UsageError) return ExitCode.usage;
-  if (error instanceof InterruptedError) {
-    return error.signal === "SIGINT"
-      ? ExitCode.interrupted
-      : ExitCode.terminated;
-  }
-  return ExitCode.failed;
-}
-
-/**
- * Runs `work` with a signal that aborts on SIGINT and SIGTERM. Then there is a limit to how long it may take; a second
- * signal ends it at once. As process 1 of a container there is no default action: without a listener nothing would stop.
- */
-async function withSignals(
-  work: (stop: AbortSignal) => Promise<number>,
-): Promise<number> {
-  const controller = new AbortController();
-  const hurried = Promise.withResolvers<number>();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let stoppedAt = 0;
-  const listeners = (["SIGINT", "SIGTERM"] as const).map((signal) => {
-    const listener = () => {
-      const error = new InterruptedError(signal);
-      if (controller.signal.aborted) {
-        // `deno task` passes on what the terminal has sent to the whole group: one Ctrl-C arrives twice.
-        const again = performance.now() - stoppedAt >= SAME_SIGNAL_MS;
-        if (again) hurried.resolve(exitCodeOf(error));
-        return;
-      }
-      stoppedAt = performance.now();
-      timer = setTimeout(
-        () => hurried.resolve(exitCodeOf(error)),
-        STOP_LIMIT_MS,
-      );
-      controller.abort(error);
-    };
-    Deno.addSignalListener(signal, listener);
-    return () => Deno.removeSignalListener(signal, listener);
-  });
-  try {
-    return await Promise.race([work(controller.signal), hurried.promise]);
-  } finally {
-    clearTimeout(timer);
-    for (const remove of listeners) remove();
   }
 }
 
