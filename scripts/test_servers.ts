@@ -69,8 +69,11 @@ async function claimFolder(): Promise<{ path: string; lock: Deno.FsFile }> {
   await gate.lock(true);
   for await (const { name } of Deno.readDir(base)) {
     if (!name.startsWith(PREFIX)) continue;
-    using lock = await openLock(join(base, name, "lock"));
-    if (await lock.tryLock(true)) await removeFolder(join(base, name));
+    using lock = await openLock(join(base, name, "lock")).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }) ?? null;
+    // Without one its owner has just removed it.
+    if (await lock?.tryLock(true)) await removeFolder(join(base, name));
   }
   const path = await Deno.makeTempDir({ dir: base, prefix: PREFIX });
   // The server's user must get through to its own folder below, which is closed to all others.

@@ -544,7 +544,10 @@ export class PostgresSession implements Session {
       "case when version() ~ 'linux' or current_setting('server_version_num')::int >= 160000 and " +
       `version() !~* 'windows|mingw|msvc|visual' then ${
         set("client_connection_check_interval", "1s")
-      } end`;
+      } end` +
+      // "Applied" is printed after the commit: where a server crash could lose that commit, it is made to wait for its disk.
+      ", case when current_setting('synchronous_commit') = 'off' " +
+      `then ${set("synchronous_commit", "on")} end`;
   }
 
   async #unlock(): Promise<void> {
