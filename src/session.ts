@@ -16,16 +16,20 @@ import {
 } from "./errors.ts";
 import type { Event, LockHolder, ServerInfo } from "./events.ts";
 import { type HistoryChange, type HistoryRow, rowsAfter } from "./history.ts";
+import { withHint } from "./hints.ts";
+import { dropInvalidIndex } from "./invalid_index.ts";
 import { Monitor } from "./monitor.ts";
 import type { Step } from "./plan.ts";
 import type { Session, Work, Written } from "./ports.ts";
 import { quote, quoteValue } from "./quote.ts";
 import {
-  concurrentIndex,
-  endsTransaction,
-  quoteIdentifier,
-  quoteLiteral,
-} from "./statement.ts";
+  lockHolderQuery,
+  lockQuery,
+  RESET,
+  type Settings,
+  settingsList,
+} from "./settings.ts";
+import { endsTransaction, quoteIdentifier } from "./statement.ts";
 import {
   changeStatements,
   columnsQuery,
@@ -43,14 +47,8 @@ import {
   tablePath,
 } from "./store.ts";
 
-/** The first half of the lock's key, "bsmg" in ASCII; the second is a hash of the schema. */
-const LOCK_CLASS = 0x62736d67;
-
 /** How long a stopped session may take to roll back before its connection is dropped, in milliseconds. */
 const STOP_LIMIT_MS = 3_000;
-
-/** Undoes what a migration has set, for this session or transaction. */
-const RESET = "reset role; reset all";
 
 /** undefined_table, invalid_schema_name, and two ways of saying that a name has too many parts. */
 const NO_SUCH_TABLE = ["42P01", "3F000", "0A000", "42601"];
@@ -184,7 +182,9 @@ export class PostgresSession implements Session {
     this.#owners = [];
     const kysely = await this.#kysely();
     return await kysely.connection().execute(async (db) => {
-      this.#connection.intercept((text) => this.#dropInvalidIndex(text));
+      this.#connection.intercept((text) =>
+        dropInvalidIndex(this.#connection, text, this.#options.report)
+      );
       try {
         return await work(this.#work(db, "session"));
       } finally {
@@ -214,16 +214,7 @@ export class PostgresSession implements Session {
 
   async lockHolder(): Promise<LockHolder | undefined> {
     const [row] = await this.#connection.query(
-      `select l.pid, coalesce(a.application_name, '') as application,
-        coalesce(host(a.client_addr) || ':' || a.client_port, 'local') as address,
-        (extract(epoch from clock_timestamp() - coalesce(a.xact_start, a.state_change)) * 1000)::float8 as since
-      from pg_locks l left join pg_stat_activity a on a.pid = l.pid
-      where l.locktype = 'advisory' and l.granted and l.objsubid = 2
-        and l.database = (select oid from pg_database where datname = current_database())
-        and l.classid::bigint = ${LOCK_CLASS}
-        and l.objid::bigint = (hashtext(${
-        quoteLiteral(this.#schema())
-      })::bigint & 4294967295)`,
+      lockHolderQuery(this.#schema()),
     );
     return row === undefined ? undefined : {
       pid: Number(row.pid),
@@ -332,44 +323,12 @@ export class PostgresSession implements Session {
   /** What a migration has set must not decide how the next one runs, or where the history is looked for. */
   async #restoreSettings(scope: "transaction" | "session"): Promise<void> {
     if (!this.#connection.takeSettingsChanged()) return;
-    const statement = `${RESET}; select ${this.#settings(scope)}`;
+    const statement = `${RESET}; select ${
+      settingsList(this.#settings(), scope)
+    }`;
     if (scope === "transaction") void this.#connection.sendAhead(statement);
     else await this.#connection.query(statement);
     this.#connection.takeSettingsChanged(); // our own
-  }
-
-  /**
-   * A failed `create index concurrently` leaves its index behind, invalid: creating it again fails, and with
-   * `if not exists` it would stay invalid and nobody would notice. It is dropped before it is created again.
-   * https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
-   */
-  async #dropInvalidIndex(text: string): Promise<void> {
-    const wanted = concurrentIndex(text);
-    if (wanted === undefined) return;
-    const index = await this.#invalidIndex(wanted);
-    if (index === undefined) return;
-    this.#options.report({
-      event: "warning",
-      message:
-        `Dropping the index ${index}: an earlier attempt has left it behind, invalid`,
-    });
-    await this.#connection.query(`drop index concurrently if exists ${index}`);
-  }
-
-  /** The quoted, qualified name of the invalid index of that name, unless a session is at work on it. */
-  async #invalidIndex(
-    wanted: { index: string; table: string },
-  ): Promise<string | undefined> {
-    const [row] = await this.#connection.query(
-      `select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as name
-      from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
-      where not i.indisvalid and i.indrelid = to_regclass(${
-        quoteLiteral(wanted.table)
-      })
-        and c.relname = (parse_ident(${quoteLiteral(wanted.index)}))[1]
-        and not exists (select from pg_stat_progress_create_index p where p.index_relid = c.oid)`,
-    );
-    return row === undefined ? undefined : String(row.name);
   }
 
   /** An error of a statement that ran ahead surfaces later: it is named after the step that sent it. */
@@ -380,7 +339,7 @@ export class PostgresSession implements Session {
         this.#connection.ownerOf(causeOf(error, DatabaseError));
     // The loss of the connection stays the error of everything after it, which is not the fault of that step.
     const owner = this.#owners.find((one) => one === sender);
-    const hinted = this.#withHint(error);
+    const hinted = withHint(error, this.server);
     return owner === undefined
       ? hinted
       : new MigrationError(owner.step.migration.name, owner.step.direction, {
@@ -476,7 +435,7 @@ export class PostgresSession implements Session {
     const schema = this.#schema();
     const known = this.#known;
     const parts = [
-      this.#lockStatement(scope),
+      lockQuery(this.#settings(), scope),
       columnsQuery(schema),
       ...(connection.knowsArrayTypes ? [] : [ARRAY_TYPES_QUERY]),
       // Each statement of a flight has a snapshot of its own: this one sees what the last holder of the lock committed.
@@ -503,57 +462,22 @@ export class PostgresSession implements Session {
     return { history: rows, columns };
   }
 
-  #lockStatement(scope: "transaction" | "session"): string {
-    const { lockTimeoutMs, statementTimeoutMs } = this.#options;
-    const lock = scope === "transaction"
-      ? "pg_try_advisory_xact_lock"
-      : "pg_try_advisory_lock";
-    return `select ${this.#settings(scope)}, ` +
-      `current_setting('lock_timeout')::interval = '${lockTimeoutMs} ms'::interval and ` +
-      `current_setting('statement_timeout')::interval = '${statementTimeoutMs} ms'::interval as applied, ` +
-      `pg_backend_pid() as pid, ${lock}(${LOCK_CLASS}, hashtext(${
-        quoteLiteral(this.#schema())
-      })) as locked`;
-  }
-
-  /** The select list that applies the settings: in the transaction, or to the session. */
-  #settings(scope: "transaction" | "session"): string {
-    const { lockTimeoutMs, statementTimeoutMs, versionNumber, chosenSchema } =
-      this.#options;
-    const settings: [string, string][] = [
-      ["lock_timeout", `${lockTimeoutMs}ms`],
-      ["statement_timeout", `${statementTimeoutMs}ms`],
-      ["idle_in_transaction_session_timeout", "60s"],
-      // A vanished client is noticed within about 25 s, a closed socket within a second.
-      ["tcp_keepalives_idle", "10"],
-      ["tcp_keepalives_interval", "5"],
-      ["tcp_keepalives_count", "3"],
-      ...(versionNumber >= 170_000
-        ? [["transaction_timeout", "0"] as [string, string]]
-        : []),
-      ...(chosenSchema !== undefined
-        ? [["search_path", quoteIdentifier(this.#schema())] as [string, string]]
-        : []),
-    ];
-    const set = (name: string, value: string) =>
-      `set_config('${name}', ${quoteLiteral(value)}, ${
-        scope === "transaction"
-      })`;
-    return `${settings.map(([name, value]) => set(name, value)).join(", ")}, ` +
-      // Only servers that can watch a socket accept it: Linux, and from 16 on every platform but Windows.
-      "case when version() ~ 'linux' or current_setting('server_version_num')::int >= 160000 and " +
-      `version() !~* 'windows|mingw|msvc|visual' then ${
-        set("client_connection_check_interval", "1s")
-      } end` +
-      // "Applied" is printed after the commit: where a server crash could lose that commit, it is made to wait for its disk.
-      ", case when current_setting('synchronous_commit') = 'off' " +
-      `then ${set("synchronous_commit", "on")} end`;
-  }
-
   async #unlock(): Promise<void> {
     if (this.#connection.isLost) return;
     this.#connection.resume();
     await this.#connection.query(`${RESET}; select pg_advisory_unlock_all()`);
+  }
+
+  #settings(): Settings {
+    const { lockTimeoutMs, statementTimeoutMs, versionNumber, chosenSchema } =
+      this.#options;
+    return {
+      schema: this.#schema(),
+      lockTimeoutMs,
+      statementTimeoutMs,
+      versionNumber,
+      chosenSchema,
+    };
   }
 
   #schema(): string {
@@ -570,42 +494,6 @@ export class PostgresSession implements Session {
             quoteIdentifier(chosen)
           }), or grant usage on it to ${role}`,
     ]);
-  }
-
-  /** PostgreSQL says what is denied, not what to grant; and what cannot be, not how it can. */
-  #withHint(error: unknown): unknown {
-    if (!(error instanceof DatabaseError) || error.server.hint !== undefined) {
-      return error;
-    }
-    const hint = this.#hintFor(error.server.code, error.server.message);
-    return hint === undefined
-      ? error
-      : new DatabaseError({ ...error.server, hint }, { cause: error });
-  }
-
-  #hintFor(code: string, message: string): string | undefined {
-    const role = quoteIdentifier(this.server.user);
-    switch (code) {
-      case "25001": // active_sql_transaction
-        return "To run it outside a transaction: export const options = { transaction: false }";
-      case "55P04": // unsafe_new_enum_value_usage
-        return "A new value of an enum can be used after the commit only: " +
-          "add it in a migration of its own, with export const options = { transaction: false }";
-      case "42501": // insufficient_privilege
-        if (/table migration_history$/.test(message)) {
-          const table = `${
-            quoteIdentifier(this.#schema())
-          }."migration_history"`;
-          return `As the owner of the table: grant select, insert, update on ${table} to ${role}`;
-        }
-        return /schema/.test(message)
-          ? `As the owner of the schema: grant usage, create on schema ${
-            quoteIdentifier(this.#schema())
-          } to ${role}`
-          : `Run the migrator as the owner of the object, or grant the privilege to ${role}`;
-      default:
-        return undefined;
-    }
   }
 }
 

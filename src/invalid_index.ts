@@ -1,0 +1,46 @@
+/**
+ * A failed `create index concurrently` leaves its index behind, invalid: creating it again fails, and with
+ * `if not exists` it would stay invalid and nobody would notice. It is dropped before it is created again.
+ *
+ * https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+ *
+ * @module
+ */
+import type { Connection } from "./connection.ts";
+import type { Event } from "./events.ts";
+import { concurrentIndex, quoteLiteral } from "./statement.ts";
+
+/** Drops the index that the statement is about to create, if it is there and invalid. */
+export async function dropInvalidIndex(
+  connection: Connection,
+  statement: string,
+  report: (event: Event) => void,
+): Promise<void> {
+  const wanted = concurrentIndex(statement);
+  if (wanted === undefined) return;
+  const index = await invalidIndex(connection, wanted);
+  if (index === undefined) return;
+  report({
+    event: "warning",
+    message:
+      `Dropping the index ${index}: an earlier attempt has left it behind, invalid`,
+  });
+  await connection.query(`drop index concurrently if exists ${index}`);
+}
+
+/** The quoted, qualified name of the invalid index of that name, unless a session is at work on it. */
+async function invalidIndex(
+  connection: Connection,
+  wanted: { index: string; table: string },
+): Promise<string | undefined> {
+  const [row] = await connection.query(
+    `select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as name
+    from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+    where not i.indisvalid and i.indrelid = to_regclass(${
+      quoteLiteral(wanted.table)
+    })
+      and c.relname = (parse_ident(${quoteLiteral(wanted.index)}))[1]
+      and not exists (select from pg_stat_progress_create_index p where p.index_relid = c.oid)`,
+  );
+  return row === undefined ? undefined : String(row.name);
+}

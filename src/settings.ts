@@ -1,0 +1,88 @@
+/**
+ * The settings of a session and the migration lock, in SQL.
+ *
+ * @module
+ */
+import { quoteIdentifier, quoteLiteral } from "./statement.ts";
+
+/** What the statements are made from. Times are milliseconds. */
+export interface Settings {
+  /** The schema whose history is locked. */
+  readonly schema: string;
+  /** The schema that was chosen and so has to become the search path. */
+  readonly chosenSchema: string | undefined;
+  readonly lockTimeoutMs: number;
+  readonly statementTimeoutMs: number;
+  /** As `server_version_num`. */
+  readonly versionNumber: number;
+}
+
+export type Scope = "transaction" | "session";
+
+/** Undoes what a migration has set, for this session or transaction. */
+export const RESET = "reset role; reset all";
+
+/** The first half of the lock's key, "bsmg" in ASCII; the second is a hash of the schema. */
+const LOCK_CLASS = 0x62736d67;
+
+/**
+ * Applies the settings, then tries to take the lock. Returns one row: `applied`, whether the server has taken the
+ * timeouts; `pid`, the backend; `locked`.
+ */
+export function lockQuery(settings: Settings, scope: Scope): string {
+  const { lockTimeoutMs, statementTimeoutMs, schema } = settings;
+  const lock = scope === "transaction"
+    ? "pg_try_advisory_xact_lock"
+    : "pg_try_advisory_lock";
+  return `select ${settingsList(settings, scope)}, ` +
+    `current_setting('lock_timeout')::interval = '${lockTimeoutMs} ms'::interval and ` +
+    `current_setting('statement_timeout')::interval = '${statementTimeoutMs} ms'::interval as applied, ` +
+    `pg_backend_pid() as pid, ${lock}(${LOCK_CLASS}, hashtext(${
+      quoteLiteral(schema)
+    })) as locked`;
+}
+
+/** The select list that applies the settings: in the transaction, or to the session. */
+export function settingsList(settings: Settings, scope: Scope): string {
+  const { lockTimeoutMs, statementTimeoutMs, versionNumber, chosenSchema } =
+    settings;
+  const values: [string, string][] = [
+    ["lock_timeout", `${lockTimeoutMs}ms`],
+    ["statement_timeout", `${statementTimeoutMs}ms`],
+    ["idle_in_transaction_session_timeout", "60s"],
+    // A vanished client is noticed within about 25 s, a closed socket within a second.
+    ["tcp_keepalives_idle", "10"],
+    ["tcp_keepalives_interval", "5"],
+    ["tcp_keepalives_count", "3"],
+  ];
+  if (versionNumber >= 170_000) values.push(["transaction_timeout", "0"]);
+  if (chosenSchema !== undefined) {
+    values.push(["search_path", quoteIdentifier(chosenSchema)]);
+  }
+  const set = (name: string, value: string) =>
+    `set_config('${name}', ${quoteLiteral(value)}, ${scope === "transaction"})`;
+  return `${values.map(([name, value]) => set(name, value)).join(", ")}, ` +
+    // Only servers that can watch a socket accept it: Linux, and from 16 on every platform but Windows.
+    "case when version() ~ 'linux' or current_setting('server_version_num')::int >= 160000 and " +
+    `version() !~* 'windows|mingw|msvc|visual' then ${
+      set("client_connection_check_interval", "1s")
+    } end, ` +
+    // "Applied" is printed after the commit: where a server crash could lose that commit, it is made to wait for its disk.
+    `case when current_setting('synchronous_commit') = 'off' then ${
+      set("synchronous_commit", "on")
+    } end`;
+}
+
+/** Who has the lock: `pid`, `application`, `address`, and `since`, milliseconds; no row when nobody has it. */
+export function lockHolderQuery(schema: string): string {
+  return `select l.pid, coalesce(a.application_name, '') as application,
+      coalesce(host(a.client_addr) || ':' || a.client_port, 'local') as address,
+      (extract(epoch from clock_timestamp() - coalesce(a.xact_start, a.state_change)) * 1000)::float8 as since
+    from pg_locks l left join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'advisory' and l.granted and l.objsubid = 2
+      and l.database = (select oid from pg_database where datname = current_database())
+      and l.classid::bigint = ${LOCK_CLASS}
+      and l.objid::bigint = (hashtext(${
+    quoteLiteral(schema)
+  })::bigint & 4294967295)`;
+}
