@@ -6,7 +6,7 @@ import { assertNoSecret } from "../support/scenario.ts";
 const PASSWORD = "p4ss-w0rd&=x";
 const ENCODED = encodeURIComponent(PASSWORD);
 /** Nobody listens there: a connection would be another message. */
-const URL_ = `postgres://me:${ENCODED}@127.0.0.1:1/there`;
+const NOWHERE_URL = `postgres://me:${ENCODED}@127.0.0.1:1/there`;
 
 async function assertRefused(
   args: readonly string[],
@@ -25,10 +25,10 @@ async function assertRefused(
 const COMMANDS =
   "known are up, down, redo, status, baseline, repair, new, help, version";
 const NOTHING_CONFIGURED =
-  "No database is configured: set DATABASE_URL, DATABASE_URL_FILE or POSTGRES_USER (with POSTGRES_HOST, …), or pass --database-url";
+  "No database is configured: set DATABASE_URL, DATABASE_NOWHERE_URLFILE or POSTGRES_USER (with POSTGRES_HOST, …), or pass --database-url";
 
 Deno.test("an unknown command and an unknown option are named", async () => {
-  const env = { DATABASE_URL: URL_ };
+  const env = { DATABASE_URL: NOWHERE_URL };
   await assertRefused(["updown"], env, [
     `Unknown command "updown": ${COMMANDS}`,
   ]);
@@ -111,17 +111,19 @@ Deno.test("missing and contradictory variables are named", async () => {
     "POSTGRES_SSL is not true or false",
   ]);
   await assertRefused(["up"], {
-    DATABASE_URL: URL_,
-    DATABASE_URL_FILE: "/run/secrets/url",
-  }, ["DATABASE_URL and DATABASE_URL_FILE are both set: unset one of them"]);
+    DATABASE_URL: NOWHERE_URL,
+    DATABASE_NOWHERE_URLFILE: "/run/secrets/url",
+  }, [
+    "DATABASE_URL and DATABASE_NOWHERE_URLFILE are both set: unset one of them",
+  ]);
 });
 
 Deno.test("a file that cannot be read is named, and nothing steps in for it", async () => {
   await assertRefused(["up"], {
-    DATABASE_URL_FILE: "/nowhere/url",
+    DATABASE_NOWHERE_URLFILE: "/nowhere/url",
     POSTGRES_USER: "me",
   }, [
-    'DATABASE_URL_FILE: cannot read the file "/nowhere/url": there is no such file',
+    'DATABASE_NOWHERE_URLFILE: cannot read the file "/nowhere/url": there is no such file',
   ]);
   const file = await Deno.makeTempFile();
   try {
@@ -199,18 +201,18 @@ Deno.test("a malformed URL is refused with the reason and without its secrets", 
 });
 
 Deno.test("a URL in the wrong place is not repeated", async () => {
-  await assertRefused(["up", URL_], {}, [
+  await assertRefused(["up", NOWHERE_URL], {}, [
     'Unexpected argument "postgres://…"',
     NOTHING_CONFIGURED,
   ]);
-  await assertRefused([URL_], {}, [
+  await assertRefused([NOWHERE_URL], {}, [
     `Unknown command "postgres://…": ${COMMANDS}`,
     NOTHING_CONFIGURED,
   ]);
 });
 
 Deno.test("options must belong to the command, have a value and stand once", async () => {
-  const env = { DATABASE_URL: URL_ };
+  const env = { DATABASE_URL: NOWHERE_URL };
   await assertRefused(["status", "--steps", "1", "--yes"], env, [
     "Option --steps does not belong to the command status",
     "Option --yes does not belong to the command status",
@@ -235,7 +237,7 @@ Deno.test("options must belong to the command, have a value and stand once", asy
 });
 
 Deno.test("numbers and durations out of range are refused", async () => {
-  const env = { DATABASE_URL: URL_ };
+  const env = { DATABASE_URL: NOWHERE_URL };
   await assertRefused(["up", "--steps", "-1"], env, [
     'Option --steps: "-1" is not a whole number from 1',
   ]);
@@ -259,14 +261,14 @@ Deno.test("numbers and durations out of range are refused", async () => {
 });
 
 Deno.test("new is refused where there is no checkout", async () => {
-  await assertRefused(["new", "add_x"], { DATABASE_URL: URL_ }, [
+  await assertRefused(["new", "add_x"], { DATABASE_URL: NOWHERE_URL }, [
     "The command new works in a source checkout only: deno task new NAME",
   ]);
 });
 
 Deno.test("a fault with --format json is told on stderr all the same", async () => {
   await assertRefused(["up", "--format=json", "--steps=x"], {
-    DATABASE_URL: URL_,
+    DATABASE_URL: NOWHERE_URL,
   }, [
     'Option --steps: "x" is not a whole number from 1',
   ]);

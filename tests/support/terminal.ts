@@ -1,5 +1,5 @@
 /**
- * The program with somebody at a terminal, through `script`, which every Debian has.
+ * The program with somebody at a terminal, through `script`, which every Debian and every Mac has.
  *
  * @module
  */
@@ -56,7 +56,9 @@ function startScript(
 ): RunningMigrate {
   const command = new Deno.Command("script", {
     // -q no banner, -e the command's exit code, -c the command; it writes a record of its own, which nobody wants
-    args: ["-qec", line, "/dev/null"],
+    args: Deno.build.os === "darwin"
+      ? ["-q", "/dev/null", "sh", "-c", line]
+      : ["-qec", line, "/dev/null"],
     clearEnv: true,
     env: {
       ...denoEnvironment(),
