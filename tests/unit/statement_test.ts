@@ -152,6 +152,49 @@ Deno.test("inlineParameters() leaves to the driver what it might convert, and wh
   }
 });
 
+Deno.test("inlineParameters() changes placeholders only, and leaves one statement", () => {
+  const text = fc.constantFrom(
+    ...["'it''s $1'", '"a$1"', "a$1", "$$ $1 ; $$", "$a$ ' $$ $a$", "/*$1;*/"],
+    ...["-- $1\n", "E'x'", "é$2", ",", "(", "1"],
+  );
+  const value = fc.oneof(
+    fc.string(),
+    fc.integer(),
+    fc.bigInt(),
+    fc.boolean(),
+    fc.constant(null),
+  );
+  const part = fc.oneof(
+    text.map((text) => ({ text })),
+    value.map((value) => ({ value })),
+  );
+  fc.assert(
+    fc.property(fc.array<{ text?: string; value?: unknown }>(part), (parts) => {
+      const values = parts.filter((part) => "value" in part);
+      const statement = (write: (part: object) => string) =>
+        `select ${parts.map((part) => part.text ?? write(part)).join(" ")}\n`;
+
+      const result = inlineParameters(
+        statement((part) => `$${values.indexOf(part) + 1}`),
+        values.map(({ value }) => value),
+      );
+
+      if (result === undefined) return; // left to the driver
+      const literals = values.map(({ value }) =>
+        inlineParameters("$1", [value])!
+      );
+      assertEquals(
+        result,
+        statement((part) => literals[values.indexOf(part)]!),
+      );
+      // One statement still: with another behind it, it is two.
+      assertEquals(inlineParameters(result, []), result);
+      assertEquals(inlineParameters(`${result};select 1`, []), undefined);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
 Deno.test("withoutLiterals() shows no value", () => {
   const cases: [string, string][] = [
     [
