@@ -45,16 +45,18 @@ export function serverTest(
   for (const { version } of testServers()) {
     Deno.test(
       `${name} [pg${version}]`,
-      () => withServer(version as PostgresVersion, test, settings),
+      () => withServer(version, test, settings),
     );
   }
 }
 
-async function withServer(
-  version: PostgresVersion,
+/** Runs a server of that version while `use` runs. */
+export async function withServer(
+  number: number,
   use: (server: OwnServer) => Promise<void>,
-  ownSettings: Readonly<Record<string, string>>,
+  ownSettings: Readonly<Record<string, string>> = {},
 ): Promise<void> {
+  const version = number as PostgresVersion;
   const settings = { ...SETTINGS, ...ownSettings };
   await withServers([version], () => {}, async ([server], parent) => {
     const { host, port, url } = server!;
