@@ -76,7 +76,7 @@ export async function main(
       faults.push(...commandFaults(command, migrations, { isTerminal }));
     }
     if (faults.length > 0) throw new UsageError(faults);
-    divertConsole();
+    divertConsole(hiderOf(config));
     return await withStop((stop) =>
       execute(command!, config, stop, {
         migrations,

@@ -21,10 +21,24 @@ export function writeLine({ stream, text }: Line): void {
   }
 }
 
-/** Standard output holds the result: what a migration prints goes where progress goes. */
-export function divertConsole(): void {
-  const { error } = console;
-  Object.assign(console, { log: error, info: error, debug: error });
+/** What prints. `count`, `timeEnd` and the like lose their extras, which nobody will miss. */
+const PRINTING = [
+  ...["log", "info", "debug", "warn", "error", "trace", "dir", "dirxml"],
+  ...["table", "count", "group", "groupCollapsed", "timeEnd", "timeLog"],
+];
+
+/** Standard output holds the result: what a migration prints goes where progress goes, with its secrets hidden. */
+export function divertConsole(hide: (text: string) => string): void {
+  const print = (...values: readonly unknown[]) => {
+    const text = values.map((value) =>
+      typeof value === "string" ? value : Deno.inspect(value)
+    ).join(" ");
+    writeLine({ stream: "stderr", text: hide(text) });
+  };
+  Object.assign(
+    console,
+    Object.fromEntries(PRINTING.map((name) => [name, print])),
+  );
 }
 
 /** The person at the terminal, if standard input is one. */
