@@ -330,6 +330,7 @@ scenario(
     "0001_a": `import { type Kysely, sql } from "kysely";
 export async function up(db: Kysely<unknown>): Promise<void> {
   const url = Deno.env.get("DATABASE_URL")!;
+  console.log(url, { url });
   await sql.raw(\`do $$ begin raise warning '\${url}'; end $$\`).execute(db);
   throw new Error(\`Cannot reach \${url}\`);
 }
@@ -367,3 +368,23 @@ scenario("a reader that goes away does not stop a migration", AB, async (s) => {
   }
   assertEquals(await s.history(), ["0001_a rolled_back", "0002_b rolled_back"]);
 });
+
+scenario(
+  "what a migration prints goes to stderr, and the results stay whole",
+  {
+    "0001_a": `export function up(): Promise<void> {
+  for (const name of Object.keys(console)) {
+    const print = (console as Record<string, unknown>)[name];
+    if (typeof print === "function" && name !== "clear") print("printed");
+  }
+  console.timeEnd("printed");
+  return Promise.resolve();
+}
+`,
+  },
+  async (s) => {
+    const { code, lines, stderr } = await s.json("up");
+    assertEquals([code, lines.length], [0, 4]);
+    assert(stderr.split("printed").length > 10, stderr);
+  },
+);
