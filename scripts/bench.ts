@@ -52,7 +52,7 @@ interface Extent {
 const FULL: Extent = {
   sizes: [10, 1_000],
   scale: [10, 100, 1_000, 10_000],
-  rounds: { short: 11, long: 5, minutes: 2 },
+  rounds: { short: 11, long: 5, minutes: 1 },
 };
 
 const QUICK: Extent = {

@@ -26,7 +26,7 @@ const LIMIT_S = 600;
  * Linux counts the memory of a parent as its child's.
  */
 const MEASURED = `TIMEFORMAT='%3R %3U %3S'
-{ time /usr/bin/time --quiet --format=%M --output="$0/peak" timeout ${LIMIT_S} "$@" >"$0/stdout" 2>"$0/stderr"; } 2>"$0/times"`;
+{ time /usr/bin/time --quiet --format=%M --output="$0/peak" "$@" >"$0/stdout" 2>"$0/stderr"; } 2>"$0/times"`;
 
 /** Runs a command that must succeed and returns what it wrote to its standard output. */
 export async function run(
@@ -55,8 +55,8 @@ export async function measure(
   { cwd, env = {} }: RunOptions,
   folder: string,
 ): Promise<Cost> {
-  const { code } = await new Deno.Command("bash", {
-    args: ["-c", MEASURED, folder, ...command],
+  const { code } = await new Deno.Command("timeout", {
+    args: [`${LIMIT_S}`, "bash", "-c", MEASURED, folder, ...command],
     ...(cwd === undefined ? {} : { cwd }),
     clearEnv: true,
     env: { ...environment(folder), ...env },
