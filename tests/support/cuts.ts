@@ -12,11 +12,7 @@ import type { MigrateResult } from "./cli.ts";
 import { waitUntilGone } from "./gate.ts";
 import { battlescope, withKysely } from "./kysely.ts";
 import { pgTest, type TestDatabase } from "./postgres.ts";
-import {
-  type Cut,
-  type ProxySession,
-  startProxy,
-} from "./proxy.ts";
+import { type Cut, type ProxySession, startProxy } from "./proxy.ts";
 import { startResident } from "./resident.ts";
 import { assertNoSecret } from "./scenario.ts";
 
