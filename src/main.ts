@@ -63,7 +63,8 @@ export async function main(
     if (command !== undefined && !needsDatabase(command)) {
       return runLocal(
         command,
-        readOutputConfig(settings, env, faults),
+        // Whoever has something wrong in the environment may need the help most.
+        readOutputConfig(settings, env, command.kind === "help" ? [] : faults),
         registry,
         faults,
       );
