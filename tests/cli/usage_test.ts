@@ -25,7 +25,7 @@ async function assertRefused(
 const COMMANDS =
   "known are up, down, redo, status, baseline, repair, new, help, version";
 const NOTHING_CONFIGURED =
-  "No database is configured: set DATABASE_URL, DATABASE_NOWHERE_URLFILE or POSTGRES_USER (with POSTGRES_HOST, …), or pass --database-url";
+  "No database is configured: set DATABASE_URL, DATABASE_URL_FILE or POSTGRES_USER (with POSTGRES_HOST, …), or pass --database-url";
 
 Deno.test("an unknown command and an unknown option are named", async () => {
   const env = { DATABASE_URL: NOWHERE_URL };
@@ -112,18 +112,18 @@ Deno.test("missing and contradictory variables are named", async () => {
   ]);
   await assertRefused(["up"], {
     DATABASE_URL: NOWHERE_URL,
-    DATABASE_NOWHERE_URLFILE: "/run/secrets/url",
+    DATABASE_URL_FILE: "/run/secrets/url",
   }, [
-    "DATABASE_URL and DATABASE_NOWHERE_URLFILE are both set: unset one of them",
+    "DATABASE_URL and DATABASE_URL_FILE are both set: unset one of them",
   ]);
 });
 
 Deno.test("a file that cannot be read is named, and nothing steps in for it", async () => {
   await assertRefused(["up"], {
-    DATABASE_NOWHERE_URLFILE: "/nowhere/url",
+    DATABASE_URL_FILE: "/nowhere/url",
     POSTGRES_USER: "me",
   }, [
-    'DATABASE_NOWHERE_URLFILE: cannot read the file "/nowhere/url": there is no such file',
+    'DATABASE_URL_FILE: cannot read the file "/nowhere/url": there is no such file',
   ]);
   const file = await Deno.makeTempFile();
   try {
