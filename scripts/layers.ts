@@ -55,6 +55,7 @@ const DATABASE_ADAPTER = [
   "hints",
   "invalid_index",
   "settings",
+  "step_guard",
   "connection_failure",
   "store",
   "kysely",

@@ -59,6 +59,9 @@ export interface InFlight {
   readonly since: number;
 }
 
+/** How long a stopped migration has to end by itself, in milliseconds. */
+const STOP_GRACE_MS = 1_000;
+
 /** How long a peer has to take a request to cancel, in milliseconds. */
 const CANCEL_TIMEOUT_MS = 2_000;
 
@@ -67,7 +70,7 @@ const WINDOW = 500;
 
 const BEGIN = /^\s*(?:begin|start\s+transaction)\b[^;]*;?\s*$/i;
 const COMMIT = /^\s*commit\s*;?\s*$/i;
-const ROLLBACK = /^\s*rollback\s*;?\s*$/i;
+const ROLLBACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?\s*;?\s*$/i;
 const ROLLBACK_TO = /^\s*rollback\s+to\b/i;
 const SAVEPOINT = /^\s*savepoint\b/i;
 
@@ -103,6 +106,9 @@ export class Connection {
   #backend: Backend | undefined;
   #owner: StatementOwner | undefined;
   #stopped: Error | undefined;
+  /** Rejects some time after {@link stop}. */
+  #stopping = stopping();
+  #stopTimer: ReturnType<typeof setTimeout> | undefined;
   #inlining: boolean;
   #inliningFailed = false;
   #typesKnown = false;
@@ -260,6 +266,19 @@ export class Connection {
     this.#before = before;
   }
 
+  /**
+   * What `work` comes to, unless the connection is lost before, or is stopped and `work` does not end soon after. It may
+   * wait for something that has nothing to do with the database, for ever.
+   */
+  async orEnded<T>(work: Promise<T>): Promise<T> {
+    work.catch(() => {}); // what it rejects with later is past
+    return await Promise.race([
+      work,
+      this.#loss.promise,
+      this.#stopping.promise,
+    ]);
+  }
+
   /** Makes the driver read and write arrays as arrays; `rows` answer {@link ARRAY_TYPES_QUERY}. */
   learnArrayTypes(rows: Rows): void {
     addArrayTypes(conversionsOf(this.#sql), rows);
@@ -301,11 +320,15 @@ export class Connection {
   /** Rejects every further statement but a rollback with `reason`, until {@link resume}, and cancels the running one. */
   async stop(reason: Error): Promise<void> {
     this.#stopped = reason;
+    const { reject } = this.#stopping;
+    this.#stopTimer = setTimeout(() => reject(reason), STOP_GRACE_MS);
     await this.cancel();
   }
 
   resume(): void {
     this.#stopped = undefined;
+    clearTimeout(this.#stopTimer);
+    this.#stopping = stopping();
   }
 
   /** Asks the server to cancel the running statement. Never rejects: the caller cannot do more than ask. */
@@ -333,6 +356,7 @@ export class Connection {
   /** Drops the socket. Statements in flight reject. */
   destroy(reason = "it was closed by this program"): void {
     this.#ending = true;
+    clearTimeout(this.#stopTimer);
     this.#lose(new ConnectionLostError(reason));
     this.#socket.destroy();
     this.#sql.end({ timeout: 0 }).catch(() => {});
@@ -394,8 +418,10 @@ export class Connection {
     const refusal = this.#refusal(text);
     if (refusal !== undefined) throw refusal;
     const undoes = ROLLBACK.test(text);
-    // Kysely rolls back after a commit that failed, too; with the connection the transaction is gone as well.
-    if (undoes && (this.#lost !== undefined || this.#state === "idle")) {
+    // With the connection the transaction is gone, too. And Kysely rolls back after a commit that failed.
+    const needless = this.#lost !== undefined ||
+      (this.#state === "idle" && this.serverIsIdle);
+    if (undoes && needless) {
       return emptyRows();
     }
     if (!undoes) this.#throwUnseen();
@@ -571,6 +597,12 @@ export class Connection {
 function isConversionError(error: unknown): boolean {
   return error instanceof DatabaseError &&
     CONVERSION_ERRORS.includes(error.server.code);
+}
+
+function stopping(): PromiseWithResolvers<never> {
+  const resolvers = Promise.withResolvers<never>();
+  resolvers.promise.catch(() => {}); // nobody may be waiting
+  return resolvers;
 }
 
 function emptyRows(): Rows {

@@ -29,6 +29,7 @@ import {
   type Settings,
   settingsList,
 } from "./settings.ts";
+import { guardStep } from "./step_guard.ts";
 import { endsTransaction, quoteIdentifier } from "./statement.ts";
 import {
   changeStatements,
@@ -170,6 +171,7 @@ export class PostgresSession implements Session {
   }
 
   async transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
+    this.#options.stop.throwIfAborted();
     try {
       return await this.#transaction(work);
     } catch (error) {
@@ -179,6 +181,7 @@ export class PostgresSession implements Session {
   }
 
   async pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
+    this.#options.stop.throwIfAborted();
     this.#owners = [];
     const kysely = await this.#kysely();
     return await kysely.connection().execute(async (db) => {
@@ -200,7 +203,7 @@ export class PostgresSession implements Session {
     const deadline = performance.now() + RECORD_LOCK.limit;
     for (;;) {
       const last = performance.now() >= deadline;
-      const done = await this.transaction(async (work) => {
+      const done = await this.#transaction(async (work) => {
         // The lock is there for the creation of the table; a row of its own does not wait for another migrator.
         if (await work.lock() !== undefined) await work.prepareHistory();
         else if (!last) return false;
@@ -291,23 +294,14 @@ export class PostgresSession implements Session {
   ): Promise<void> {
     const { migration, direction } = owner.step;
     const connection = this.#connection;
+    const guarded = guardStep(db, migration.name);
+    const work = direction === "up" ? migration.up : migration.down!;
     connection.own(owner);
     if (scope === "transaction") connection.intercept(refuseToEnd);
     try {
-      await (direction === "up" ? migration.up(db) : migration.down!(db));
-      const { aborted } = connection;
-      if (scope === "transaction" && aborted !== undefined) {
-        if (!aborted.seen) throw aborted.by;
-        throw new Error(
-          `its ${direction} function caught an error that had already aborted the transaction`,
-          { cause: aborted.by },
-        );
-      }
-      if (scope === "transaction" && connection.serverIsIdle) {
-        throw new Error(
-          `its ${direction} function has ended the transaction: what it did before that is in effect`,
-        );
-      }
+      await connection.orEnded((async () => await work(guarded.db))())
+        .finally(() => guarded.end());
+      await this.#assertWhole(direction, scope);
       await this.#restoreSettings(scope);
     } catch (error) {
       const attributed = this.#attributed(error);
@@ -317,6 +311,34 @@ export class PostgresSession implements Session {
     } finally {
       connection.own(undefined);
       if (scope === "transaction") connection.intercept(undefined);
+    }
+  }
+
+  /** A migration must leave the transaction, or the session, as it was given. */
+  async #assertWhole(
+    direction: Step["direction"],
+    scope: "transaction" | "session",
+  ): Promise<void> {
+    if (scope === "session") {
+      await this.#connection.settle();
+      if (this.#connection.serverIsIdle) return;
+      await this.#connection.query("rollback");
+      throw new Error(
+        `its ${direction} function left a transaction open, which was rolled back`,
+      );
+    }
+    const { aborted, serverIsIdle } = this.#connection;
+    if (aborted !== undefined) {
+      if (!aborted.seen) throw aborted.by;
+      throw new Error(
+        `its ${direction} function caught an error that had already aborted the transaction`,
+        { cause: aborted.by },
+      );
+    }
+    if (serverIsIdle) {
+      throw new Error(
+        `its ${direction} function has ended the transaction: what it did before that is in effect`,
+      );
     }
   }
 

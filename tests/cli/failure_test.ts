@@ -1,6 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { migration, table, upCode } from "../support/migrations.ts";
 import { CONNECTED, scenario } from "../support/scenario.ts";
+import { waitFor } from "../support/wait.ts";
 
 scenario(
   "an error of JavaScript fails the migration and undoes its statements",
@@ -236,5 +237,72 @@ error: Cannot use the migration "0002_b": its options have an unknown key "trans
 `,
       });
     }
+  },
+);
+
+scenario(
+  "an error that a migration does not wait for stops the run, which is rolled back",
+  {
+    "0001_a": table("a"),
+    "0002_b": upCode(`\
+  setTimeout(() => { throw new TypeError("stray"); });
+  await sql\`select pg_sleep(60)\`.execute(db);`),
+  },
+  async (s) => {
+    assertEquals(await s.run("up"), {
+      code: 1,
+      stdout: "",
+      stderr: `\
+${CONNECTED}Applying 0001_a (1 of 2)
+Applying 0002_b (2 of 2)
+error: Cannot apply "0002_b": something failed that nothing waited for: TypeError: stray
+Failed in T: nothing was changed, 2 not run
+`,
+    });
+    assertEquals(await s.tables(), []);
+    assertEquals(await s.history(), ["0002_b failed"]);
+  },
+);
+
+scenario(
+  "a promise that is rejected and that nothing waits for is never a success",
+  {
+    "0001_a": `export const options = { transaction: false };\n${
+      upCode('Promise.reject(new Error("stray"));')
+    }`,
+    "0002_b": table("b"),
+  },
+  async (s) => {
+    const { code, stderr } = await s.run("up");
+    assertEquals(code, 1, stderr);
+    assertStringIncludes(
+      stderr,
+      "something failed that nothing waited for: stray\n",
+    );
+    assert(!stderr.includes("Applying 0002_b"), stderr);
+  },
+);
+
+scenario(
+  "a connection that ends while a migration waits for something else fails the run",
+  { "0001_a": upCode("await new Promise(() => {});") },
+  async (s) => {
+    await using running = s.start("up");
+    await running.waitFor("Applying 0001_a");
+    await waitFor("the migration's backend", async () => {
+      const ended = await s.db.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and application_name like 'battlescope-migrate%' and state = 'idle in transaction'`,
+      );
+      return ended.length > 0;
+    });
+    const { code, stdout, stderr } = await running.result;
+    assertEquals([code, stdout], [1, ""]);
+    assertStringIncludes(stderr, 'error: Cannot apply "0001_a": ');
+    assertStringIncludes(
+      stderr,
+      "Failed in T: nothing was changed, 1 not run\n",
+    );
+    assertEquals(await s.history(), ["0001_a failed"]);
   },
 );

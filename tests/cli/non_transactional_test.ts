@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { migration, table } from "../support/migrations.ts";
 import { CONNECTED, scenario } from "../support/scenario.ts";
 
@@ -339,5 +339,25 @@ error: Cannot apply "0002_i": CREATE INDEX CONCURRENTLY cannot run inside a tran
 Failed in T: nothing was changed, 2 not run
 `,
     );
+  },
+);
+
+scenario(
+  "a non-transactional migration that leaves a transaction open fails, and is not called applied",
+  {
+    "0001_a": migration({
+      up: ["begin", "create table a ()"],
+      options: "{ transaction: false }",
+    }),
+  },
+  async (s) => {
+    const { code, stdout, stderr } = await s.run("up");
+    assertEquals([code, stdout], [1, ""]);
+    assertStringIncludes(
+      stderr,
+      'error: Cannot apply "0001_a": its up function left a transaction open',
+    );
+    assertEquals(await s.tables(), []);
+    assertEquals(await s.history(), ["0001_a failed"]);
   },
 );
