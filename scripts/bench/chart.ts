@@ -35,8 +35,11 @@ interface Bar {
   readonly ms: number;
 }
 
-/** One group of bars for each series, in their order. */
-export function chart(series: readonly Series[]): string {
+/** A group of bars for each series of the largest work; the way to run from source is for developers, and left out. */
+export function chart(all: readonly Series[]): string {
+  const whole = all.filter(({ work }) => work.endsWith("migrations"));
+  const largest = whole.at(-1)?.work;
+  const series = whole.filter(({ work }) => work === largest);
   let y = 10;
   const groups = series.map((one) => {
     const { text, height } = group(one, y);
@@ -58,7 +61,8 @@ function group(
   const bars = measured.map(({ tool, samples }): Bar => ({
     name: tool.name,
     ms: median(samples.map(({ wallMs }) => wallMs)),
-  })).sort((a, b) => a.ms - b.ms);
+  })).filter(({ name }) => !name.includes("from source"))
+    .sort((a, b) => a.ms - b.ms);
   const longest = Math.max(...bars.map(({ ms }) => ms));
   const scale = (WIDTH - LABEL - VALUE) / longest;
   const where = roundTripMs === 0
