@@ -90,9 +90,18 @@ export function isUnfinished(
   migration: Migration | undefined,
   row: HistoryRow,
 ): boolean {
-  return row.status === "running" ||
-    (row.status === "failed" &&
-      (migration?.transaction === false || row.rollingBack));
+  if (row.status === "running") return true;
+  if (row.status !== "failed") return false;
+  return row.rollingBack ||
+    (migration?.transaction === false && !ranInTransaction(migration, row));
+}
+
+/** PostgreSQL's active_sql_transaction, as the history has it: what ran cannot run inside a transaction, and did. */
+const IN_TRANSACTION = /^25001\b/;
+
+/** It was still transactional when it failed, and has since been told to run outside, as the error's hint advises. */
+function ranInTransaction(migration: Migration, row: HistoryRow): boolean {
+  return isChanged(migration, row) && IN_TRANSACTION.test(row.error ?? "");
 }
 
 export function changedFault({ name, migration, row }: MigrationState): string {

@@ -127,6 +127,20 @@ Deno.test("planUp() refuses a failed or interrupted migration without a transact
   );
 });
 
+Deno.test("planUp() runs what failed for being in a transaction, once it is told to run outside", () => {
+  const migrations = [migration("a", { transaction: false })];
+  const failed = { status: "failed", error: "25001: cannot run" } as const;
+
+  assertEquals(
+    up([row(1, "a", { ...failed, checksum: "before" })], {}, migrations),
+    ["up a"],
+  );
+  assertEquals(up([row(1, "a", failed)], {}, migrations), [
+    'Cannot apply "a": it failed half-way outside a transaction; look at the database, then run ' +
+    "repair --retry a or repair --mark-applied a",
+  ]);
+});
+
 Deno.test("planUp() retries a failed or interrupted migration that is idempotent", () => {
   const migrations = [migration("a", { transaction: false, idempotent: true })];
 
