@@ -361,3 +361,30 @@ scenario(
     assertEquals(await s.history(), ["0001_a failed"]);
   },
 );
+
+scenario(
+  "a migration that failed for being in a transaction runs as soon as it is told to run outside",
+  {
+    "0001_a": TABLE,
+    "0002_i": migration({
+      up: "create unique index concurrently a_n on a (n)",
+    }),
+  },
+  async (s) => {
+    assertEquals((await s.run("up")).code, 1);
+    await s.release({ "0001_a": TABLE, "0002_i": INDEX });
+    assertEquals(
+      (await s.run("up")).stdout,
+      `\
+Applied 0001_a (T)
+Applied 0002_i (T)
+Applied 2 migrations in T
+`,
+    );
+    assertEquals(await s.history(), [
+      "0002_i failed",
+      "0001_a applied",
+      "0002_i applied",
+    ]);
+  },
+);
