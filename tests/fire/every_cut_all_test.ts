@@ -1,6 +1,16 @@
-import { cutTest, everyCut } from "../support/cuts.ts";
+import { battlescopeCutTest } from "../support/battlescope_cuts.ts";
+import { everyCut } from "../support/cuts.ts";
 
-cutTest("up --transaction all survives a cut at every request", {
-  transaction: "all",
+battlescopeCutTest("up in one transaction survives a cut at every request", {
+  direction: "up",
+  command: ["up"],
   cuts: everyCut,
+});
+
+battlescopeCutTest("down in one transaction survives a cut at every request", {
+  direction: "down",
+  command: ["down", "--all", "--yes"],
+  // One fault for each request, by turns, will do.
+  cuts: (requests) =>
+    everyCut(requests).filter((_, i) => [0, 3].includes(i % 4)),
 });

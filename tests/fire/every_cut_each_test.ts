@@ -1,6 +1,8 @@
-import { cutTest, everyCut } from "../support/cuts.ts";
+import { battlescopeCutTest } from "../support/battlescope_cuts.ts";
+import { everyCut } from "../support/cuts.ts";
 
-cutTest("up --transaction each survives a cut at every request", {
-  transaction: "each",
+battlescopeCutTest("up in many transactions survives a cut at every request", {
+  direction: "up",
+  command: ["up", "--transaction=each"],
   cuts: everyCut,
 });

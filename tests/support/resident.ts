@@ -13,7 +13,12 @@ export interface Resident extends AsyncDisposable {
   run(
     args: readonly string[],
     env: Readonly<Record<string, string>>,
-    options?: { readonly limitMs?: number },
+    options?: {
+      /** @default {60000} */
+      readonly limitMs?: number;
+      /** The module of the migrations. @default {those of this checkout} */
+      readonly registry?: string;
+    },
   ): Promise<MigrateResult & { readonly tookMs: number }>;
 }
 
@@ -48,9 +53,9 @@ export function startResident(): Resident {
   });
 
   return {
-    async run(args, env, { limitMs = 60_000 } = {}) {
+    async run(args, env, { limitMs = 60_000, registry } = {}) {
       const started = performance.now();
-      const line = `${JSON.stringify({ args, env })}\n`;
+      const line = `${JSON.stringify({ args, env, registry })}\n`;
       let late = false;
       const timer = setTimeout(() => {
         late = true;
