@@ -18,6 +18,9 @@ import { createMigration } from "./new.ts";
 import { MIGRATIONS_FOLDER, staleRegistry } from "./registry.ts";
 import { watchSignals } from "./signals.ts";
 
+/** Nothing connects to it. */
+const NOWHERE = "postgres://nobody@localhost/nowhere";
+
 async function run(args: string[]): Promise<number> {
   const { command, settings, faults } = parseArguments(args);
   const valid = command !== undefined && faults.length === 0;
@@ -30,8 +33,10 @@ async function run(args: string[]): Promise<number> {
   if (works) await refuseStaleRegistry();
   // Not a static import: a stale registry may name files that are gone.
   const program = await import("../src/main.ts");
-  if (!works || isDatabaseConfigured(settings, env)) {
-    return await program.main(args, env);
+  if (isDatabaseConfigured(settings, env)) return await program.main(args, env);
+  if (!works) {
+    // Here no database is needed to name what is wrong with the arguments, and its absence is no fault.
+    return await program.main(args, { ...env, DATABASE_URL: NOWHERE });
   }
   if (settings.quiet === undefined) {
     console.error(
