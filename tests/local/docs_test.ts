@@ -3,7 +3,9 @@ import { assertEquals } from "@std/assert";
 const ROOT = new URL("../../", import.meta.url);
 
 Deno.test("docs/guarantees.md names files and tests that exist", async () => {
-  const text = await Deno.readTextFile(new URL("docs/guarantees.md", ROOT));
+  const page = await Deno.readTextFile(new URL("docs/guarantees.md", ROOT));
+  // The formatter breaks long lines of a list.
+  const text = page.replace(/\n {2}(?=\S)/g, " ");
   const named = [...text.matchAll(/^- `(tests\/[^`]+)`(?:: (.+))?$/gm)];
   const missing: string[] = [];
   for (const [, file, test] of named) {
