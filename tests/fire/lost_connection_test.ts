@@ -1,7 +1,11 @@
 /** The session ends under the program: an administrator, a restart, a crash, a network. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { openSession } from "../support/application.ts";
-import { type MigrateResult, startMigrate } from "../support/cli.ts";
+import {
+  type MigrateResult,
+  runMigrate,
+  startMigrate,
+} from "../support/cli.ts";
 import {
   backends,
   closeGate,
@@ -235,6 +239,20 @@ serverTest(
     );
     await assertCompletes(server);
   },
+);
+
+serverTest(
+  "what is called applied survives a crash right after it, also where the server may lose a commit",
+  async (server) => {
+    const env = { DATABASE_URL: server.url() };
+    const up = await runMigrate(["up"], { env });
+    assertEquals(up.code, 0, up.stderr);
+    await server.stop("immediate");
+    await server.start();
+    const status = await runMigrate(["status", "--check"], { env });
+    assertEquals(status.code, 0, status.stdout);
+  },
+  { synchronous_commit: "off", wal_writer_delay: "10s" },
 );
 
 serverTest(

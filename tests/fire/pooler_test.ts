@@ -92,6 +92,29 @@ scenario(
   },
 );
 
+scenario(
+  "what a migration sets for its session does not meet the pooler's next client",
+  {
+    "0001_set": migration({
+      up: [
+        "set work_mem = '77MB'",
+        "set search_path = pg_catalog",
+        "set role pg_monitor",
+        "reset role",
+        "select set_config('statement_timeout', '7s', false)",
+      ],
+    }),
+  },
+  async (s) => {
+    await withPgBouncer(s.db, async (pooler) => {
+      const before = await sessionOf(s.db, pooler);
+      const up = await s.run("up", { url: pooler.url(s.db.url) });
+      assertEquals(up.code, 0, up.stderr);
+      assertEquals(await sessionOf(s.db, pooler), before);
+    }, ONE);
+  },
+);
+
 for (const mode of ["transaction", "session"] as const) {
   scenario(
     `a non-transactional migration is refused behind PgBouncer in ${mode} mode before anything runs`,
