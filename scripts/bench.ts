@@ -130,6 +130,7 @@ async function bench(runtime: Runtime, quick: boolean): Promise<Results> {
   return {
     quick,
     machine: machine(),
+    load: Deno.loadavg()[2]!,
     missing: installation.missing,
     versions: new Map([
       ["PostgreSQL", server.version],

@@ -13,9 +13,10 @@ import { OURS } from "./tools.ts";
 /** Everything that was measured. */
 export interface Results {
   readonly machine: string;
+  /** The load average of the last quarter of an hour. */
+  readonly load: number;
   /** What was measured with, by name. */
   readonly versions: ReadonlyMap<string, string>;
-  /** A program that does nothing, in the same rounds as the shortest runs. */
   readonly series: readonly Series[];
   readonly missing: ReadonlyMap<string, string>;
   /** What a round trip through the proxy really took, in milliseconds; by what it was meant to take. */
@@ -40,7 +41,8 @@ export function markdown(results: Results, chart: string): string {
 }
 
 function head(results: Results, chart: string): string {
-  const { machine, versions, missing, measuredRoundTrips, quick } = results;
+  const { machine, load, versions, missing, measuredRoundTrips, quick } =
+    results;
   const trips = [...measuredRoundTrips].map(([wanted, real]) =>
     `${wanted} ms (measured: ${real.toFixed(1)} ms)`
   ).join(" and ");
@@ -62,11 +64,14 @@ function head(results: Results, chart: string): string {
     "`psql -1 -f` is the floor: the same SQL in one transaction, without a history.",
     "",
     `- Machine: ${machine}`,
+    `- Load average at the end: ${
+      load.toFixed(1)
+    }; well above 1, something else was running, and times say little.`,
     ...[...versions].map(([name, version]) => `- ${name}: ${version}`),
     ...left,
     `- Network: loopback, or a proxy with a round trip of ${trips}; the TCP handshake takes one too.`,
     "- The server asks for SCRAM, without TLS, and does not wait for its disk (`fsync = off`).",
-    "- A round trip is a flight of the client that the server answers, the log-in included.",
+    "- A round trip is a wait: something sent when everything before it has been answered. The log-in takes three.",
     "- CPU is that of the tool's process, user and system; memory is its largest resident set.",
   ].join("\n");
 }

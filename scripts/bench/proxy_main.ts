@@ -5,14 +5,20 @@
  * A process of its own, so that it is never busy with something else. Prints its port; then, for each line of its input,
  * what has passed since the last one, as JSON.
  *
- * A round trip is a flight of the client answered by a flight of the server, both as the client sees them: what it sends
- * without waiting is one flight. Without a delay the count may be too high, as answers come in pieces.
+ * A round trip is a wait: something sent when everything before it has been answered. What is sent ahead costs none, even
+ * where its answers come in between.
  *
  * @module
  */
 import net from "node:net";
 import { createInterface } from "node:readline";
 import process from "node:process";
+import {
+  endsAnswer,
+  isRequest,
+  type Message,
+  MessageReader,
+} from "../../tests/support/protocol.ts";
 
 /** What has passed. */
 export interface Traffic {
@@ -37,24 +43,31 @@ const server = net.createServer({ allowHalfOpen: true }, (client) => {
   });
   if (open++ === 0) idle = Promise.withResolvers();
   traffic.connections++;
-  let spoke: "client" | "server" = "server";
   // The TCP handshake takes a round trip too: what is sent sooner counts as sent then.
   const ready = performance.now() + 2 * oneWayMs;
+  const said = new MessageReader("client");
+  const answers = new MessageReader("server");
+  /** Requests without a complete answer, as the client sees it. */
+  const waiting: Message[] = [];
   connect(client, upstream, {
     earliest: ready,
     slackMs: 1,
-    arrived: (bytes) => {
-      traffic.sentBytes += bytes;
-      spoke = "client";
+    arrived: (chunk) => {
+      traffic.sentBytes += chunk.length;
+      for (const message of said.push(chunk).filter(isRequest)) {
+        if (waiting.length === 0) traffic.roundTrips++;
+        waiting.push(message);
+      }
     },
   });
   connect(upstream, client, {
     earliest: 0,
     slackMs: 0.5,
-    delivered: (bytes) => {
-      traffic.receivedBytes += bytes;
-      if (spoke === "client") traffic.roundTrips++;
-      spoke = "server";
+    delivered: (chunk) => {
+      traffic.receivedBytes += chunk.length;
+      for (const message of answers.push(chunk)) {
+        if (waiting[0] && endsAnswer(waiting[0], message)) waiting.shift();
+      }
     },
   });
   client.on("close", () => {
@@ -76,8 +89,8 @@ interface Lane {
   readonly earliest: number;
   /** What is due within it is due. A timer knows whole milliseconds: one direction rounds up, the other down. */
   readonly slackMs: number;
-  readonly arrived?: (bytes: number) => void;
-  readonly delivered?: (bytes: number) => void;
+  readonly arrived?: (chunk: Uint8Array) => void;
+  readonly delivered?: (chunk: Uint8Array) => void;
 }
 
 /** Passes on what comes from one side, in order, each piece after the delay. */
@@ -101,9 +114,9 @@ function connect(from: net.Socket, to: net.Socket, lane: Lane): void {
   from.setNoDelay(true);
   from.on("error", () => {});
   from.on("data", (chunk: Uint8Array) => {
-    lane.arrived?.(chunk.length);
+    lane.arrived?.(chunk);
     pass(() => {
-      lane.delivered?.(chunk.length);
+      lane.delivered?.(chunk);
       if (to.writable) to.write(chunk);
     });
   });
