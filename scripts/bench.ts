@@ -21,6 +21,7 @@ import { install, type Installation } from "./bench/install.ts";
 import { machine } from "./bench/machine.ts";
 import { markdown, type Results } from "./bench/markdown.ts";
 import { type Confined, runConfined } from "./bench/memory.ts";
+import { run } from "./bench/process.ts";
 import { measureRoundTrip, startProxy } from "./bench/proxy.ts";
 import {
   measurePlanning,
@@ -243,6 +244,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   await Deno.writeTextFile(join(DOCS, "benchmarks.md"), page);
+  await run([Deno.execPath(), "fmt", "--quiet", join(DOCS, "benchmarks.md")]);
   await Deno.writeTextFile(join(DOCS, "benchmarks.svg"), chart(results.series));
   return 0;
 }
