@@ -15,13 +15,16 @@ import {
   runProgram,
 } from "./server_process.ts";
 
+const DRAFT = "init-";
+
 /** Built aside and renamed when complete: an interrupted start leaves nothing that looks like data. */
 export async function createCluster(
   cluster: Cluster,
   folder: string,
 ): Promise<void> {
   const { account } = cluster;
-  const draft = join(folder, "init");
+  // The programs of a creation that was killed may be at work in its draft for a moment: each has a folder of its own.
+  const draft = join(folder, `${DRAFT}${crypto.randomUUID()}`);
   const building = {
     ...cluster,
     data: join(draft, "data"),
@@ -32,7 +35,6 @@ export async function createCluster(
   const mode = account && path === building.data ? 0o711 : 0o700;
   await Deno.mkdir(folder, { recursive: true, mode });
   await Deno.chmod(folder, mode);
-  await Deno.remove(draft, { recursive: true }).catch(() => {});
   await Deno.mkdir(building.data, { recursive: true, mode: 0o700 });
   const password = randomPassword();
   await writeFor(undefined, join(folder, "password"), `${password}\n`);
@@ -61,7 +63,15 @@ export async function createCluster(
   );
   await giveTo(account, draft);
   await Deno.rename(building.data, cluster.data);
-  await Deno.remove(draft, { recursive: true });
+  await removeDrafts(folder);
+}
+
+/** Removes what this creation and any interrupted one before it have left. */
+async function removeDrafts(folder: string): Promise<void> {
+  for await (const { name } of Deno.readDir(folder)) {
+    if (!name.startsWith(DRAFT)) continue;
+    await Deno.remove(join(folder, name), { recursive: true }).catch(() => {});
+  }
 }
 
 /** Writes the settings of the next start, and empties the log that it will fill. */

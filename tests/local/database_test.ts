@@ -54,13 +54,19 @@ Deno.test("migrate works after it was killed while it made the database", async 
   await withCheckout(async ({ folder, task }) => {
     await using killed = task(["migrate"]);
     await killed.waitFor("Creating a PostgreSQL 18 database");
-    await until(() => exists(join(folder, ".data/18/init/data/PG_VERSION")));
+    const home = join(folder, ".data/18");
+    await until(async () => {
+      const draft = (await names(home)).find((name) => name.startsWith("init-"));
+      return draft !== undefined &&
+        await exists(join(home, draft, "data/PG_VERSION"));
+    });
     killed.kill("SIGKILL");
     await killed.result;
-    assertEquals(await exists(join(folder, ".data/18/data")), false);
+    assertEquals((await names(home)).includes("data"), false);
 
     const next = await task(["migrate"]).result;
     assertEquals(next.code, 0, next.stderr);
+    assertEquals(await names(home), ["data", "password"]);
     assertEquals(await serverPid(folder), undefined);
   });
 });
@@ -194,6 +200,12 @@ async function startSleep(folder: string): Promise<Deno.ChildProcess> {
     ? { uid, gid }
     : {};
   return new Deno.Command("sleep", { args: ["60"], ...owner }).spawn();
+}
+
+async function names(folder: string): Promise<string[]> {
+  if (!await exists(folder)) return [];
+  const entries = await Array.fromAsync(Deno.readDir(folder));
+  return entries.map(({ name }) => name).toSorted();
 }
 
 async function exists(path: string): Promise<boolean> {
