@@ -47,8 +47,14 @@ const CORE = [
 
 /** Files that are one adapter together. Any other file, or folder, that is in no table is an adapter of its own. */
 const DATABASE_ADAPTER = [
+  "runtime",
   "tls",
+  "node_socket",
+  "tcp_socket",
   "socket",
+  "protocol",
+  "scram",
+  "log_in",
   "driver",
   "connection",
   "monitor",

@@ -14,17 +14,15 @@
 import type postgres from "postgres";
 import { addArrayTypes, ARRAY_TYPES_QUERY } from "./array_type.ts";
 import type { Target } from "./target.ts";
-import {
-  type Backend,
-  backendOf,
-  conversionsOf,
-  endsSession,
-  fromDriver,
-  lastFatal,
-  openDriver,
-  type Rows,
-} from "./driver.ts";
 import { ConnectionLostError, DatabaseError } from "./errors.ts";
+import { type LoggedIn, logIn, replay } from "./log_in.ts";
+import {
+  endsIdle,
+  endsSession,
+  lastFatal,
+  type Rows,
+  TERMINATE,
+} from "./protocol.ts";
 import { openSocket, sendCancel, type Socket } from "./socket.ts";
 import {
   changesSettings,
@@ -91,19 +89,25 @@ const CONVERSION_ERRORS = [
 
 type Query = postgres.PendingQuery<postgres.Row[]>;
 
+/** postgres.js, once it is needed, on the open session. */
+type Driver = Omit<typeof import("./driver.ts"), "openDriver"> & {
+  readonly sql: postgres.Sql;
+  readonly handle: postgres.ReservedSql;
+};
+
 export class Connection {
   readonly #at: HostAndPort;
   readonly #target: Target;
   readonly #socket: Socket;
-  readonly #sql: postgres.Sql;
   readonly #options: ConnectionOptions;
   readonly #loss = Promise.withResolvers<never>();
   readonly #inFlight = new Set<InFlight>();
   readonly #owners = new WeakMap<Error, StatementOwner>();
-  #handle: postgres.ReservedSql | undefined;
+  #session: LoggedIn | undefined;
+  #opening: Promise<Driver> | undefined;
+  #driver: Driver | undefined;
   #lost: ConnectionLostError | undefined;
   #ending = false;
-  #backend: Backend | undefined;
   #owner: StatementOwner | undefined;
   #stopped: Error | undefined;
   /** Rejects some time after {@link stop}. */
@@ -142,13 +146,6 @@ export class Connection {
     socket.on("close", () => this.#lose());
     // When the server ends the session it says why in its last message, which the driver drops with the connection.
     socket.on("data", (data: Uint8Array) => this.#lastData = data);
-    this.#sql = openDriver(socket, {
-      target,
-      applicationName: options.applicationName,
-      onNotice: (severity, message) =>
-        options.observer.onNotice?.(severity, message),
-      onClose: () => this.#lose(),
-    });
   }
 
   /**
@@ -164,7 +161,7 @@ export class Connection {
     first: string,
     options: ConnectionOptions & { readonly signal: AbortSignal },
   ): Promise<
-    { connection: Connection; answer: Rows | readonly Rows[] | DatabaseError }
+    { connection: Connection; answer: LoggedIn["answer"] }
   > {
     const socket = await openSocket(at, target.tls, options.signal);
     const connection = new Connection(at, target, socket, options);
@@ -185,7 +182,7 @@ export class Connection {
 
   /** The process id of the backend, as the server announced it at log-in. */
   get announcedPid(): number | undefined {
-    return this.#backend?.pid;
+    return this.#session?.backend.pid;
   }
 
   /** The error that the open transaction is stuck on, and whether a caller was told: then it caught it and went on. */
@@ -197,10 +194,7 @@ export class Connection {
 
   /** Whether the server, with its last answer, said that no transaction is open. */
   get serverIsIdle(): boolean {
-    const data = this.#lastData;
-    // ReadyForQuery: Z, length 5, status; I is idle.
-    return data !== undefined && data.length >= 6 && data.at(-6) === 0x5a &&
-      data.at(-2) === 5 && data.at(-1) === 0x49;
+    return this.#lastData !== undefined && endsIdle(this.#lastData);
   }
 
   get isLost(): boolean {
@@ -220,6 +214,16 @@ export class Connection {
   /** On whose behalf the statement ran that met this error. */
   ownerOf(error: unknown): StatementOwner | undefined {
     return error instanceof Error ? this.#owners.get(error) : undefined;
+  }
+
+  /**
+   * Loads the driver, which all statements after the first query need. Where several are to be sent in one flight it must
+   * have been loaded.
+   *
+   * @throws {ConnectionLostError} when the connection is lost
+   */
+  async prepare(): Promise<void> {
+    await (this.#opening ??= this.#openDriver());
   }
 
   /**
@@ -281,7 +285,8 @@ export class Connection {
 
   /** Makes the driver read and write arrays as arrays; `rows` answer {@link ARRAY_TYPES_QUERY}. */
   learnArrayTypes(rows: Rows): void {
-    addArrayTypes(conversionsOf(this.#sql), rows);
+    const { conversionsOf, sql } = this.#loaded;
+    addArrayTypes(conversionsOf(sql), rows);
     this.#typesKnown = true;
   }
 
@@ -313,7 +318,7 @@ export class Connection {
     return Object.assign(() => {}, {
       reserve: () => Promise.resolve(handle),
       end: () => Promise.resolve(),
-      options: this.#sql.options,
+      options: this.#loaded.sql.options,
     }) as unknown as postgres.Sql;
   }
 
@@ -333,9 +338,10 @@ export class Connection {
 
   /** Asks the server to cancel the running statement. Never rejects: the caller cannot do more than ask. */
   async cancel(): Promise<void> {
-    if (this.#inFlight.size === 0 || this.#backend === undefined) return;
+    if (this.#inFlight.size === 0 || this.#session === undefined) return;
     const signal = AbortSignal.timeout(CANCEL_TIMEOUT_MS);
-    await sendCancel(this.#at, this.#target.tls, this.#backend, signal).catch(
+    const { backend } = this.#session;
+    await sendCancel(this.#at, this.#target.tls, backend, signal).catch(
       () => {},
     );
   }
@@ -345,10 +351,9 @@ export class Connection {
     if (this.#ending) return;
     this.#ending = true;
     if (this.#lost === undefined && this.#inFlight.size === 0) {
-      this.#handle?.release();
       const said = new Promise((resolve) => this.#socket.on("finish", resolve));
-      const ended = this.#sql.end({ timeout: 1 }).catch(() => {});
-      await Promise.race([said, ended]);
+      this.#socket.end(TERMINATE);
+      await Promise.race([said, this.#loss.promise]).catch(() => {});
     }
     this.destroy();
   }
@@ -359,23 +364,32 @@ export class Connection {
     clearTimeout(this.#stopTimer);
     this.#lose(new ConnectionLostError(reason));
     this.#socket.destroy();
-    this.#sql.end({ timeout: 0 }).catch(() => {});
+    this.#driver?.sql.end({ timeout: 0 }).catch(() => {});
   }
 
-  async #logIn(first: string): Promise<Rows | readonly Rows[] | DatabaseError> {
-    // The first query opens the connection: a `reserve` of an unopened one would never settle without type fetching.
-    const answer = await this.#race(this.#sql.unsafe(first).simple()).catch(
-      (error: unknown) => {
-        // Without a backend it was the log-in that failed.
-        if (
-          error instanceof DatabaseError && !endsSession(error) &&
-          this.#socket.readyState === "open"
-        ) return error;
-        throw error;
-      },
-    );
-    this.#handle = await this.#race(this.#sql.reserve());
-    return answer as unknown as Rows | DatabaseError;
+  async #logIn(first: string): Promise<LoggedIn["answer"]> {
+    this.#session = await this.#race(logIn(this.#socket, {
+      target: this.#target,
+      applicationName: this.#options.applicationName,
+      first,
+      onNotice: (severity, message) => this.#notice(severity, message),
+    }));
+    return this.#session.answer;
+  }
+
+  async #openDriver(): Promise<Driver> {
+    const { openDriver, ...driver } = await import("./driver.ts");
+    if (this.#lost !== undefined) throw this.#lost;
+    const sql = openDriver(replay(this.#socket, this.#session!.takeOver), {
+      target: this.#target,
+      onNotice: (severity, message) => this.#notice(severity, message),
+    });
+    const handle = await this.#race(sql.reserve());
+    return this.#driver = { ...driver, sql, handle };
+  }
+
+  #notice(severity: string, message: string): void {
+    this.#options.observer.onNotice?.(severity, message);
   }
 
   /** A statement of a migration: a promise with the verbs that the dialect expects of the driver's. */
@@ -415,6 +429,7 @@ export class Connection {
   }
 
   async #execute(text: string, parameters: readonly unknown[]): Promise<Rows> {
+    if (this.#driver === undefined) await this.prepare();
     const refusal = this.#refusal(text);
     if (refusal !== undefined) throw refusal;
     const undoes = ROLLBACK.test(text);
@@ -484,7 +499,7 @@ export class Connection {
     const inTransaction = this.#state !== "idle";
     // Without parameters the simple protocol is used: one message, and several statements are allowed.
     const simple = parameters.length === 0;
-    const query = this.#handle!.unsafe(
+    const query = this.#loaded.handle.unsafe(
       text,
       [...parameters] as never[],
       { prepare: false, simple } as never,
@@ -527,6 +542,11 @@ export class Connection {
     return result;
   }
 
+  get #loaded(): Driver {
+    if (this.#driver === undefined) throw new Error("The driver is not loaded");
+    return this.#driver;
+  }
+
   /** Keeps track of the transaction. */
   #follow(text: string): void {
     if (BEGIN.test(text)) {
@@ -561,11 +581,9 @@ export class Connection {
   /** A driver's promise that also settles when the connection is lost. */
   async #race<T>(promise: PromiseLike<T>, statement?: string): Promise<T> {
     try {
-      const value = await Promise.race([promise, this.#loss.promise]);
-      this.#backend ??= backendOf(value);
-      return value;
+      return await Promise.race([promise, this.#loss.promise]);
     } catch (error) {
-      const failure = fromDriver(error, statement);
+      const failure = this.#driver?.fromDriver(error, statement) ?? error;
       if (failure instanceof ConnectionLostError) {
         this.#lose(failure);
         throw this.#lost;

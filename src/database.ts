@@ -6,7 +6,7 @@
 import type { Config } from "./config.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
 import { connectionFailure } from "./connection_failure.ts";
-import type { Row, Rows } from "./driver.ts";
+import type { Row, Rows } from "./protocol.ts";
 import {
   ConnectionError,
   ConnectionLostError,
@@ -182,10 +182,10 @@ function assertSupported(versionNumber: number, at: HostAndPort): void {
 /** The answer to the greeting; where there is no history it failed, and the facts are asked for alone. */
 async function answerOf(
   connection: Connection,
-  answer: Rows | readonly Rows[] | DatabaseError,
+  answer: readonly Rows[] | DatabaseError,
   schema: string | undefined,
 ): Promise<readonly Rows[]> {
-  if (!(answer instanceof DatabaseError)) return answer as readonly Rows[];
+  if (!(answer instanceof DatabaseError)) return answer;
   const facts = await connection.query(factsQuery(schema));
   if (answer.server.code === UNDEFINED_TABLE) return [facts];
   throw new Error("Cannot read the history", {

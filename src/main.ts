@@ -22,6 +22,7 @@ import {
 } from "./config.ts";
 import { PostgresDatabase } from "./database.ts";
 import {
+  causesOf,
   ExitCode,
   InterruptedError,
   RefusedError,
@@ -164,8 +165,8 @@ async function execute(
     ports: { database, clock, operator, report },
   };
   const result = await dispatch(command, context)
-    .then((result) => withStrayError(result, stop))
-    .catch((error): Result => ({ exitCode: exitCodeOf(error), error }));
+    .catch((error): Result => ({ exitCode: exitCodeOf(error), error }))
+    .then((result) => withStrayError(result, stop));
   const failed = result.error !== undefined;
   if (failed) report({ event: "failed", error: result.error });
   if (command.kind !== "status") {
@@ -202,8 +203,9 @@ async function execute(
 
 /** What was done before a signal came is done; what a migration left to itself and failed makes no success. */
 function withStrayError(result: Result, stop: AbortSignal): Result {
-  const stray = stop.aborted && result.error === undefined &&
-    !(stop.reason instanceof InterruptedError);
+  const stray = stop.aborted && !(stop.reason instanceof InterruptedError) &&
+    // What it ended may have failed in another way; the cause is the news.
+    !causesOf(result.error).includes(stop.reason);
   return stray
     ? { ...result, exitCode: ExitCode.failed, error: stop.reason }
     : result;

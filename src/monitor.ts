@@ -7,7 +7,7 @@
  * @module
  */
 import type { Connection, InFlight } from "./connection.ts";
-import type { Rows } from "./driver.ts";
+import type { Rows } from "./protocol.ts";
 import { ConnectionError } from "./errors.ts";
 import type { Blocker, Event, Progress } from "./events.ts";
 import { withoutLiterals } from "./statement.ts";

@@ -6,7 +6,7 @@
 import type { Kysely } from "kysely";
 import { ARRAY_TYPES_QUERY } from "./array_type.ts";
 import type { Connection, StatementOwner } from "./connection.ts";
-import type { Rows } from "./driver.ts";
+import type { Rows } from "./protocol.ts";
 import {
   causeOf,
   ConnectionLostError,
@@ -255,7 +255,10 @@ export class PostgresSession implements Session {
 
   /** Loaded only now: most runs have nothing to run, and it is more than all the rest of the program. */
   async #kysely(): Promise<AnyKysely> {
-    const { openKysely } = await import("./kysely.ts");
+    const [{ openKysely }] = await Promise.all([
+      import("./kysely.ts"),
+      this.#connection.prepare(),
+    ]);
     return this.#db ??= openKysely(this.#connection.driver());
   }
 

@@ -6,26 +6,28 @@
  *
  * @module
  */
-import net from "node:net";
+import { concat, uint32 } from "./protocol.ts";
 import type { Tls } from "./target.ts";
-import { ConnectionLostError } from "./errors.ts";
-import {
-  afterHandshake,
-  handshakeFailure,
-  NoTlsError,
-  startTls,
-  type TlsOptions,
-  tlsOptions,
-} from "./tls.ts";
+import { connectTcp } from "./tcp_socket.ts";
 import type { HostAndPort } from "./url.ts";
 
-/** A connected byte stream, encrypted or not. */
-export type Socket = net.Socket;
+/** A connected byte stream, encrypted or not, in the form of Node's sockets. */
+export interface Socket {
+  /** "open" while both sides may speak. */
+  readonly readyState: string;
+  // deno-lint-ignore no-explicit-any -- each event has a listener of its own form
+  on(event: string, listener: (...parts: any[]) => void): unknown;
+  // deno-lint-ignore no-explicit-any -- see above
+  off(event: string, listener: (...parts: any[]) => void): unknown;
+  emit(event: string, ...parts: unknown[]): boolean;
+  write(data: Uint8Array): boolean;
+  /** Sends the last data; "finish" says when they are sent. */
+  end(data: Uint8Array): unknown;
+  destroy(): unknown;
+}
 
-/** `SSLRequest` of the protocol: length 8, code 80877103. */
-const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]);
-/** `CancelRequest` of the protocol: length 16, code 80877102, then process and key. */
-const CANCEL_REQUEST = new Uint8Array([0, 0, 0, 16, 4, 210, 22, 46]);
+/** The code of `CancelRequest`, in the place of a version. */
+const CANCEL = 80_877_102;
 
 /**
  * Opens a socket.
@@ -40,20 +42,17 @@ export async function openSocket(
   signal: AbortSignal,
 ): Promise<Socket> {
   // A Unix socket does not leave the machine; libpq ignores sslmode there too.
-  if (security.mode === "disable" || at.host.startsWith("/")) {
-    return await openPlain(at, signal);
-  }
-  const options = await tlsOptions(at.host, security);
-  const socket = await openPlain(at, signal);
-  try {
-    const secure = await askForTls(socket, options, signal);
-    if (secure !== undefined) return secure;
-    if (security.mode === "prefer") return socket;
-    throw new NoTlsError("the server does not offer TLS");
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  }
+  const local = at.host.startsWith("/");
+  const socket = security.mode === "disable" && !local
+    ? await connectTcp(at, signal)
+    : await (await import("./node_socket.ts")).openNodeSocket(
+      at,
+      local ? { ...security, mode: "disable" } : security,
+      signal,
+    );
+  // An error that nobody listens to would end the process.
+  socket.on("error", () => {});
+  return socket;
 }
 
 /** Asks the server to cancel what the session runs; resolves when the server has taken the request. */
@@ -64,99 +63,15 @@ export async function sendCancel(
   signal: AbortSignal,
 ): Promise<void> {
   const socket = await openSocket(at, security, signal);
-  const request = new Uint8Array(16);
-  request.set(CANCEL_REQUEST);
-  new DataView(request.buffer).setUint32(8, session.pid);
-  new DataView(request.buffer).setUint32(12, session.secret);
-  await settle<void>(socket, signal, (on, resolve) => {
-    on("close", () => resolve());
-    socket.resume();
-    socket.write(request);
-  }).finally(() => socket.destroy());
-}
-
-function openPlain(at: HostAndPort, signal: AbortSignal): Promise<Socket> {
-  const socket = at.host.startsWith("/")
-    ? net.connect({ path: `${at.host}/.s.PGSQL.${at.port}` })
-    : net.connect({ host: at.host, port: at.port, keepAlive: true });
-  return settle(socket, signal, (on, resolve) => {
-    on("connect", () => resolve(socket));
-  });
-}
-
-/** Resolves to the encrypted socket, or to nothing when the server has no TLS. */
-function askForTls(
-  socket: Socket,
-  options: TlsOptions,
-  signal: AbortSignal,
-): Promise<Socket | undefined> {
-  return settle(socket, signal, (on, resolve, reject) => {
-    on("close", () => {
-      reject(new ConnectionLostError("closed when asked for TLS"));
-    });
-    on("data", (data) => {
-      const answer = data as Uint8Array;
-      // More than the one byte would be injected before the encryption begins (CVE-2021-23222).
-      if (answer.length === 1 && answer[0] === 0x53) {
-        // Here and now: see `startTls`.
-        resolve(handshake(startTls(socket, options), options, signal));
-      } else if (answer.length === 1 && answer[0] === 0x4e) {
-        resolve(undefined);
-      } else {
-        reject(
-          new Error("the answer to the request for TLS is not PostgreSQL's"),
-        );
-      }
-    });
-    socket.write(SSL_REQUEST);
-  });
-}
-
-function handshake(
-  secure: Socket,
-  options: TlsOptions,
-  signal: AbortSignal,
-): Promise<Socket> {
-  return settle<Socket>(secure, signal, (on, resolve, reject) => {
-    on("secureConnect", () => afterHandshake(() => resolve(secure)));
-    on("close", () => {
-      reject(new ConnectionLostError("closed during the TLS handshake"));
-    });
-  }).catch((error) => {
-    secure.destroy();
-    throw signal.aborted ? error : handshakeFailure(error, options);
-  });
-}
-
-type Listen = (event: string, listener: (argument: unknown) => void) => void;
-
-/** Waits for the socket to get somewhere; its error or the end of the deadline ends the wait and the socket. */
-function settle<T>(
-  socket: Socket,
-  signal: AbortSignal,
-  start: (
-    on: Listen,
-    resolve: (value: T | Promise<T>) => void,
-    reject: (error: unknown) => void,
-  ) => void,
-): Promise<T> {
-  const { promise, resolve, reject } = Promise.withResolvers<T>();
-  const listeners: [string, (argument: unknown) => void][] = [];
-  const on: Listen = (event, listener) => {
-    listeners.push([event, listener]);
-    socket.on(event, listener);
-  };
-  const abort = () => {
-    socket.destroy();
-    reject(signal.reason);
-  };
-  signal.addEventListener("abort", abort, { once: true });
-  // This listener stays: between two waits an error without one would end the process.
-  socket.on("error", reject);
-  if (signal.aborted) abort();
-  else start(on, resolve, reject);
-  return promise.finally(() => {
-    signal.removeEventListener("abort", abort);
-    for (const [event, listener] of listeners) socket.off(event, listener);
-  });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  if (signal.aborted) resolve();
+  socket.on("data", () => {}); // Node's sockets do not notice the end before they are read
+  socket.on("close", () => resolve());
+  const { pid, secret } = session;
+  socket.write(
+    concat([uint32(16), uint32(CANCEL), uint32(pid), uint32(secret)]),
+  );
+  await promise;
+  socket.destroy();
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Row, Rows } from "./driver.ts";
+import type { Row, Rows } from "./protocol.ts";
 import { RefusedError } from "./errors.ts";
 import type { HistoryChange, HistoryRow, HistoryStatus } from "./history.ts";
 import { compareNames } from "./migration.ts";

@@ -17,6 +17,7 @@ import net from "node:net";
 import tls from "node:tls";
 import type { Tls } from "./target.ts";
 import { ConnectionLostError } from "./errors.ts";
+import { IS_DENO_2_4 } from "./runtime.ts";
 
 /** The server has no TLS, or somebody in between pretends that it has none. */
 export class NoTlsError extends Error {
@@ -33,9 +34,6 @@ export interface TlsOptions extends Tls {
   /** The host as the configuration names it. */
   readonly host: string;
 }
-
-/** Whether this is the runtime of `deno task compile --runtime npm`; see the head of this file. */
-export const IS_DENO_2_4: boolean = Deno.version.deno.startsWith("2.4.");
 
 /** Where systems keep the authorities that they trust; the first that exists counts. */
 const SYSTEM_AUTHORITIES = [

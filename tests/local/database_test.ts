@@ -56,7 +56,9 @@ Deno.test("migrate works after it was killed while it made the database", async 
     await killed.waitFor("Creating a PostgreSQL 18 database");
     const home = join(folder, ".data/18");
     await until(async () => {
-      const draft = (await names(home)).find((name) => name.startsWith("init-"));
+      const draft = (await names(home)).find((name) =>
+        name.startsWith("init-")
+      );
       return draft !== undefined &&
         await exists(join(home, draft, "data/PG_VERSION"));
     });

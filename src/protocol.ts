@@ -1,0 +1,217 @@
+/**
+ * Messages of PostgreSQL's protocol 3.0, as far as a log-in and a simple query need them.
+ *
+ * https://www.postgresql.org/docs/current/protocol-message-formats.html
+ *
+ * @module
+ */
+import { DatabaseError } from "./errors.ts";
+
+/** A row of a result. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** The rows of one statement, with its command tag. */
+export type Rows = readonly Row[] & {
+  readonly command?: string | null;
+  readonly count?: number | null;
+};
+
+/** A message of the server. */
+export interface Message {
+  /** The letter of its type. */
+  readonly type: string;
+  /** What follows the type and the length. */
+  readonly body: Uint8Array;
+  /** All of it, as it came. */
+  readonly bytes: Uint8Array;
+}
+
+/** A column of a result: its name and the OID of its type. */
+export interface Column {
+  readonly name: string;
+  readonly type: number;
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** The farewell of a client. */
+export const TERMINATE: Uint8Array = message("X");
+
+/** A transaction status of `ReadyForQuery`: none is open. */
+const IDLE = "I";
+
+/** Cuts what a server sends into messages, whatever pieces it comes in. */
+export class MessageReader {
+  #rest: Uint8Array = new Uint8Array();
+
+  /** What has come in of a message that is not complete yet. */
+  get rest(): Uint8Array {
+    return this.#rest;
+  }
+
+  /** The messages that are complete now. */
+  push(chunk: Uint8Array): Message[] {
+    const data = this.#rest.length === 0 ? chunk : concat([this.#rest, chunk]);
+    const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+    const messages: Message[] = [];
+    let at = 0;
+    while (at + 5 <= data.length) {
+      const end = at + 1 + Math.max(4, view.getUint32(at + 1));
+      if (end > data.length) break;
+      messages.push({
+        type: String.fromCharCode(data[at]!),
+        body: data.subarray(at + 5, end),
+        bytes: data.subarray(at, end),
+      });
+      at = end;
+    }
+    this.#rest = data.subarray(at);
+    return messages;
+  }
+}
+
+/** A message; a text in it ends with a zero byte, as the protocol wants it. */
+export function message(
+  type: string,
+  ...parts: readonly (string | Uint8Array)[]
+): Uint8Array {
+  const body = concat(
+    parts.map((part) =>
+      typeof part === "string" ? encoder.encode(`${part}\0`) : part
+    ),
+  );
+  return concat([encoder.encode(type), uint32(body.length + 4), body]);
+}
+
+/** The first message of a client: version 3.0 and the parameters of the session. */
+export function startupMessage(
+  parameters: Readonly<Record<string, string>>,
+): Uint8Array {
+  const texts = Object.entries(parameters).flat();
+  // It is the one message without a type.
+  return message(" ", uint32(0x0003_0000), ...texts, "").subarray(1);
+}
+
+/** Four bytes, the highest first. */
+export function uint32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value);
+  return bytes;
+}
+
+/** The messages with which a server tells that a log-in has succeeded and that it waits for a statement. */
+export function loggedInMessages(announced: readonly Message[]): Uint8Array[] {
+  return [
+    message("R", uint32(0)),
+    ...announced.map(({ bytes }) => bytes),
+    readyMessage(),
+  ];
+}
+
+/** The server waits for a statement, and no transaction is open. */
+export function readyMessage(): Uint8Array {
+  return message("Z", encoder.encode(IDLE));
+}
+
+/** Whether `data`, the last that came from the server, ends with the news that no transaction is open. */
+export function endsIdle(data: Uint8Array): boolean {
+  const ready = readyMessage();
+  const end = data.subarray(-ready.length);
+  return end.length === ready.length &&
+    end.every((byte, i) => byte === ready[i]);
+}
+
+/** Reads a `RowDescription`. */
+export function readColumns(body: Uint8Array): Column[] {
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  let at = 2;
+  return Array.from({ length: view.getUint16(0) }, () => {
+    const end = body.indexOf(0, at);
+    const name = decoder.decode(body.subarray(at, end));
+    const type = view.getUint32(end + 7);
+    at = end + 19;
+    return { name, type };
+  });
+}
+
+/** Reads a `DataRow`: integers, booleans and JSON as such, the rest as text. */
+export function readRow(columns: readonly Column[], body: Uint8Array): Row {
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  const row: Record<string, unknown> = {};
+  let at = 2;
+  for (const { name, type } of columns) {
+    const length = view.getInt32(at);
+    at += 4;
+    if (length < 0) {
+      row[name] = null;
+      continue;
+    }
+    const text = decoder.decode(body.subarray(at, at + length));
+    row[name] = type in READERS ? READERS[type]!(text) : text;
+    at += length;
+  }
+  return row;
+}
+
+/** By the OIDs of `pg_type`: bool, int2, int4, json, jsonb. */
+const READERS: Readonly<Record<number, (text: string) => unknown>> = {
+  16: (text) => text === "t",
+  21: Number,
+  23: Number,
+  114: JSON.parse,
+  3802: JSON.parse,
+};
+
+/** The text of a message that ends with a zero byte. */
+export function textOf(body: Uint8Array): string {
+  const end = body.indexOf(0);
+  return decoder.decode(end < 0 ? body : body.subarray(0, end));
+}
+
+/** Reads an `ErrorResponse` or a `NoticeResponse`. */
+export function readError(body: Uint8Array): DatabaseError {
+  const fields = new Map(
+    decoder.decode(body).split("\0").map((text) =>
+      [text[0], text.slice(1)] as const
+    ),
+  );
+  const detail = fields.get("D");
+  const hint = fields.get("H");
+  const where = fields.get("W");
+  return new DatabaseError({
+    code: fields.get("C") ?? "",
+    // V is the severity in no other language than English.
+    severity: fields.get("V") ?? fields.get("S") ?? "ERROR",
+    message: fields.get("M") ?? "",
+    ...(detail !== undefined && { detail }),
+    ...(hint !== undefined && { hint }),
+    ...(where !== undefined && { where }),
+  });
+}
+
+/** Whether the server has ended the session with this error. */
+export function endsSession(error: DatabaseError): boolean {
+  return error.server.severity === "FATAL" || error.server.severity === "PANIC";
+}
+
+/** The error with which the server ended the session, if `data`, the last that came from it, holds one. */
+export function lastFatal(data: Uint8Array): DatabaseError | undefined {
+  return new MessageReader().push(data)
+    .filter(({ type }) => type === "E")
+    .map(({ body }) => readError(body))
+    .find(endsSession);
+}
+
+/** One after the other. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(
+    parts.reduce((length, part) => length + part.length, 0),
+  );
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

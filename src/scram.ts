@@ -1,0 +1,128 @@
+/**
+ * The client's side of SCRAM-SHA-256: proves that both know the password without telling it.
+ *
+ * RFC 5802 and 7677; https://www.postgresql.org/docs/current/sasl-authentication.html#SASL-SCRAM-SHA-256
+ *
+ * @module
+ */
+
+/** The name of the mechanism. */
+export const MECHANISM = "SCRAM-SHA-256";
+
+/** No channel binding: `n,,` in Base64. */
+const HEADER = "n,,";
+
+const encoder = new TextEncoder();
+
+/** One exchange, in this order: {@link first}, {@link final}, {@link assertServer}. */
+export class ScramClient {
+  readonly #password: string;
+  readonly #nonce: string;
+  #serverSignature: string | undefined;
+
+  /** @param nonce printable ASCII without a comma; of chance unless told */
+  constructor(password: string, nonce: string = randomNonce()) {
+    // What the server stores was made from the normal form (SASLprep, RFC 4013).
+    this.#password = password.normalize("NFKC");
+    this.#nonce = nonce;
+  }
+
+  /** The client's first message. PostgreSQL takes the user from the session, not from here. */
+  first(): string {
+    return HEADER + this.#firstBare();
+  }
+
+  /**
+   * The client's final message, with the proof.
+   *
+   * @throws {Error} when the server's first message is not an answer to {@link first}
+   */
+  async final(serverFirst: string): Promise<string> {
+    const { r: nonce = "", s: salt = "", i = "" } = attributesOf(serverFirst);
+    // Who answers with a nonce of another exchange may be replaying one.
+    if (
+      !nonce.startsWith(this.#nonce) || nonce.length === this.#nonce.length ||
+      !/^[A-Za-z0-9+/]+={0,2}$/.test(salt) || !/^[1-9]\d{0,9}$/.test(i)
+    ) {
+      throw new Error("the server's part of the log-in is not SCRAM's");
+    }
+    const salted = await saltPassword(
+      this.#password,
+      fromBase64(salt),
+      Number(i),
+    );
+    const bare = `c=${toBase64(encoder.encode(HEADER))},r=${nonce}`;
+    const signed = `${this.#firstBare()},${serverFirst},${bare}`;
+    const clientKey = await hmac(salted, "Client Key");
+    const signature = await hmac(
+      new Uint8Array(await crypto.subtle.digest("SHA-256", clientKey)),
+      signed,
+    );
+    const serverKey = await hmac(salted, "Server Key");
+    this.#serverSignature = toBase64(await hmac(serverKey, signed));
+    const proof = clientKey.map((byte, index) => byte ^ signature[index]!);
+    return `${bare},p=${toBase64(proof)}`;
+  }
+
+  /** @throws {Error} when the server's final message does not prove that it knows the password */
+  assertServer(serverFinal: string): void {
+    const { v } = attributesOf(serverFinal);
+    if (this.#serverSignature === undefined || v !== this.#serverSignature) {
+      throw new Error(
+        "the server has not proved that it knows the password: it may be somebody else's",
+      );
+    }
+  }
+
+  #firstBare(): string {
+    return `n=,r=${this.#nonce}`;
+  }
+}
+
+/** `a=1,b=2` as an object; a value may contain `=`. */
+function attributesOf(text: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    text.split(",").map((part) => [part[0] ?? "", part.slice(2)]),
+  );
+}
+
+function randomNonce(): string {
+  return toBase64(crypto.getRandomValues(new Uint8Array(18)));
+}
+
+async function saltPassword(
+  password: string,
+  salt: Uint8Array<ArrayBuffer>,
+  iterations: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const key = await crypto.subtle.importKey(
+    "raw",
+    encoder.encode(password),
+    "PBKDF2",
+    false,
+    ["deriveBits"],
+  );
+  const options = { name: "PBKDF2", hash: "SHA-256", salt, iterations };
+  return new Uint8Array(await crypto.subtle.deriveBits(options, key, 256));
+}
+
+async function hmac(
+  key: Uint8Array<ArrayBuffer>,
+  text: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const imported = await crypto.subtle.importKey("raw", key, algorithm, false, [
+    "sign",
+  ]);
+  const signature = crypto.subtle.sign("HMAC", imported, encoder.encode(text));
+  return new Uint8Array(await signature);
+}
+
+// Deno 2.4 has no Uint8Array.prototype.toBase64.
+function toBase64(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes));
+}
+
+function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+}

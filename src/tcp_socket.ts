@@ -1,0 +1,148 @@
+/**
+ * A TCP connection of Deno's own in the form of Node's socket, as far as the driver and the log-in use one.
+ *
+ * Node's would take longer to load than the whole check for pending migrations lasts.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { EventEmitter } from "node:events";
+import { silenceDeprecations } from "./runtime.ts";
+import type { HostAndPort } from "./url.ts";
+
+/** How long the first address of a host is tried alone, in milliseconds: that of RFC 8305. */
+const HEAD_START_MS = 250;
+
+const READ_BYTES = 65_536;
+
+/** Emits "data", "finish", "error" and "close". Writing never blocks: what cannot be sent yet is kept. */
+export class TcpSocket extends EventEmitter {
+  readonly #connection: Deno.TcpConn;
+  #state: "open" | "ended" | "closed" = "open";
+  #unsent: Promise<void> = Promise.resolve();
+
+  constructor(connection: Deno.TcpConn) {
+    super();
+    this.#connection = connection;
+    connection.setNoDelay(true);
+    connection.setKeepAlive(true);
+    void this.#receive();
+  }
+
+  get readyState(): "open" | "closed" {
+    return this.#state === "open" ? "open" : "closed";
+  }
+
+  write(data: Uint8Array, done?: () => void): boolean {
+    if (this.#state !== "open") return false;
+    this.#unsent = this.#unsent.then(() => this.#send(data)).then(done);
+    return true;
+  }
+
+  /** Sends the last data; says "finish" when they are sent. */
+  end(data: Uint8Array): void {
+    this.write(data, () => this.emit("finish"));
+    if (this.#state === "open") this.#state = "ended";
+  }
+
+  destroy(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#connection.close();
+    queueMicrotask(() => this.emit("close"));
+  }
+
+  async #receive(): Promise<void> {
+    const buffer = new Uint8Array(READ_BYTES);
+    try {
+      for (;;) {
+        const length = await this.#connection.read(buffer);
+        if (length === null) break;
+        if (this.#state === "closed") return;
+        this.emit("data", Buffer.from(buffer.subarray(0, length)));
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.destroy();
+  }
+
+  async #send(data: Uint8Array): Promise<void> {
+    try {
+      for (let sent = 0; sent < data.length && this.#state !== "closed";) {
+        sent += await this.#connection.write(data.subarray(sent));
+      }
+    } catch (error) {
+      this.#fail(error);
+      this.destroy();
+    }
+  }
+
+  #fail(error: unknown): void {
+    // After `destroy` it is ours.
+    if (this.#state !== "closed") this.emit("error", error);
+  }
+}
+
+/**
+ * Connects to a host: to the first of its addresses, and when that fails or takes long, to whichever answers first.
+ *
+ * @throws {Error} with the `code` of the operating system, or the signal's reason
+ */
+export async function connectTcp(
+  { host, port }: HostAndPort,
+  signal: AbortSignal,
+): Promise<TcpSocket> {
+  const first = attempt(host, port, signal);
+  const isAddress = host.includes(":") || /^[\d.]+$/.test(host);
+  if (isAddress || await succeedsSoon(first)) {
+    return new TcpSocket(await first);
+  }
+  silenceDeprecations();
+  // Like the system, and unlike Deno.resolveDns, it looks into /etc/hosts.
+  const { lookup } = await import("node:dns/promises");
+  const addresses = await lookup(host, { all: true });
+  const attempts = [
+    first,
+    ...addresses.map(({ address }) => attempt(address, port, signal)),
+  ];
+  const connection = await Promise.any(attempts).catch((error) => {
+    signal.throwIfAborted();
+    throw (error as AggregateError).errors.at(-1);
+  });
+  for (const other of attempts) {
+    other.then((one) => one !== connection && one.close(), () => {});
+  }
+  return new TcpSocket(connection);
+}
+
+/** One attempt at one address. It cannot be called off: a connection that comes too late is closed. */
+function attempt(
+  hostname: string,
+  port: number,
+  signal: AbortSignal,
+): Promise<Deno.TcpConn> {
+  const { promise, resolve, reject } = Promise.withResolvers<Deno.TcpConn>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  Deno.connect({ hostname, port }).then((connection) => {
+    if (signal.aborted) connection.close();
+    else resolve(connection);
+  }, reject).finally(() => signal.removeEventListener("abort", abort));
+  promise.catch(() => {}); // it may be one of several
+  return promise;
+}
+
+async function succeedsSoon(connecting: Promise<unknown>): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<false>();
+  const timer = setTimeout(() => resolve(false), HEAD_START_MS);
+  try {
+    return await Promise.race([
+      connecting.then(() => true, () => false),
+      promise,
+    ]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
