@@ -23,7 +23,7 @@ const PARTS = ["deno.json", "deno.lock", "src", "migrations"];
 const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
 
 /**
- * Bundles a copy of the sources in `folder`. Classes keep their names, for stack traces.
+ * Bundles a copy of the sources in `folder`.
  *
  * @param commit what `version` is to print
  */
@@ -48,7 +48,7 @@ export async function bundle(folder: string, commit: string): Promise<Bundle> {
     args: [
       ...["bundle", "--quiet", "--frozen", "--code-splitting"],
       // A map of its own, beside the executables: inside, it would cost 4 MB of memory and explain nothing.
-      ...["--minify", "--keep-names", "--sourcemap=external"],
+      ...["--minify", "--sourcemap=external"],
       // Names of files are made from paths: those of Deno's cache differ between machines, these do not.
       ...["--node-modules-dir=auto", "--outdir=bundle", `src/${name}.ts`],
     ],

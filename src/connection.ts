@@ -23,6 +23,7 @@ import {
   type Rows,
   TERMINATE,
 } from "./protocol.ts";
+import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
 import { openSocket, sendCancel, type Socket } from "./socket.ts";
 import {
   changesSettings,
@@ -90,10 +91,12 @@ const CONVERSION_ERRORS = [
 type Query = postgres.PendingQuery<postgres.Row[]>;
 
 /** postgres.js, once it is needed, on the open session. */
-type Driver = Omit<typeof import("./driver.ts"), "openDriver"> & {
-  readonly sql: postgres.Sql;
-  readonly handle: postgres.ReservedSql;
-};
+type Driver =
+  & Omit<typeof import("./driver.ts"), "openDriver" | "mendRuntime">
+  & {
+    readonly sql: postgres.Sql;
+    readonly handle: postgres.ReservedSql;
+  };
 
 export class Connection {
   readonly #at: HostAndPort;
@@ -378,7 +381,11 @@ export class Connection {
   }
 
   async #openDriver(): Promise<Driver> {
-    const { openDriver, ...driver } = await import("./driver.ts");
+    const { openDriver, mendRuntime, ...driver } = await import("./driver.ts");
+    if (IS_DENO_2_4) {
+      silenceDeprecations();
+      mendRuntime();
+    }
     if (this.#lost !== undefined) throw this.#lost;
     const sql = openDriver(replay(this.#socket, this.#session!.takeOver), {
       target: this.#target,
@@ -583,7 +590,7 @@ export class Connection {
     try {
       return await Promise.race([promise, this.#loss.promise]);
     } catch (error) {
-      const failure = this.#driver?.fromDriver(error, statement) ?? error;
+      const failure = this.#translated(error, statement);
       if (failure instanceof ConnectionLostError) {
         this.#lose(failure);
         throw this.#lost;
@@ -595,6 +602,15 @@ export class Connection {
       }
       throw failure;
     }
+  }
+
+  /** An error of the driver as one of ours; any other stays what it is. */
+  #translated(error: unknown, statement: string | undefined): unknown {
+    const server = this.#driver?.serverError(error, statement);
+    if (server !== undefined) return new DatabaseError(server);
+    return this.#driver?.isLoss(error)
+      ? new ConnectionLostError(error.message, { cause: error })
+      : error;
   }
 
   #lose(error?: ConnectionLostError): void {

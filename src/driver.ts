@@ -1,15 +1,17 @@
 /**
  * postgres.js on a socket of ours: its options, its errors, its types.
  *
+ * Loaded when there is something to run. It shares no module with the rest of the program: what is loaded at the start
+ * stays one file.
+ *
  * @module
  */
 import process from "node:process";
 import postgres from "postgres";
 import type { Conversions } from "./array_type.ts";
 import type { Target } from "./target.ts";
-import { ConnectionLostError, DatabaseError } from "./errors.ts";
+import type { ServerMessage } from "./errors.ts";
 import type { Socket } from "./socket.ts";
-import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
 
 export interface DriverOptions {
   readonly target: Target;
@@ -28,7 +30,11 @@ export function openDriver(
   // Every option is given: what is missing the driver would look up in the environment.
   return postgres({
     socket: () => {
-      if (given) throw new ConnectionLostError("the server closed it");
+      if (given) {
+        throw Object.assign(new Error("the server closed it"), {
+          code: CLOSED,
+        });
+      }
       given = true;
       return socket;
     },
@@ -63,61 +69,14 @@ export function conversionsOf(sql: postgres.Sql): Conversions {
   return sql.options as unknown as Conversions;
 }
 
-/** Turns an error of the driver into one of ours: {@link DatabaseError}, {@link ConnectionLostError}, or itself. */
-export function fromDriver(error: unknown, statement?: string): unknown {
-  if (error instanceof postgres.PostgresError) {
-    return databaseError(error, statement);
-  }
-  const code = (error as { code?: unknown })?.code;
-  return typeof code === "string" && LOSSES.includes(code)
-    ? new ConnectionLostError((error as Error).message, { cause: error })
-    : error;
-}
-
-/**
- * Deno 2.4's `setImmediate` is a timer of more than a millisecond, and the driver's function `nextWrite` waits for one
- * before nearly everything it sends. The end of the running task will do.
- */
-function mendRuntime(): void {
-  silenceDeprecations();
-  const { setImmediate, clearImmediate } = globalThis;
-  type Immediate = ReturnType<typeof setImmediate>;
-  class Tick {
-    cleared = false;
-  }
-  Object.assign(globalThis, {
-    setImmediate: (
-      call: (...args: unknown[]) => void,
-      ...args: unknown[]
-    ): Immediate | Tick => {
-      if (call.name !== "nextWrite") return setImmediate(call, ...args);
-      const tick = new Tick();
-      process.nextTick(() => tick.cleared || call());
-      return tick;
-    },
-    clearImmediate: (one: Immediate | Tick | null) => {
-      if (one instanceof Tick) one.cleared = true;
-      else if (one !== null) clearImmediate(one);
-    },
-  });
-}
-
-if (IS_DENO_2_4) mendRuntime();
-
-const LOSSES: readonly string[] = [
-  "CONNECTION_CLOSED",
-  "CONNECTION_DESTROYED",
-  "CONNECTION_ENDED",
-  "ECONNRESET",
-  "EPIPE",
-];
-
-function databaseError(
-  error: postgres.PostgresError,
+/** What the server said, if this is an error of the server's; `statement` is what it is about. */
+export function serverError(
+  error: unknown,
   statement: string | undefined,
-): DatabaseError {
+): ServerMessage | undefined {
+  if (!(error instanceof postgres.PostgresError)) return undefined;
   const { code, severity, message, detail, hint, where, position } = error;
-  return new DatabaseError({
+  return {
     code,
     severity: severity ?? "ERROR",
     message,
@@ -127,5 +86,46 @@ function databaseError(
     ...(statement !== undefined && { statement }),
     ...(statement !== undefined && position !== undefined &&
       { position: Number(position) }),
+  };
+}
+
+/** Whether it is the driver's way of saying that the connection is gone. */
+export function isLoss(error: unknown): error is Error {
+  const code = (error as { code?: unknown })?.code;
+  return typeof code === "string" && LOSSES.includes(code);
+}
+
+/**
+ * Deno 2.4's `setImmediate` is a timer of more than a millisecond, and the driver waits for one before nearly everything
+ * it sends. The end of the running task will do.
+ */
+export function mendRuntime(): void {
+  const { clearImmediate } = globalThis;
+  class Tick {
+    cleared = false;
+  }
+  Object.assign(globalThis, {
+    setImmediate: (
+      call: (...args: unknown[]) => void,
+      ...args: unknown[]
+    ): Tick => {
+      const tick = new Tick();
+      process.nextTick(() => tick.cleared || call(...args));
+      return tick;
+    },
+    clearImmediate: (one: Tick | Parameters<typeof clearImmediate>[0]) => {
+      if (one instanceof Tick) one.cleared = true;
+      else clearImmediate(one);
+    },
   });
 }
+
+const CLOSED = "CONNECTION_CLOSED";
+
+const LOSSES: readonly string[] = [
+  CLOSED,
+  "CONNECTION_DESTROYED",
+  "CONNECTION_ENDED",
+  "ECONNRESET",
+  "EPIPE",
+];

@@ -83,7 +83,7 @@ export async function main(
       execute(command!, config, stop, {
         migrations,
         program,
-        host: hostName(env),
+        host: () => hostName(env),
       })
     );
   } catch (error) {
@@ -137,7 +137,7 @@ async function execute(
   config: Config,
   stop: AbortSignal,
   { host, ...rest }: Pick<Context, "migrations" | "program"> & {
-    host: Promise<string | null>;
+    host: () => string | null;
   },
 ): Promise<number> {
   const hide = hiderOf(config);
@@ -146,7 +146,7 @@ async function execute(
   const started = clock.now();
   const run = {
     runId: crypto.randomUUID(),
-    host: await host,
+    host,
     programVersion: rest.program.version,
     hide,
   };
@@ -242,7 +242,7 @@ function reporter(
   const color = config.color && config.format === "text" &&
     Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
   return (event) => {
-    const at = new Date().toISOString();
+    const at = new Date();
     for (
       const line of render(event, { ...config, ...options, color, at, hide })
     ) {
@@ -257,10 +257,13 @@ function print(lines: readonly string[]): ExitCode {
 }
 
 /** The name of the pod or machine, for the history. */
-async function hostName(env: Environment): Promise<string | null> {
+function hostName(env: Environment): string | null {
   if (env.HOSTNAME) return env.HOSTNAME;
-  const name = await Deno.readTextFile("/etc/hostname").catch(() => "");
-  return name.trim() || null;
+  try {
+    return Deno.readTextFileSync("/etc/hostname").trim() || null;
+  } catch {
+    return null;
+  }
 }
 
 /** Asks for each variable by name: the executable may not see the others, nor a list of them. */

@@ -26,8 +26,8 @@ export interface Line {
 }
 
 export interface RenderOptions extends OutputConfig {
-  /** The wall clock of this machine, ISO 8601. */
-  readonly at: string;
+  /** The wall clock of this machine. */
+  readonly at: Date;
   /** `false` for a command whose JSON is one object: what happens on the way is no part of it. */
   readonly stream: boolean;
   /** Replaces the password where a text holds it. */
@@ -174,7 +174,7 @@ function jsonOf(
   options: RenderOptions,
 ): Record<string, unknown> | undefined {
   const { event: name, ...rest } = event;
-  const named = { event: name, at: options.at };
+  const named = { event: name, at: options.at.toISOString() };
   switch (event.event) {
     case "statement":
     case "notice":

@@ -16,14 +16,18 @@ const encoder = new TextEncoder();
 
 /** One exchange, in this order: {@link first}, {@link final}, {@link assertServer}. */
 export class ScramClient {
-  readonly #password: string;
+  /** Made while the server works on its part. */
+  readonly #key: Promise<CryptoKey>;
   readonly #nonce: string;
   #serverSignature: string | undefined;
 
   /** @param nonce printable ASCII without a comma; of chance unless told */
   constructor(password: string, nonce: string = randomNonce()) {
     // What the server stores was made from the normal form (SASLprep, RFC 4013).
-    this.#password = password.normalize("NFKC");
+    const secret = encoder.encode(password.normalize("NFKC"));
+    this.#key = crypto.subtle.importKey("raw", secret, "PBKDF2", false, [
+      "deriveBits",
+    ]);
     this.#nonce = nonce;
   }
 
@@ -46,20 +50,27 @@ export class ScramClient {
     ) {
       throw new Error("the server's part of the log-in is not SCRAM's");
     }
-    const salted = await saltPassword(
-      this.#password,
-      fromBase64(salt),
-      Number(i),
+    const derivation = {
+      name: "PBKDF2",
+      hash: "SHA-256",
+      salt: fromBase64(salt),
+      iterations: Number(i),
+    };
+    const salted = new Uint8Array(
+      await crypto.subtle.deriveBits(derivation, await this.#key, 256),
     );
     const bare = `c=${toBase64(encoder.encode(HEADER))},r=${nonce}`;
     const signed = `${this.#firstBare()},${serverFirst},${bare}`;
-    const clientKey = await hmac(salted, "Client Key");
-    const signature = await hmac(
-      new Uint8Array(await crypto.subtle.digest("SHA-256", clientKey)),
-      signed,
-    );
-    const serverKey = await hmac(salted, "Server Key");
-    this.#serverSignature = toBase64(await hmac(serverKey, signed));
+    const [serverKey, clientKey] = await Promise.all([
+      hmac(salted, "Server Key"),
+      hmac(salted, "Client Key"),
+    ]);
+    const storedKey = await crypto.subtle.digest("SHA-256", clientKey);
+    const [expected, signature] = await Promise.all([
+      hmac(serverKey, signed),
+      hmac(new Uint8Array(storedKey), signed),
+    ]);
+    this.#serverSignature = toBase64(expected);
     const proof = clientKey.map((byte, index) => byte ^ signature[index]!);
     return `${bare},p=${toBase64(proof)}`;
   }
@@ -88,22 +99,6 @@ function attributesOf(text: string): Readonly<Record<string, string>> {
 
 function randomNonce(): string {
   return toBase64(crypto.getRandomValues(new Uint8Array(18)));
-}
-
-async function saltPassword(
-  password: string,
-  salt: Uint8Array<ArrayBuffer>,
-  iterations: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const key = await crypto.subtle.importKey(
-    "raw",
-    encoder.encode(password),
-    "PBKDF2",
-    false,
-    ["deriveBits"],
-  );
-  const options = { name: "PBKDF2", hash: "SHA-256", salt, iterations };
-  return new Uint8Array(await crypto.subtle.deriveBits(options, key, 256));
 }
 
 async function hmac(

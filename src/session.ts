@@ -443,10 +443,8 @@ export class PostgresSession implements Session {
   }
 
   async #readHistory(): Promise<HistoryState> {
-    const answers = await this.#connection.query(historyQuery(this.#schema()));
-    return this.#known = readHistoryState(
-      answers as unknown as readonly Rows[],
-    );
+    const rows = await this.#connection.query(historyQuery(this.#schema()));
+    return this.#known = readHistoryState(rows);
   }
 
   /**

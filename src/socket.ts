@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { openNodeSocket } from "./node_socket.ts";
 import { concat, uint32 } from "./protocol.ts";
 import type { Tls } from "./target.ts";
 import { connectTcp } from "./tcp_socket.ts";
@@ -45,7 +46,7 @@ export async function openSocket(
   const local = at.host.startsWith("/");
   const socket = security.mode === "disable" && !local
     ? await connectTcp(at, signal)
-    : await (await import("./node_socket.ts")).openNodeSocket(
+    : await openNodeSocket(
       at,
       local ? { ...security, mode: "disable" } : security,
       signal,

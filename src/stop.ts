@@ -31,6 +31,8 @@ export async function withStop(
     );
     controller.abort(reason);
   };
+  // First of all it connects: that is under way while the listeners are made.
+  const done = work(controller.signal);
   const ignore = [
     ...(["SIGINT", "SIGTERM"] as const).map((signal) =>
       onSignal(signal, (error) => {
@@ -45,7 +47,7 @@ export async function withStop(
     }),
   ];
   try {
-    return await Promise.race([work(controller.signal), hurried.promise]);
+    return await Promise.race([done, hurried.promise]);
   } finally {
     clearTimeout(timer);
     for (const remove of ignore) remove();

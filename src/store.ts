@@ -13,7 +13,8 @@ import { quoteIdentifier, quoteLiteral } from "./statement.ts";
 /** What the writer knows of this invocation. */
 export interface RunIdentity {
   readonly runId: string;
-  readonly host: string | null;
+  /** The machine or pod; asked for when something is written. */
+  readonly host: () => string | null;
   readonly programVersion: string;
   /** Takes the password out of a text: an error is recorded as it is said. */
   readonly hide: (text: string) => string;
@@ -69,7 +70,7 @@ export function factsQuery(schema: string | undefined): string {
 }
 
 /** Reads the answer to {@link greetingQuery}, or with one part to {@link factsQuery}. */
-export function readGreeting([facts, ...state]: readonly Rows[]): Greeting {
+export function readGreeting([facts, history]: readonly Rows[]): Greeting {
   const row = facts![0] as Row;
   return {
     versionNumber: Number(row.version),
@@ -78,23 +79,24 @@ export function readGreeting([facts, ...state]: readonly Rows[]): Greeting {
     readOnly: row.read_only === true,
     backendPid: Number(row.pid),
     // A table of that name in another schema of the search path is somebody else's.
-    history: row.own === true && state.length > 0
-      ? readHistoryState(state, row.schema as string)
+    history: row.own === true && history !== undefined
+      ? readHistoryState(history, row.schema as string)
       : undefined,
   };
 }
 
-/** The fingerprint and the rows of the history, in either form. */
+/** The rows of the history, in either form, with what makes the fingerprint. */
 export function historyQuery(schema: string): string {
   return stateQuery(tableIn(schema));
 }
 
 /**
- * Changes whenever a row is written, changed or removed: every write leaves the number of its transaction (`xmin`) in its
- * row. Reading it costs a fraction of reading the rows.
+ * The fingerprint of the history. It changes whenever a row is written, changed or removed: every write leaves the number
+ * of its transaction (`xmin`) in its row. Reading it costs a fraction of reading the rows.
  */
 export function fingerprintQuery(schema: string): string {
-  return fingerprintOf(tableIn(schema));
+  return "select concat_ws(':', max(tableoid), count(*), max(xmin::text::int8), sum(xmin::text::int8)) as fingerprint " +
+    `from ${tableIn(schema)}`;
 }
 
 /** Reads the answer to {@link fingerprintQuery}. */
@@ -107,13 +109,10 @@ export function readFingerprint(rows: Rows): string {
  *
  * @throws {RefusedError} when the table is somebody else's
  */
-export function readHistoryState(
-  [fingerprint, rows]: readonly Rows[],
-  schema?: string,
-): HistoryState {
+export function readHistoryState(rows: Rows, schema?: string): HistoryState {
   return {
-    fingerprint: readFingerprint(fingerprint!),
-    rows: readHistoryRows(rows!, schema),
+    fingerprint: fingerprintOf(rows),
+    rows: readHistoryRows(rows, schema),
   };
 }
 
@@ -288,14 +287,22 @@ function tableIn(schema: string): string {
   return `${quoteIdentifier(schema)}.${TABLE}`;
 }
 
-/** The fingerprint first: of a change in between it is the older, and the rows are read again rather than believed. */
 function stateQuery(table: string): string {
-  return `${fingerprintOf(table)}; select to_jsonb(h) as row from ${table} h`;
+  return `select to_jsonb(h) as row, h.tableoid::int8::text as table, h.xmin::text as xmin from ${table} h`;
 }
 
-function fingerprintOf(table: string): string {
-  return "select concat_ws(':', max(tableoid), count(*), max(xmin::text::int8), sum(xmin::text::int8)) as fingerprint " +
-    `from ${table}`;
+/** What {@link fingerprintQuery} would say of these rows; asking for it, too, would make the log-in longer. */
+function fingerprintOf(rows: Rows): string {
+  if (rows.length === 0) return "0";
+  let table = 0;
+  let newest = 0;
+  let sum = 0n;
+  for (const row of rows) {
+    table = Math.max(table, Number(row.table));
+    newest = Math.max(newest, Number(row.xmin));
+    sum += BigInt(String(row.xmin));
+  }
+  return [table, rows.length, newest, sum].join(":");
 }
 
 /**
@@ -312,7 +319,7 @@ function insertStatement(
       run_id, applied_by, host, binary_version, error)
     select c.name, c.checksum, c.status, t.started,
       case when c.status <> 'running' then t.started + coalesce(t.took, 0) * interval '1 ms' end, t.took,
-      ${quoteLiteral(runId)}::uuid, session_user, ${textOrNull(host)}, ${
+      ${quoteLiteral(runId)}::uuid, session_user, ${textOrNull(host())}, ${
     quoteLiteral(programVersion)
   }, c.error
     from jsonb_to_recordset(${

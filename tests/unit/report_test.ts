@@ -17,7 +17,7 @@ const OPTIONS: RenderOptions = {
   format: "text",
   verbosity: "normal",
   color: false,
-  at: "2026-01-05T09:00:00.000Z",
+  at: new Date("2026-01-05T09:00:00.000Z"),
   stream: true,
   hide: (text) => text,
 };
