@@ -42,7 +42,7 @@ import { work, type WorkItem } from "./bench/work.ts";
 interface Extent {
   readonly sizes: readonly number[];
   readonly scale: readonly number[];
-  /** Rounds of short runs, of long ones, and of those that take minutes. */
+  /** Rounds of short runs, of long ones, and of those of which some take minutes. */
   readonly rounds: {
     readonly short: number;
     readonly long: number;
@@ -53,7 +53,7 @@ interface Extent {
 const FULL: Extent = {
   sizes: [10, 1_000],
   scale: [10, 100, 1_000, 10_000],
-  rounds: { short: 11, long: 5, minutes: 1 },
+  rounds: { short: 11, long: 5, minutes: 3 },
 };
 
 const QUICK: Extent = {
@@ -130,6 +130,7 @@ async function bench(runtime: Runtime, quick: boolean): Promise<Results> {
   }
   return {
     quick,
+    inMemory: server.inMemory,
     machine: machine(),
     load: Deno.loadavg()[2]!,
     missing: installation.missing,
@@ -193,7 +194,9 @@ async function withoutInserts(
   const items = work(size, { inserts: false });
   const own = await build(join(folder, "build-without"), { items, runtime });
   return {
-    work: `${size.toLocaleString("en")} migrations without inserts`,
+    work: `the ${items.length} without inserts of ${
+      size.toLocaleString("en")
+    } migrations`,
     items,
     tools: [
       ...ourTools(own, version),

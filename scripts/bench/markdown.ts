@@ -26,6 +26,8 @@ export interface Results {
   /** A run in a small container, or why there was none. */
   readonly confined: ReadonlyMap<string, Confined | string>;
   readonly quick: boolean;
+  /** Whether the server's data were in memory, not on a disk. */
+  readonly inMemory: boolean;
 }
 
 /** The page. `chart` is the name of the picture beside it. */
@@ -41,8 +43,8 @@ export function markdown(results: Results, chart: string): string {
 }
 
 function head(results: Results, chart: string): string {
-  const { machine, load, versions, missing, measuredRoundTrips, quick } =
-    results;
+  const { machine, load, versions, missing, measuredRoundTrips } = results;
+  const { quick, inMemory } = results;
   const trips = [...measuredRoundTrips].map(([wanted, real]) =>
     `${wanted} ms (measured: ${real.toFixed(1)} ms)`
   ).join(" and ");
@@ -61,7 +63,8 @@ function head(results: Results, chart: string): string {
     "Every tool gets the same migrations, in its own words: by turns `create table` with 8 columns, `create index`,",
     "`alter table`, and `insert` of 10 rows. A run is a whole process. Tools run in turn, round after round; the tables show",
     `medians, with the range in brackets, and how many times longer than ${OURS} a tool took, round by round.`,
-    "`psql -1 -f` is the floor: the same SQL in one transaction, without a history.",
+    "One that takes longer than half a minute runs once. `psql -1 -f` is the floor: the same SQL in one transaction, without",
+    "a history.",
     "",
     `- Machine: ${machine}`,
     `- Load average at the end: ${
@@ -70,7 +73,11 @@ function head(results: Results, chart: string): string {
     ...[...versions].map(([name, version]) => `- ${name}: ${version}`),
     ...left,
     `- Network: loopback, or a proxy with a round trip of ${trips}; the TCP handshake takes one too.`,
-    "- The server asks for SCRAM, without TLS, and does not wait for its disk (`fsync = off`).",
+    `- The server asks for SCRAM, without TLS, and ${
+      inMemory
+        ? "has its data in memory"
+        : "does not wait for its disk (`fsync = off`)"
+    }.`,
     "- A round trip is a wait: something sent when everything before it has been answered. The log-in takes three.",
     "- CPU is that of the tool's process, user and system; memory is its largest resident set.",
   ].join("\n");

@@ -50,6 +50,9 @@ export interface Place {
   readonly say: (line: string) => void;
 }
 
+/** A tool that has taken longer than this, in milliseconds, is not run again. */
+const SLOW_MS = 30_000;
+
 /** Runs a series. A tool that fails is said, and is not in the result. */
 export async function runSeries(
   place: Place,
@@ -69,6 +72,7 @@ export async function runSeries(
     const turn = [...samples.keys()];
     turn.push(...turn.splice(0, round % turn.length));
     for (const tool of turn) {
+      if ((samples.get(tool)!.at(-1)?.wallMs ?? 0) > SLOW_MS) continue;
       try {
         const sample = await runOnce(place, tool, request, round === 0);
         if (round >= warmUp) samples.get(tool)!.push(sample);
