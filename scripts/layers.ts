@@ -45,6 +45,9 @@ const CORE = [
   "report",
 ];
 
+/** The engine. */
+const APPLY = ["under_lock", "commit_fate", "apply"];
+
 /** Files that are one adapter together. Any other file, or folder, that is in no table is an adapter of its own. */
 const DATABASE_ADAPTER = [
   "runtime",
@@ -55,6 +58,8 @@ const DATABASE_ADAPTER = [
   "protocol",
   "scram",
   "log_in",
+  "link",
+  "transaction_state",
   "driver",
   "connection",
   "monitor",
@@ -175,7 +180,8 @@ function layerOf(path: string): Layer {
   const [first = ""] = path.slice("src/".length).split("/");
   const name = first.replace(/\.ts$/, "");
   if (name === "main") return "main";
-  if (name === "ports" || name === "apply" || name === "commands") return name;
+  if (name === "ports" || name === "commands") return name;
+  if (APPLY.includes(name)) return "apply";
   return CORE.includes(name) ? "core" : "adapters";
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatDuration } from "./duration.ts";
+import { commitError, commitFate, type Fate, type Ran } from "./commit_fate.ts";
 import {
   causeOf,
   ConnectionLostError,
@@ -12,15 +12,10 @@ import {
   sqlStateOf,
 } from "./errors.ts";
 import { failureText } from "./failure.ts";
-import {
-  currentRows,
-  type HistoryChange,
-  type HistoryRow,
-  isApplied,
-} from "./history.ts";
-import { holderText } from "./phrases.ts";
+import { type HistoryChange, type HistoryRow } from "./history.ts";
 import type { Plan, Planned, Step } from "./plan.ts";
 import type { Ports, Session, Work, Written } from "./ports.ts";
+import { jitter, underLock } from "./under_lock.ts";
 
 /** How to run: see the options of the same names. Times are milliseconds. */
 export interface ApplyOptions {
@@ -46,15 +41,6 @@ export interface Outcome {
   readonly error: unknown;
 }
 
-/** A step that ran. It counts once its transaction is committed. */
-interface Ran {
-  readonly step: Step;
-  /** On the port's clock. */
-  readonly startedAt: number;
-  /** Milliseconds; missing where the server measures it. */
-  readonly durationMs?: number;
-}
-
 /** A step whose function was called. */
 interface Begun {
   readonly step: Step;
@@ -73,15 +59,8 @@ interface Segment {
 /** PostgreSQL's lock_not_available and deadlock_detected: the transaction was rolled back and may be tried again. */
 const RETRIED: readonly (string | undefined)[] = ["55P03", "40P01"];
 
-/** Waits grow from the first to the last; half of each is chance. Milliseconds. */
-const LOCK_POLL_MS = { first: 50, last: 1_000 };
+/** The wait before another attempt grows from the first to the last; half of it is chance. Milliseconds. */
 const RETRY_MS = { first: 200, last: 10_000 };
-
-/** How often the wait for another migrator is reported when nothing about it changes, in milliseconds. */
-const REPORT_EVERY_MS = 10_000;
-
-/** How long the fate of a commit is looked for under the lock, which its backend has until it is decided; milliseconds. */
-const COMMIT_LOCK_MS = 10_000;
 
 /** How long recording a failure may look for a new connection, in milliseconds. */
 const RECORD_CONNECT_MS = 5_000;
@@ -111,54 +90,6 @@ export async function apply(
   } catch (error) {
     await run.recordFailure(error);
     return run.outcome(steps.length, error);
-  }
-}
-
-/**
- * Runs `use` under the migration lock, with the history as it is there. The lock is polled in short transactions: a call that blocks would hold a snapshot
- * that `create index concurrently` of the holder waits for, and the two would deadlock.
- *
- * @throws {RefusedError} when another migrator keeps the lock longer than `lockWaitMs`
- */
-export async function underLock<T>(
-  ports: Ports,
-  session: Session,
-  scope: "transaction" | "pinned",
-  lockWaitMs: number,
-  use: (work: Work, history: readonly HistoryRow[]) => Promise<T>,
-): Promise<T> {
-  const { clock, report } = ports;
-  const deadline = clock.now() + lockWaitMs;
-  let reported: { pid: number | undefined; at: number } | undefined;
-  for (
-    let wait = LOCK_POLL_MS.first;;
-    wait = Math.min(wait * 2, LOCK_POLL_MS.last)
-  ) {
-    const result = await session[scope](async (work) => {
-      const history = await work.lock();
-      return history === undefined
-        ? undefined
-        : { value: await use(work, history) };
-    });
-    if (result !== undefined) return result.value;
-    const holder = await session.lockHolder();
-    const now = clock.now();
-    if (now >= deadline) {
-      throw new RefusedError([
-        `Cannot take the migration lock within ${formatDuration(lockWaitMs)}: ${
-          holderText(holder)
-        }; ` +
-        "let it finish, or wait longer with --lock-wait",
-      ]);
-    }
-    if (
-      reported === undefined || reported.pid !== holder?.pid ||
-      now - reported.at >= REPORT_EVERY_MS
-    ) {
-      report({ event: "waiting_for_lock", holder, leftMs: deadline - now });
-      reported = { pid: holder?.pid, at: now };
-    }
-    await clock.sleep(Math.min(deadline - now, jitter(wait)));
   }
 }
 
@@ -278,39 +209,12 @@ class Run {
     }
   }
 
-  /**
-   * Whether a commit took effect although its answer was lost. Its backend has the lock until that is decided: under the
-   * lock the history tells.
-   */
-  async #fateOf(
-    ran: readonly Ran[],
-  ): Promise<"committed" | "failed" | "unknown"> {
+  /** Asks a new session whether a commit took effect although its answer was lost. */
+  async #fateOf(ran: readonly Ran[]): Promise<Fate> {
     let session: Session | undefined;
     try {
       session = await this.ports.database.connect(RECORD_CONNECT_MS);
-      return await underLock(
-        this.ports,
-        session,
-        "transaction",
-        COMMIT_LOCK_MS,
-        (_, history) => {
-          const rows = currentRows(history);
-          const inEffect = ({ step }: Ran) => {
-            const row = rows.get(step.migration.name);
-            if (step.direction === "down") return !isApplied(row);
-            // The row that a redo rolls back is no proof of what it applies.
-            return isApplied(row) &&
-              !ran.some((one) => one.step.row?.id === row.id);
-          };
-          // Of a redo only the last word on a migration counts.
-          const last = ran.filter(({ step }, i) =>
-            !ran.slice(i + 1).some((later) =>
-              later.step.migration === step.migration
-            )
-          );
-          return Promise.resolve(last.every(inEffect) ? "committed" : "failed");
-        },
-      );
+      return await commitFate(this.ports, session, ran);
     } catch {
       return "unknown";
     } finally {
@@ -507,31 +411,4 @@ function refusePooler(session: Session, steps: readonly Step[]): void {
     `${session.server.host}:${session.server.port} is a connection pooler; use the direct address of the server`
   );
   if (faults.length > 0) throw new RefusedError(faults);
-}
-
-/** A constraint that is checked at commit, or a connection that ended in it. */
-function commitError(
-  ran: readonly Ran[],
-  fate: "failed" | "unknown",
-  cause: unknown,
-): unknown {
-  // One that was sent ahead of the commit has been named already.
-  if (causeOf(cause, MigrationError) !== undefined) return cause;
-  const { migration, direction } = ran[0]!.step;
-  const what = ran.length === 1
-    ? `"${migration.name}"`
-    : `${ran.length} migrations`;
-  if (fate === "unknown") {
-    return new Error(
-      `Cannot tell whether ${what} took effect, run status to see`,
-      { cause },
-    );
-  }
-  return ran.length === 1
-    ? new MigrationError(migration.name, direction, { cause })
-    : new Error(`Cannot commit ${what}`, { cause });
-}
-
-function jitter(wait: number): number {
-  return wait / 2 + Math.random() * wait / 2;
 }

@@ -1,10 +1,9 @@
 /**
- * The guarded connection: one socket, one backend, never replaced.
+ * The guarded connection: statements and transactions on one {@link Link}.
  *
- * postgres.js under Kysely would reconnect in the middle of a transaction and run the rest of it in autocommit, throw
- * from a timer or never settle when the peer is gone, and report a rolled back commit as success. Here every statement
- * of a lost connection rejects, every wait ends, and the tag of a commit is checked. Related reports:
- * https://github.com/porsager/postgres/issues/1208, /1154, /1066, /751.
+ * postgres.js under Kysely would report a rolled back commit as success. Here every statement of a lost connection
+ * rejects, an error that aborts the transaction is found even where a migration does not await it, and the tag of a commit
+ * is checked (https://github.com/porsager/postgres/issues/751).
  *
  * Definitions (see `statement.ts`) are sent ahead: in a transaction nobody needs their answer before the next statement
  * is sent, because an error aborts the transaction anyway. It surfaces at the next statement that is awaited.
@@ -13,23 +12,19 @@
  */
 import type postgres from "postgres";
 import { addArrayTypes, ARRAY_TYPES_QUERY } from "./array_type.ts";
+import { DatabaseError } from "./errors.ts";
+import { Link } from "./link.ts";
+import type { LoggedIn } from "./log_in.ts";
+import type { Rows } from "./protocol.ts";
+import { inlineParameters, isDefinition } from "./statement.ts";
 import type { Target } from "./target.ts";
-import { ConnectionLostError, DatabaseError } from "./errors.ts";
-import { type LoggedIn, logIn, replay } from "./log_in.ts";
 import {
-  endsIdle,
-  endsSession,
-  lastFatal,
-  type Rows,
-  TERMINATE,
-} from "./protocol.ts";
-import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
-import { openSocket, sendCancel, type Socket } from "./socket.ts";
-import {
-  changesSettings,
-  inlineParameters,
-  isDefinition,
-} from "./statement.ts";
+  begins,
+  commits,
+  rollsBack,
+  rollsBackTo,
+  TransactionState,
+} from "./transaction_state.ts";
 import type { HostAndPort } from "./url.ts";
 
 /** What an observer may see of a connection. */
@@ -61,17 +56,8 @@ export interface InFlight {
 /** How long a stopped migration has to end by itself, in milliseconds. */
 const STOP_GRACE_MS = 1_000;
 
-/** How long a peer has to take a request to cancel, in milliseconds. */
-const CANCEL_TIMEOUT_MS = 2_000;
-
 /** How many statements are sent ahead before the answers are waited for. */
 const WINDOW = 500;
-
-const BEGIN = /^\s*(?:begin|start\s+transaction)\b[^;]*;?\s*$/i;
-const COMMIT = /^\s*commit\s*;?\s*$/i;
-const ROLLBACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?\s*;?\s*$/i;
-const ROLLBACK_TO = /^\s*rollback\s+to\b/i;
-const SAVEPOINT = /^\s*savepoint\b/i;
 
 /**
  * Errors that a statement with its parameters written into it may meet where the driver, told the types by the server,
@@ -88,29 +74,12 @@ const CONVERSION_ERRORS = [
   "22007",
 ];
 
-type Query = postgres.PendingQuery<postgres.Row[]>;
-
-/** postgres.js, once it is needed, on the open session. */
-type Driver =
-  & Omit<typeof import("./driver.ts"), "openDriver" | "mendRuntime">
-  & {
-    readonly sql: postgres.Sql;
-    readonly handle: postgres.ReservedSql;
-  };
-
+/** A session that a migration, or what watches it, works with. */
 export class Connection {
-  readonly #at: HostAndPort;
-  readonly #target: Target;
-  readonly #socket: Socket;
+  readonly #link: Link;
   readonly #options: ConnectionOptions;
-  readonly #loss = Promise.withResolvers<never>();
   readonly #inFlight = new Set<InFlight>();
   readonly #owners = new WeakMap<Error, StatementOwner>();
-  #session: LoggedIn | undefined;
-  #opening: Promise<Driver> | undefined;
-  #driver: Driver | undefined;
-  #lost: ConnectionLostError | undefined;
-  #ending = false;
   #owner: StatementOwner | undefined;
   #stopped: Error | undefined;
   /** Rejects some time after {@link stop}. */
@@ -118,42 +87,17 @@ export class Connection {
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
   #inlining: boolean;
   #inliningFailed = false;
-  #typesKnown = false;
-  #settingsChanged = false;
   #before: ((text: string) => Promise<void>) | undefined;
-  #lastData: Uint8Array | undefined;
-  /** `ahead`: in a transaction without a savepoint, in which an error is final. */
-  #state: "idle" | "ahead" | "transaction" = "idle";
-  /** The first error of the transaction: from there on the server ignores every statement of it. */
-  #aborted: DatabaseError | undefined;
-  /** Whether {@link #aborted} was thrown to a caller; a statement sent ahead has no caller to throw to. */
-  #abortSeen = false;
+  readonly #transaction = new TransactionState();
 
-  private constructor(
-    at: HostAndPort,
-    target: Target,
-    socket: Socket,
-    options: ConnectionOptions,
-  ) {
-    this.#at = at;
-    this.#target = target;
-    this.#socket = socket;
+  private constructor(link: Link, options: ConnectionOptions) {
+    this.#link = link;
     this.#options = options;
     this.#inlining = options.pipeline;
-    this.#loss.promise.catch(() => {}); // nobody may be waiting when it happens
-    socket.on(
-      "error",
-      (error: Error) =>
-        this.#lose(new ConnectionLostError(error.message, { cause: error })),
-    );
-    socket.on("close", () => this.#lose());
-    // When the server ends the session it says why in its last message, which the driver drops with the connection.
-    socket.on("data", (data: Uint8Array) => this.#lastData = data);
   }
 
   /**
-   * Connects to one host, logs in and runs a first query, all before the signal aborts. The query rides with the log-in:
-   * its answer, also when it is an error, comes with the connection.
+   * Opens a {@link Link} and guards it.
    *
    * @throws {DatabaseError} when the server refuses the log-in
    * @throws {Error} with the `code` of the operating system or of TLS, or the signal's reason
@@ -163,45 +107,36 @@ export class Connection {
     target: Target,
     first: string,
     options: ConnectionOptions & { readonly signal: AbortSignal },
-  ): Promise<
-    { connection: Connection; answer: LoggedIn["answer"] }
-  > {
-    const socket = await openSocket(at, target.tls, options.signal);
-    const connection = new Connection(at, target, socket, options);
-    const abort = () =>
-      connection.#lose(new ConnectionLostError("it took too long"));
-    options.signal.addEventListener("abort", abort, { once: true });
-    try {
-      if (options.signal.aborted) abort();
-      const answer = await connection.#logIn(first);
-      return { connection, answer };
-    } catch (error) {
-      connection.destroy();
-      throw options.signal.aborted ? options.signal.reason : error;
-    } finally {
-      options.signal.removeEventListener("abort", abort);
-    }
+  ): Promise<{ connection: Connection; answer: LoggedIn["answer"] }> {
+    const { applicationName, signal, observer: { onNotice } } = options;
+    const { link, answer } = await Link.open(at, target, first, {
+      applicationName,
+      signal,
+      ...(onNotice && { onNotice }),
+    });
+    return { connection: new Connection(link, options), answer };
   }
 
   /** The process id of the backend, as the server announced it at log-in. */
   get announcedPid(): number | undefined {
-    return this.#session?.backend.pid;
+    return this.#link.announcedPid;
   }
 
   /** The error that the open transaction is stuck on, and whether a caller was told: then it caught it and went on. */
   get aborted():
     | { readonly by: DatabaseError; readonly seen: boolean }
     | undefined {
-    return this.#aborted && { by: this.#aborted, seen: this.#abortSeen };
+    const { aborted, abortSeen } = this.#transaction;
+    return aborted && { by: aborted, seen: abortSeen };
   }
 
   /** Whether the server, with its last answer, said that no transaction is open. */
   get serverIsIdle(): boolean {
-    return this.#lastData !== undefined && endsIdle(this.#lastData);
+    return this.#link.serverIsIdle;
   }
 
   get isLost(): boolean {
-    return this.#lost !== undefined;
+    return this.#link.lost !== undefined;
   }
 
   /** The oldest statement that is not answered yet. */
@@ -226,7 +161,7 @@ export class Connection {
    * @throws {ConnectionLostError} when the connection is lost
    */
   async prepare(): Promise<void> {
-    await (this.#opening ??= this.#openDriver());
+    await this.#link.prepare();
   }
 
   /**
@@ -263,9 +198,7 @@ export class Connection {
 
   /** Whether a statement since the last call has changed settings that outlive it. */
   takeSettingsChanged(): boolean {
-    const changed = this.#settingsChanged;
-    this.#settingsChanged = false;
-    return changed;
+    return this.#transaction.takeSettingsChanged();
   }
 
   /** Has `before` look at every statement of a migration, and do what must be done before it runs. */
@@ -281,20 +214,20 @@ export class Connection {
     work.catch(() => {}); // what it rejects with later is past
     return await Promise.race([
       work,
-      this.#loss.promise,
+      this.#link.loss,
       this.#stopping.promise,
     ]);
   }
 
   /** Makes the driver read and write arrays as arrays; `rows` answer {@link ARRAY_TYPES_QUERY}. */
   learnArrayTypes(rows: Rows): void {
-    const { conversionsOf, sql } = this.#loaded;
+    const { conversionsOf, sql } = this.#link.driver;
     addArrayTypes(conversionsOf(sql), rows);
-    this.#typesKnown = true;
+    this.#transaction.typesRead();
   }
 
   get knowsArrayTypes(): boolean {
-    return this.#typesKnown;
+    return this.#transaction.typesKnown;
   }
 
   /**
@@ -321,7 +254,7 @@ export class Connection {
     return Object.assign(() => {}, {
       reserve: () => Promise.resolve(handle),
       end: () => Promise.resolve(),
-      options: this.#loaded.sql.options,
+      options: this.#link.driver.sql.options,
     }) as unknown as postgres.Sql;
   }
 
@@ -341,62 +274,20 @@ export class Connection {
 
   /** Asks the server to cancel the running statement. Never rejects: the caller cannot do more than ask. */
   async cancel(): Promise<void> {
-    if (this.#inFlight.size === 0 || this.#session === undefined) return;
-    const signal = AbortSignal.timeout(CANCEL_TIMEOUT_MS);
-    const { backend } = this.#session;
-    await sendCancel(this.#at, this.#target.tls, backend, signal).catch(
-      () => {},
-    );
+    if (this.#inFlight.size > 0) await this.#link.cancel();
   }
 
-  /** Ends the session politely, without waiting for an answer: there is none but the end of the connection. */
+  /** Ends the session, politely when nothing is under way. Never rejects. */
   async close(): Promise<void> {
-    if (this.#ending) return;
-    this.#ending = true;
-    if (this.#lost === undefined && this.#inFlight.size === 0) {
-      const said = new Promise((resolve) => this.#socket.on("finish", resolve));
-      this.#socket.end(TERMINATE);
-      await Promise.race([said, this.#loss.promise]).catch(() => {});
-    }
-    this.destroy();
+    clearTimeout(this.#stopTimer);
+    if (this.#inFlight.size > 0) this.#link.destroy();
+    else await this.#link.close();
   }
 
   /** Drops the socket. Statements in flight reject. */
-  destroy(reason = "it was closed by this program"): void {
-    this.#ending = true;
+  destroy(reason?: string): void {
     clearTimeout(this.#stopTimer);
-    this.#lose(new ConnectionLostError(reason));
-    this.#socket.destroy();
-    this.#driver?.sql.end({ timeout: 0 }).catch(() => {});
-  }
-
-  async #logIn(first: string): Promise<LoggedIn["answer"]> {
-    this.#session = await this.#race(logIn(this.#socket, {
-      target: this.#target,
-      applicationName: this.#options.applicationName,
-      first,
-      onNotice: (severity, message) => this.#notice(severity, message),
-    }));
-    return this.#session.answer;
-  }
-
-  async #openDriver(): Promise<Driver> {
-    const { openDriver, mendRuntime, ...driver } = await import("./driver.ts");
-    if (IS_DENO_2_4) {
-      silenceDeprecations();
-      mendRuntime();
-    }
-    if (this.#lost !== undefined) throw this.#lost;
-    const sql = openDriver(replay(this.#socket, this.#session!.takeOver), {
-      target: this.#target,
-      onNotice: (severity, message) => this.#notice(severity, message),
-    });
-    const handle = await this.#race(sql.reserve());
-    return this.#driver = { ...driver, sql, handle };
-  }
-
-  #notice(severity: string, message: string): void {
-    this.#options.observer.onNotice?.(severity, message);
+    this.#link.destroy(reason);
   }
 
   /** A statement of a migration: a promise with the verbs that the dialect expects of the driver's. */
@@ -416,11 +307,12 @@ export class Connection {
   }
 
   #inPlace(text: string, parameters: readonly unknown[]): Promise<Rows> {
-    const ahead = this.#state === "ahead" && parameters.length === 0 &&
+    const { errorsAreFinal, isOpen } = this.#transaction;
+    const ahead = errorsAreFinal && parameters.length === 0 &&
       isDefinition(text);
-    const begins = this.#state === "idle" && BEGIN.test(text);
+    const first = !isOpen && begins(text);
     if (
-      !this.#options.pipeline || !(ahead || begins) ||
+      !this.#options.pipeline || !(ahead || first) ||
       this.#inFlight.size >= WINDOW
     ) {
       return this.#execute(text, parameters);
@@ -428,33 +320,33 @@ export class Connection {
     const refusal = this.#refusal(text);
     if (refusal !== undefined) return rejected(refusal);
     // An error that has come in meanwhile is news enough: nothing after it can succeed.
-    if (this.#aborted !== undefined && !this.#abortSeen) {
-      return rejected(this.#seen(this.#aborted));
-    }
+    const unseen = this.#transaction.takeUnseen();
+    if (unseen !== undefined) return rejected(unseen);
     this.#send(text, []);
     return Promise.resolve(emptyRows());
   }
 
   async #execute(text: string, parameters: readonly unknown[]): Promise<Rows> {
-    if (this.#driver === undefined) await this.prepare();
+    if (!this.#link.isPrepared) await this.prepare();
     const refusal = this.#refusal(text);
     if (refusal !== undefined) throw refusal;
-    const undoes = ROLLBACK.test(text);
+    const transaction = this.#transaction;
+    const undoes = rollsBack(text);
     // With the connection the transaction is gone, too. And Kysely rolls back after a commit that failed.
-    const needless = this.#lost !== undefined ||
-      (this.#state === "idle" && this.serverIsIdle);
+    const needless = this.isLost ||
+      (!transaction.isOpen && this.serverIsIdle);
     if (undoes && needless) {
       return emptyRows();
     }
     if (!undoes) this.#throwUnseen();
     if (
       parameters.length > 0 && parameters.some(Array.isArray) &&
-      !this.#typesKnown
+      !transaction.typesKnown
     ) {
       this.learnArrayTypes(await this.#send(ARRAY_TYPES_QUERY, []));
     }
     const inlined =
-      this.#inlining && this.#state === "ahead" && parameters.length > 0
+      this.#inlining && transaction.errorsAreFinal && parameters.length > 0
         ? inlineParameters(text, parameters)
         : undefined;
     let rows: Rows;
@@ -464,7 +356,7 @@ export class Connection {
         : this.#send(inlined, [], text));
     } catch (error) {
       if (
-        inlined !== undefined && error === this.#aborted &&
+        inlined !== undefined && error === transaction.aborted &&
         isConversionError(error)
       ) {
         this.#inliningFailed = true;
@@ -473,13 +365,10 @@ export class Connection {
       if (!undoes) this.#throwUnseen();
       throw error;
     }
-    if (undoes || ROLLBACK_TO.test(text)) {
-      this.#aborted = undefined;
-    } else {
-      this.#throwUnseen();
-    }
-    if (COMMIT.test(text) && rows.command !== "COMMIT") {
-      throw this.#aborted ?? new DatabaseError({
+    if (undoes || rollsBackTo(text)) transaction.resolve();
+    else this.#throwUnseen();
+    if (commits(text) && rows.command !== "COMMIT") {
+      throw transaction.aborted ?? new DatabaseError({
         code: "40000",
         severity: "ERROR",
         message:
@@ -491,9 +380,10 @@ export class Connection {
 
   /** Why a statement may not be sent; a rollback always may. */
   #refusal(text: string): Error | undefined {
-    const undoes = ROLLBACK.test(text);
-    if (this.#lost !== undefined) return undoes ? undefined : this.#lost;
-    return undoes || ROLLBACK_TO.test(text) ? undefined : this.#stopped;
+    const undoes = rollsBack(text);
+    const { lost } = this.#link;
+    if (lost !== undefined) return undoes ? undefined : lost;
+    return undoes || rollsBackTo(text) ? undefined : this.#stopped;
   }
 
   /** Hands a statement to the driver, which sends it in the same flight as others of this turn. */
@@ -502,15 +392,8 @@ export class Connection {
     parameters: readonly unknown[],
     shown: string = text,
   ): Promise<Rows> {
-    this.#follow(text);
-    const inTransaction = this.#state !== "idle";
-    // Without parameters the simple protocol is used: one message, and several statements are allowed.
-    const simple = parameters.length === 0;
-    const query = this.#loaded.handle.unsafe(
-      text,
-      [...parameters] as never[],
-      { prepare: false, simple } as never,
-    ) as unknown as Query;
+    this.#transaction.follow(text);
+    const { isOpen } = this.#transaction;
     const owner = this.#owner;
     const entry: InFlight = { sql: shown, since: performance.now() };
     this.#inFlight.add(entry);
@@ -524,9 +407,10 @@ export class Connection {
     };
     // An error repeats the statement that a migration wrote; ours would help nobody.
     const repeated = owner === undefined ? undefined : shown;
-    const result = this.#race(query, repeated).then((rows) => {
+    const sent = this.#link.send(text, parameters, repeated);
+    const result = sent.then((rows) => {
       answered();
-      return rows as unknown as Rows;
+      return rows;
     }, (error) => {
       answered();
       const failure = this.#stopped ?? error;
@@ -536,12 +420,8 @@ export class Connection {
       ) {
         this.#owners.set(failure, owner);
       }
-      if (
-        inTransaction && failure instanceof DatabaseError &&
-        this.#aborted === undefined
-      ) {
-        this.#aborted = failure;
-        this.#abortSeen = false;
+      if (isOpen && failure instanceof DatabaseError) {
+        this.#transaction.abort(failure);
       }
       throw failure;
     });
@@ -549,82 +429,10 @@ export class Connection {
     return result;
   }
 
-  get #loaded(): Driver {
-    if (this.#driver === undefined) throw new Error("The driver is not loaded");
-    return this.#driver;
-  }
-
-  /** Keeps track of the transaction. */
-  #follow(text: string): void {
-    if (BEGIN.test(text)) {
-      this.#state = "ahead";
-      this.#aborted = undefined;
-      this.#abortSeen = false;
-    } else if (COMMIT.test(text) || ROLLBACK.test(text)) {
-      this.#state = "idle";
-    } else if (SAVEPOINT.test(text) && this.#state === "ahead") {
-      // A migration that sets one may want to survive an error: from here on it sees each where it happens.
-      this.#state = "transaction";
-    }
-    if (changesSettings(text)) this.#settingsChanged = true;
-    // New types have new array types; they are looked up when an array is to be written.
-    if (/^\s*create\s+(?:type|domain|table|extension)\b/i.test(text)) {
-      this.#typesKnown = false;
-    }
-  }
-
   /** Throws the error that aborted the transaction, unless somebody has seen it already. */
   #throwUnseen(): void {
-    if (this.#aborted !== undefined && !this.#abortSeen) {
-      throw this.#seen(this.#aborted);
-    }
-  }
-
-  #seen(error: DatabaseError): DatabaseError {
-    this.#abortSeen = true;
-    return error;
-  }
-
-  /** A driver's promise that also settles when the connection is lost. */
-  async #race<T>(promise: PromiseLike<T>, statement?: string): Promise<T> {
-    try {
-      return await Promise.race([promise, this.#loss.promise]);
-    } catch (error) {
-      const failure = this.#translated(error, statement);
-      if (failure instanceof ConnectionLostError) {
-        this.#lose(failure);
-        throw this.#lost;
-      }
-      if (failure instanceof DatabaseError && endsSession(failure)) {
-        this.#lose(
-          new ConnectionLostError(failure.server.message, { cause: failure }),
-        );
-      }
-      throw failure;
-    }
-  }
-
-  /** An error of the driver as one of ours; any other stays what it is. */
-  #translated(error: unknown, statement: string | undefined): unknown {
-    const server = this.#driver?.serverError(error, statement);
-    if (server !== undefined) return new DatabaseError(server);
-    return this.#driver?.isLoss(error)
-      ? new ConnectionLostError(error.message, { cause: error })
-      : error;
-  }
-
-  #lose(error?: ConnectionLostError): void {
-    if (this.#lost !== undefined) return;
-    this.#lost = error ?? this.#closedByServer();
-    this.#loss.reject(this.#lost);
-  }
-
-  #closedByServer(): ConnectionLostError {
-    const farewell = this.#lastData && lastFatal(this.#lastData);
-    return new ConnectionLostError(
-      farewell?.server.message ?? "the server closed it",
-      { cause: farewell },
-    );
+    const unseen = this.#transaction.takeUnseen();
+    if (unseen !== undefined) throw unseen;
   }
 }
 

@@ -138,7 +138,7 @@ export function parsePort(text: string): number | undefined {
 export function isHost(text: string): boolean {
   return text.startsWith("/") ||
     /^(?=.*:.*:)[0-9a-f:.]+(?:%[\w.]+)?$/i.test(text) ||
-    /^[^\s\0-\x1f\x7f-\x9f:/@?#,[\]\\"'`]+$/.test(text);
+    /^[^\s\p{Cc}:/@?#,[\]\\"'`]+$/u.test(text);
 }
 
 function readAuthority(

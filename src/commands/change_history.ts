@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { underLock } from "../apply.ts";
+import { underLock } from "../under_lock.ts";
 import { ExitCode } from "../errors.ts";
 import type { RecordAction } from "../events.ts";
 import type { HistoryRow } from "../history.ts";

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { apply, type Planner, underLock } from "../apply.ts";
+import { apply, type Planner } from "../apply.ts";
 import { ExitCode, RefusedError } from "../errors.ts";
 import type { Plan, Planned, Step } from "../plan.ts";
 import type { Session } from "../ports.ts";
+import { underLock } from "../under_lock.ts";
 import {
   accepted,
   assertWritable,

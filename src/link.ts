@@ -1,0 +1,269 @@
+/**
+ * One socket, one backend, never replaced: from the log-in until one of the two sides ends it.
+ *
+ * postgres.js would reconnect in the middle of a transaction and run the rest of it in autocommit, throw from a timer or
+ * never settle when the peer is gone. Here the driver is given one open session, and every wait ends when that does.
+ * Related reports: https://github.com/porsager/postgres/issues/1208, /1154, /1066.
+ *
+ * @module
+ */
+import type postgres from "postgres";
+import { ConnectionLostError, DatabaseError } from "./errors.ts";
+import { type LoggedIn, logIn, replay } from "./log_in.ts";
+import {
+  endsIdle,
+  endsSession,
+  lastFatal,
+  type Rows,
+  TERMINATE,
+} from "./protocol.ts";
+import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
+import { openSocket, sendCancel, type Socket } from "./socket.ts";
+import type { Target } from "./target.ts";
+import type { HostAndPort } from "./url.ts";
+
+export interface LinkOptions {
+  readonly applicationName: string;
+  readonly onNotice?: (severity: string, message: string) => void;
+}
+
+/** How long a peer has to take a request to cancel, in milliseconds. */
+const CANCEL_TIMEOUT_MS = 2_000;
+
+type Query = postgres.PendingQuery<postgres.Row[]>;
+
+/** postgres.js, once it is needed, on the open session. */
+type Driver =
+  & Omit<typeof import("./driver.ts"), "openDriver" | "mendRuntime">
+  & {
+    readonly sql: postgres.Sql;
+    readonly handle: postgres.ReservedSql;
+  };
+
+/** A session on one socket. */
+export class Link {
+  readonly #at: HostAndPort;
+  readonly #target: Target;
+  readonly #socket: Socket;
+  readonly #options: LinkOptions;
+  readonly #loss = Promise.withResolvers<never>();
+  #lost: ConnectionLostError | undefined;
+  #ending = false;
+  #lastData: Uint8Array | undefined;
+  #session: LoggedIn | undefined;
+  #opening: Promise<Driver> | undefined;
+  #driver: Driver | undefined;
+
+  private constructor(
+    at: HostAndPort,
+    target: Target,
+    socket: Socket,
+    options: LinkOptions,
+  ) {
+    this.#at = at;
+    this.#target = target;
+    this.#socket = socket;
+    this.#options = options;
+    this.#loss.promise.catch(() => {}); // nobody may be waiting when it happens
+    socket.on(
+      "error",
+      (error: Error) =>
+        this.#lose(new ConnectionLostError(error.message, { cause: error })),
+    );
+    socket.on("close", () => this.#lose());
+    // When the server ends the session it says why in its last message, which the driver drops with the connection.
+    socket.on("data", (data: Uint8Array) => this.#lastData = data);
+  }
+
+  /**
+   * Connects to one host, logs in and runs a first query, all before the signal aborts. The query rides with the log-in:
+   * its answer, also when it is an error, comes with the link.
+   *
+   * @throws {DatabaseError} when the server refuses the log-in
+   * @throws {Error} with the `code` of the operating system or of TLS, or the signal's reason
+   */
+  static async open(
+    at: HostAndPort,
+    target: Target,
+    first: string,
+    options: LinkOptions & { readonly signal: AbortSignal },
+  ): Promise<{ link: Link; answer: LoggedIn["answer"] }> {
+    const { signal } = options;
+    const socket = await openSocket(at, target.tls, signal);
+    const link = new Link(at, target, socket, options);
+    const abort = () => link.#lose(new ConnectionLostError("it took too long"));
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      if (signal.aborted) abort();
+      return { link, answer: await link.#logIn(first) };
+    } catch (error) {
+      link.destroy();
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  /** The process id of the backend, as the server announced it at log-in. */
+  get announcedPid(): number | undefined {
+    return this.#session?.backend.pid;
+  }
+
+  /** Why the connection is lost, once it is. */
+  get lost(): ConnectionLostError | undefined {
+    return this.#lost;
+  }
+
+  /** Rejects with {@link lost} when it is. */
+  get loss(): Promise<never> {
+    return this.#loss.promise;
+  }
+
+  /** Whether the server, with its last answer, said that no transaction is open. */
+  get serverIsIdle(): boolean {
+    return this.#lastData !== undefined && endsIdle(this.#lastData);
+  }
+
+  /** Whether {@link prepare} is done. */
+  get isPrepared(): boolean {
+    return this.#driver !== undefined;
+  }
+
+  /** postgres.js on this link. @throws {Error} before {@link prepare} is done */
+  get driver(): Driver {
+    if (this.#driver === undefined) throw new Error("The driver is not loaded");
+    return this.#driver;
+  }
+
+  /**
+   * Loads the driver, which all statements after the first query need.
+   *
+   * @throws {ConnectionLostError} when the connection is lost
+   */
+  async prepare(): Promise<void> {
+    await (this.#opening ??= this.#openDriver());
+  }
+
+  /**
+   * Hands one statement, or several without parameters, to the driver, which sends it in the same flight as others of
+   * this turn.
+   *
+   * @param repeated the statement as an error is to repeat it; not at all when missing
+   * @throws {DatabaseError} when the server refuses it
+   * @throws {ConnectionLostError} when the connection is, or gets, lost
+   */
+  async send(
+    text: string,
+    parameters: readonly unknown[],
+    repeated: string | undefined,
+  ): Promise<Rows> {
+    // Without parameters the simple protocol is used: one message, and several statements are allowed.
+    const simple = parameters.length === 0;
+    const query = this.driver.handle.unsafe(
+      text,
+      [...parameters] as never[],
+      { prepare: false, simple } as never,
+    ) as unknown as Query;
+    return await this.#orLost(query, repeated) as unknown as Rows;
+  }
+
+  /** Asks the server to cancel the running statement. Never rejects: the caller cannot do more than ask. */
+  async cancel(): Promise<void> {
+    if (this.#session === undefined) return;
+    const signal = AbortSignal.timeout(CANCEL_TIMEOUT_MS);
+    const { backend } = this.#session;
+    await sendCancel(this.#at, this.#target.tls, backend, signal).catch(
+      () => {},
+    );
+  }
+
+  /** Ends the session politely, without waiting for an answer: there is none but the end of the connection. */
+  async close(): Promise<void> {
+    if (this.#ending) return;
+    this.#ending = true;
+    if (this.#lost === undefined) {
+      const said = new Promise((resolve) => this.#socket.on("finish", resolve));
+      this.#socket.end(TERMINATE);
+      await Promise.race([said, this.#loss.promise]).catch(() => {});
+    }
+    this.destroy();
+  }
+
+  /** Drops the socket. Statements in flight reject. */
+  destroy(reason = "it was closed by this program"): void {
+    this.#ending = true;
+    this.#lose(new ConnectionLostError(reason));
+    this.#socket.destroy();
+    this.#driver?.sql.end({ timeout: 0 }).catch(() => {});
+  }
+
+  async #logIn(first: string): Promise<LoggedIn["answer"]> {
+    this.#session = await this.#orLost(logIn(this.#socket, {
+      target: this.#target,
+      applicationName: this.#options.applicationName,
+      first,
+      onNotice: this.#onNotice,
+    }));
+    return this.#session.answer;
+  }
+
+  async #openDriver(): Promise<Driver> {
+    const { openDriver, mendRuntime, ...driver } = await import("./driver.ts");
+    if (IS_DENO_2_4) {
+      silenceDeprecations();
+      mendRuntime();
+    }
+    if (this.#lost !== undefined) throw this.#lost;
+    const sql = openDriver(replay(this.#socket, this.#session!.takeOver), {
+      target: this.#target,
+      onNotice: this.#onNotice,
+    });
+    const handle = await this.#orLost(sql.reserve());
+    return this.#driver = { ...driver, sql, handle };
+  }
+
+  readonly #onNotice = (severity: string, message: string) =>
+    this.#options.onNotice?.(severity, message);
+
+  /** What the promise comes to, unless the connection is lost before. */
+  async #orLost<T>(promise: PromiseLike<T>, statement?: string): Promise<T> {
+    try {
+      return await Promise.race([promise, this.#loss.promise]);
+    } catch (error) {
+      const failure = this.#translated(error, statement);
+      if (failure instanceof ConnectionLostError) {
+        this.#lose(failure);
+        throw this.#lost;
+      }
+      if (failure instanceof DatabaseError && endsSession(failure)) {
+        this.#lose(
+          new ConnectionLostError(failure.server.message, { cause: failure }),
+        );
+      }
+      throw failure;
+    }
+  }
+
+  /** An error of the driver as one of ours; any other stays what it is. */
+  #translated(error: unknown, statement: string | undefined): unknown {
+    const server = this.#driver?.serverError(error, statement);
+    if (server !== undefined) return new DatabaseError(server);
+    return this.#driver?.isLoss(error)
+      ? new ConnectionLostError(error.message, { cause: error })
+      : error;
+  }
+
+  #lose(error?: ConnectionLostError): void {
+    if (this.#lost !== undefined) return;
+    this.#lost = error ?? this.#closedByServer();
+    this.#loss.reject(this.#lost);
+  }
+
+  #closedByServer(): ConnectionLostError {
+    const farewell = this.#lastData && lastFatal(this.#lastData);
+    return new ConnectionLostError(
+      farewell?.server.message ?? "the server closed it",
+      { cause: farewell },
+    );
+  }
+}

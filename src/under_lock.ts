@@ -1,0 +1,69 @@
+/**
+ * The migration lock: polled, never waited for in the server.
+ *
+ * @module
+ */
+import { formatDuration } from "./duration.ts";
+import { RefusedError } from "./errors.ts";
+import type { HistoryRow } from "./history.ts";
+import { holderText } from "./phrases.ts";
+import type { Ports, Session, Work } from "./ports.ts";
+
+/** The wait between two polls grows from the first to the last; half of it is chance. Milliseconds. */
+const LOCK_POLL_MS = { first: 50, last: 1_000 };
+
+/** How often the wait for another migrator is reported when nothing about it changes, in milliseconds. */
+const REPORT_EVERY_MS = 10_000;
+
+/**
+ * Runs `use` under the migration lock, with the history as it is there. The lock is polled in short transactions: a call that blocks would hold a snapshot
+ * that `create index concurrently` of the holder waits for, and the two would deadlock.
+ *
+ * @throws {RefusedError} when another migrator keeps the lock longer than `lockWaitMs`
+ */
+export async function underLock<T>(
+  ports: Ports,
+  session: Session,
+  scope: "transaction" | "pinned",
+  lockWaitMs: number,
+  use: (work: Work, history: readonly HistoryRow[]) => Promise<T>,
+): Promise<T> {
+  const { clock, report } = ports;
+  const deadline = clock.now() + lockWaitMs;
+  let reported: { pid: number | undefined; at: number } | undefined;
+  for (
+    let wait = LOCK_POLL_MS.first;;
+    wait = Math.min(wait * 2, LOCK_POLL_MS.last)
+  ) {
+    const result = await session[scope](async (work) => {
+      const history = await work.lock();
+      return history === undefined
+        ? undefined
+        : { value: await use(work, history) };
+    });
+    if (result !== undefined) return result.value;
+    const holder = await session.lockHolder();
+    const now = clock.now();
+    if (now >= deadline) {
+      throw new RefusedError([
+        `Cannot take the migration lock within ${formatDuration(lockWaitMs)}: ${
+          holderText(holder)
+        }; ` +
+        "let it finish, or wait longer with --lock-wait",
+      ]);
+    }
+    if (
+      reported === undefined || reported.pid !== holder?.pid ||
+      now - reported.at >= REPORT_EVERY_MS
+    ) {
+      report({ event: "waiting_for_lock", holder, leftMs: deadline - now });
+      reported = { pid: holder?.pid, at: now };
+    }
+    await clock.sleep(Math.min(deadline - now, jitter(wait)));
+  }
+}
+
+/** From half of the wait to all of it: what begins together must not knock together. */
+export function jitter(wait: number): number {
+  return wait / 2 + Math.random() * wait / 2;
+}
