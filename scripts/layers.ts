@@ -70,6 +70,7 @@ const DATABASE_ADAPTER = [
   "connection_failure",
   "store",
   "kysely",
+  "session_history",
   "session",
   "database",
 ];

@@ -15,13 +15,13 @@ import {
   RefusedError,
 } from "./errors.ts";
 import type { Event, LockHolder, ServerInfo } from "./events.ts";
-import { type HistoryChange, type HistoryRow, rowsAfter } from "./history.ts";
+import type { HistoryChange, HistoryRow } from "./history.ts";
 import { withHint } from "./hints.ts";
 import { dropInvalidIndex } from "./invalid_index.ts";
 import { Monitor } from "./monitor.ts";
 import type { Step } from "./plan.ts";
-import type { Session, Work, Written } from "./ports.ts";
-import { quote, quoteValue } from "./quote.ts";
+import type { Session, Work } from "./ports.ts";
+import { quote } from "./quote.ts";
 import {
   lockHolderQuery,
   lockQuery,
@@ -31,28 +31,11 @@ import {
 } from "./settings.ts";
 import { guardStep } from "./step_guard.ts";
 import { endsTransaction, quoteIdentifier } from "./statement.ts";
-import {
-  changeStatements,
-  columnsQuery,
-  convertStatements,
-  createStatements,
-  fingerprintQuery,
-  historyForm,
-  historyQuery,
-  type HistoryState,
-  kyselyRowsQuery,
-  readFingerprint,
-  readHistoryState,
-  readKyselyRows,
-  type RunIdentity,
-  tablePath,
-} from "./store.ts";
+import { SessionHistory } from "./session_history.ts";
+import type { HistoryState, RunIdentity } from "./store.ts";
 
 /** How long a stopped session may take to roll back before its connection is dropped, in milliseconds. */
 const STOP_LIMIT_MS = 3_000;
-
-/** undefined_table, invalid_schema_name, and two ways of saying that a name has too many parts. */
-const NO_SUCH_TABLE = ["42P01", "3F000", "0A000", "42601"];
 
 /** How often and how long recording a failure tries to get the lock, in milliseconds. */
 const RECORD_LOCK = { every: 100, limit: 1_500 };
@@ -94,10 +77,7 @@ export class PostgresSession implements Session {
   readonly #connection: Connection;
   readonly #options: SessionOptions;
   #db: AnyKysely | undefined;
-  /** Whether the history that came with the log-in is still to be handed out. */
-  #greeting = true;
-  /** The history as it was when last looked; missing when there was none. */
-  #known: HistoryState | undefined;
+  readonly #history: SessionHistory;
   /** The backend at work; behind a pooler it is another in every transaction, known once the first query is answered. */
   #backendPid: number | undefined;
   /** The steps of the work in flight. */
@@ -120,7 +100,10 @@ export class PostgresSession implements Session {
     this.#connection = connection;
     this.#options = options;
     this.server = options.server;
-    this.#known = options.history;
+    this.#history = new SessionHistory(connection, {
+      ...options,
+      schema: () => this.#schema(),
+    });
     if (!this.server.pooled) this.#backendPid = connection.announcedPid;
     this.#monitor = new Monitor(connection, {
       open: options.openSecond,
@@ -134,40 +117,13 @@ export class PostgresSession implements Session {
   }
 
   async history(): Promise<readonly HistoryRow[]> {
-    if (this.#greeting) {
-      this.#greeting = false;
-      return this.#known?.rows ?? [];
-    }
-    const columns = await this.#connection.query(columnsQuery(this.#schema()));
-    if (columns.length === 0) return [];
-    return (await this.#readHistory()).rows;
+    return await this.#history.rows();
   }
 
   async kyselyTable(
     table: string,
   ): Promise<readonly { readonly name: string; readonly timestamp: string }[]> {
-    try {
-      return readKyselyRows(
-        await this.#connection.query(kyselyRowsQuery(tablePath(table))),
-      );
-    } catch (error) {
-      const code = error instanceof DatabaseError ? error.server.code : "";
-      if (NO_SUCH_TABLE.includes(code)) {
-        throw new RefusedError([
-          `Cannot read ${
-            quoteValue(table)
-          }: there is no such table in this database`,
-        ]);
-      }
-      if (code === "42703") {
-        throw new RefusedError([
-          `Cannot read ${
-            quoteValue(table)
-          }: it is not a migration table of Kysely, which has the columns name and timestamp`,
-        ]);
-      }
-      throw error;
-    }
+    return await this.#history.kyselyTable(table);
   }
 
   async transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
@@ -235,7 +191,7 @@ export class PostgresSession implements Session {
   }
 
   async #transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
-    const known = this.#known;
+    const known = this.#history.known;
     this.#owners = [];
     if (this.server.pooled) this.#backendPid = undefined;
     const db = await this.#kysely();
@@ -246,7 +202,7 @@ export class PostgresSession implements Session {
         .setAccessMode("read write")
         .execute((transaction) => work(this.#work(transaction, "transaction")));
     } catch (error) {
-      this.#known = known;
+      this.#history.known = known;
       throw this.#attributed(error);
     } finally {
       this.#connection.own(undefined);
@@ -272,7 +228,14 @@ export class PostgresSession implements Session {
         columns = locked?.columns;
         return locked?.history;
       },
-      prepareHistory: () => this.#prepareHistory(db, scope, columns!),
+      prepareHistory: async () => {
+        const form = this.#history.form(columns!);
+        if (form === "ready") return;
+        const create = () => this.#history.create(form);
+        // Outside a transaction it needs one of its own: half a conversion must never be seen.
+        if (scope === "transaction") await create();
+        else await db.transaction().execute(create);
+      },
       run: async (step) => {
         const owner: StepOwner = { step, startedAt: performance.now() };
         owners.push(owner);
@@ -283,7 +246,7 @@ export class PostgresSession implements Session {
         return durationsOf(owners);
       },
       write: (changes) => {
-        const written = this.#write(changes, scope);
+        const written = this.#history.write(changes, scope);
         written.catch(() => {}); // what a write that was sent ahead rejects with, the commit rejects with
         return written;
       },
@@ -372,81 +335,6 @@ export class PostgresSession implements Session {
       });
   }
 
-  async #prepareHistory(
-    db: AnyKysely,
-    scope: "transaction" | "session",
-    columns: Rows,
-  ): Promise<void> {
-    const schema = this.#schema();
-    const form = historyForm(schema, columns);
-    if (form === "ready") return;
-    // Outside a transaction it needs one of its own: half a conversion must never be seen.
-    if (scope === "transaction") await this.#createHistory(form);
-    else await db.transaction().execute(() => this.#createHistory(form));
-  }
-
-  async #createHistory(form: "missing" | "kysely"): Promise<void> {
-    const schema = this.#schema();
-    const { run, checksums } = this.#options;
-    if (form === "missing") {
-      // Awaited: whoever may not create it is told so before a migration is blamed for it.
-      await this.#connection.query(createStatements(schema));
-      this.#known = { fingerprint: "", rows: [] };
-      return;
-    }
-    const table = tablePath("migration_history");
-    const rows = readKyselyRows(
-      await this.#connection.query(
-        kyselyRowsQuery(`${quoteIdentifier(schema)}.${table}`),
-      ),
-    );
-    for (const statement of convertStatements(schema, run, rows, checksums)) {
-      await this.#connection.query(statement);
-    }
-  }
-
-  async #write(
-    changes: readonly HistoryChange[],
-    scope: "transaction" | "session",
-  ): Promise<readonly Written[]> {
-    const statements = changeStatements(
-      this.#schema(),
-      this.#options.run,
-      changes,
-    );
-    const send = (statement: string) =>
-      scope === "transaction"
-        ? this.#connection.sendAhead(statement)
-        : this.#connection.query(statement);
-    const results = statements.map(send);
-    // Under the lock still: what it says is what the next holder finds, if nobody else writes in between.
-    const fingerprint = scope === "transaction"
-      ? send(fingerprintQuery(this.#schema()))
-      : undefined;
-    const rows = (await Promise.all(results)).flat();
-    if (rows.length !== changes.length) {
-      throw new RefusedError([
-        "Cannot write to the history: a row that was to be changed is gone",
-      ]);
-    }
-    const written = rows.map(({ id, took }) => ({
-      id: Number(id),
-      durationMs: took === null ? null : Number(took),
-    }));
-    const after = this.#known &&
-      rowsAfter(this.#known.rows, changes, written.map(({ id }) => id));
-    this.#known = fingerprint && after && {
-      fingerprint: readFingerprint(await fingerprint),
-      rows: after,
-    };
-    return written;
-  }
-
-  async #readHistory(): Promise<HistoryState> {
-    const rows = await this.#connection.query(historyQuery(this.#schema()));
-    return this.#known = readHistoryState(rows);
-  }
-
   /**
    * One flight: settings, then the lock, then whether the history is still the known one. `set_config` in the transaction also
    * holds behind a pooler, which drops or rejects startup parameters.
@@ -455,19 +343,17 @@ export class PostgresSession implements Session {
     scope: "transaction" | "session",
   ): Promise<{ history: readonly HistoryRow[]; columns: Rows } | undefined> {
     const connection = this.#connection;
-    const schema = this.#schema();
-    const known = this.#known;
-    const parts = [
-      lockQuery(this.#settings(), scope),
-      columnsQuery(schema),
-      ...(connection.knowsArrayTypes ? [] : [ARRAY_TYPES_QUERY]),
-      // Each statement of a flight has a snapshot of its own: this one sees what the last holder of the lock committed.
-      ...(known === undefined ? [] : [fingerprintQuery(schema)]),
-    ];
+    const queries = this.#history.lockQueries();
+    const { knowsArrayTypes } = connection;
     const answers = await connection.query(
-      parts.join("; "),
+      [
+        lockQuery(this.#settings(), scope),
+        queries.columns,
+        ...(knowsArrayTypes ? [] : [ARRAY_TYPES_QUERY]),
+        ...(queries.fingerprint === undefined ? [] : [queries.fingerprint]),
+      ].join("; "),
     ) as unknown as readonly Rows[];
-    const [row] = answers[0]!;
+    const [[row] = [], columns = [], ...rest] = answers;
     if (row?.applied !== true) {
       throw new RefusedError([
         "Cannot set lock_timeout and statement_timeout: the server, or a pooler before it, did not take them",
@@ -475,14 +361,12 @@ export class PostgresSession implements Session {
     }
     this.#backendPid = Number(row.pid);
     connection.takeSettingsChanged(); // our own
-    if (!connection.knowsArrayTypes) connection.learnArrayTypes(answers[2]!);
+    if (!knowsArrayTypes) connection.learnArrayTypes(rest.shift()!);
     if (row.locked !== true) return undefined;
-    const columns = answers[1]!;
-    if (columns.length === 0) return { history: [], columns };
-    const same = known !== undefined &&
-      readFingerprint(answers.at(-1)!) === known.fingerprint;
-    const { rows } = same ? known : await this.#readHistory();
-    return { history: rows, columns };
+    return {
+      history: await this.#history.rowsUnderLock(columns, rest[0]),
+      columns,
+    };
   }
 
   async #unlock(): Promise<void> {

@@ -1,0 +1,182 @@
+/**
+ * The history table as one session reads and writes it.
+ *
+ * What was read is kept with its fingerprint: under the lock one number tells whether it is still so.
+ *
+ * @module
+ */
+import type { Connection } from "./connection.ts";
+import { DatabaseError, RefusedError } from "./errors.ts";
+import { type HistoryChange, type HistoryRow, rowsAfter } from "./history.ts";
+import type { Written } from "./ports.ts";
+import type { Rows } from "./protocol.ts";
+import { quoteValue } from "./quote.ts";
+import {
+  changeStatements,
+  columnsQuery,
+  convertStatements,
+  createStatements,
+  fingerprintQuery,
+  historyForm,
+  historyQuery,
+  type HistoryState,
+  type KyselyRow,
+  kyselyRowsQuery,
+  readFingerprint,
+  readHistoryState,
+  readKyselyRows,
+  type RunIdentity,
+  tablePath,
+} from "./store.ts";
+import { quoteIdentifier } from "./statement.ts";
+
+export interface SessionHistoryOptions {
+  /** The history that came with the log-in, if there is one; it answers the first {@link SessionHistory.rows}. */
+  readonly history: HistoryState | undefined;
+  readonly run: RunIdentity;
+  /** Checksum by name of the migrations that the program carries. */
+  readonly checksums: ReadonlyMap<string, string>;
+  /** Where the table is. @throws {RefusedError} when there is no schema to work in */
+  readonly schema: () => string;
+}
+
+/** undefined_table, invalid_schema_name, and two ways of saying that a name has too many parts. */
+const NO_SUCH_TABLE = ["42P01", "3F000", "0A000", "42601"];
+
+const UNDEFINED_COLUMN = "42703";
+
+/** The history, over one connection. */
+export class SessionHistory {
+  readonly #connection: Connection;
+  readonly #options: SessionHistoryOptions;
+  /** Whether the history that came with the log-in is still to be handed out. */
+  #greeting = true;
+  /** The history as it was when last looked; missing when there was none. A transaction that fails puts it back. */
+  known: HistoryState | undefined;
+
+  constructor(connection: Connection, options: SessionHistoryOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.known = options.history;
+  }
+
+  /** The rows; none when there is no table. */
+  async rows(): Promise<readonly HistoryRow[]> {
+    if (this.#greeting) {
+      this.#greeting = false;
+      return this.known?.rows ?? [];
+    }
+    const columns = await this.#connection.query(columnsQuery(this.#schema));
+    return columns.length === 0 ? [] : await this.#read();
+  }
+
+  /** The rows of a table in the form of Kysely's migrator. @throws {RefusedError} when it is none */
+  async kyselyTable(table: string): Promise<readonly KyselyRow[]> {
+    try {
+      return readKyselyRows(
+        await this.#connection.query(kyselyRowsQuery(tablePath(table))),
+      );
+    } catch (error) {
+      const code = error instanceof DatabaseError ? error.server.code : "";
+      const reason = NO_SUCH_TABLE.includes(code)
+        ? "there is no such table in this database"
+        : code === UNDEFINED_COLUMN
+        ? "it is not a migration table of Kysely, which has the columns name and timestamp"
+        : undefined;
+      if (reason === undefined) throw error;
+      throw new RefusedError([`Cannot read ${quoteValue(table)}: ${reason}`]);
+    }
+  }
+
+  /** What {@link rowsUnderLock} needs the answers to, in the flight that takes the lock. */
+  lockQueries(): { readonly columns: string; readonly fingerprint?: string } {
+    return {
+      columns: columnsQuery(this.#schema),
+      // Each statement of a flight has a snapshot of its own: this one sees what the last holder of the lock committed.
+      ...(this.known !== undefined &&
+        { fingerprint: fingerprintQuery(this.#schema) }),
+    };
+  }
+
+  /** The rows under the lock, which are read only when they are not the known ones any more. */
+  async rowsUnderLock(
+    columns: Rows,
+    fingerprint: Rows | undefined,
+  ): Promise<readonly HistoryRow[]> {
+    if (columns.length === 0) return [];
+    const { known } = this;
+    const same = known !== undefined && fingerprint !== undefined &&
+      readFingerprint(fingerprint) === known.fingerprint;
+    return same ? known.rows : await this.#read();
+  }
+
+  /** What has to be created before the history can be written. @throws {RefusedError} when the table is somebody else's */
+  form(columns: Rows): "missing" | "ready" | "kysely" {
+    return historyForm(this.#schema, columns);
+  }
+
+  /** Creates the table, or puts it in the place of Kysely's, in a transaction that is open. */
+  async create(form: "missing" | "kysely"): Promise<void> {
+    const schema = this.#schema;
+    const { run, checksums } = this.#options;
+    if (form === "missing") {
+      // Awaited: whoever may not create it is told so before a migration is blamed for it.
+      await this.#connection.query(createStatements(schema));
+      this.known = { fingerprint: "", rows: [] };
+      return;
+    }
+    const table = `${quoteIdentifier(schema)}.${
+      tablePath("migration_history")
+    }`;
+    const rows = readKyselyRows(
+      await this.#connection.query(kyselyRowsQuery(table)),
+    );
+    for (const statement of convertStatements(schema, run, rows, checksums)) {
+      await this.#connection.query(statement);
+    }
+  }
+
+  /** Writes changes; in a transaction they are sent ahead of what is awaited next. */
+  async write(
+    changes: readonly HistoryChange[],
+    scope: "transaction" | "session",
+  ): Promise<readonly Written[]> {
+    const send = (statement: string) =>
+      scope === "transaction"
+        ? this.#connection.sendAhead(statement)
+        : this.#connection.query(statement);
+    const results = changeStatements(this.#schema, this.#options.run, changes)
+      .map(send);
+    // Under the lock still: what it says is what the next holder finds, if nobody else writes in between.
+    const fingerprint = scope === "transaction"
+      ? send(fingerprintQuery(this.#schema))
+      : undefined;
+    const rows = (await Promise.all(results)).flat();
+    if (rows.length !== changes.length) {
+      throw new RefusedError([
+        "Cannot write to the history: a row that was to be changed is gone",
+      ]);
+    }
+    const written = rows.map(({ id, took }) => ({
+      id: Number(id),
+      durationMs: took === null ? null : Number(took),
+    }));
+    const after = this.known &&
+      rowsAfter(this.known.rows, changes, written.map(({ id }) => id));
+    this.known = fingerprint && after && {
+      fingerprint: readFingerprint(await fingerprint),
+      rows: after,
+    };
+    return written;
+  }
+
+  get #schema(): string {
+    return this.#options.schema();
+  }
+
+  async #read(): Promise<readonly HistoryRow[]> {
+    const rows = await this.#connection.query(historyQuery(this.#schema));
+    this.known = readHistoryState(rows);
+    return this.known.rows;
+  }
+}
