@@ -1,0 +1,388 @@
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { DatabaseError } from "../../src/errors.ts";
+import {
+  concat,
+  endsIdle,
+  endsSession,
+  lastFatal,
+  loggedInMessages,
+  type Message,
+  message,
+  MessageReader,
+  readColumns,
+  readError,
+  readRow,
+  readyMessage,
+  startupMessage,
+  TERMINATE,
+  textOf,
+  uint32,
+} from "../../src/protocol.ts";
+
+/** Bytes as the protocol's documentation writes them: texts and numbers. */
+function bytes(...parts: readonly (string | number)[]): Uint8Array {
+  return concat(
+    parts.map((part) =>
+      typeof part === "number"
+        ? Uint8Array.of(part)
+        : new TextEncoder().encode(part)
+    ),
+  );
+}
+
+/** The same in the middle of a larger piece of memory, as sockets hand it over. */
+function within(data: Uint8Array): Uint8Array {
+  const all = new Uint8Array(data.length + 14).fill(0xff);
+  all.set(data, 7);
+  return all.subarray(7, 7 + data.length);
+}
+
+function uint16(value: number): Uint8Array {
+  return Uint8Array.of(value >> 8, value & 0xff);
+}
+
+/** A `RowDescription` without its head; what a reader of text does not need is of no sense. */
+function rowDescription(
+  ...columns: readonly (readonly [string, number])[]
+): Uint8Array {
+  return concat([
+    uint16(columns.length),
+    ...columns.flatMap(([name, type]) => [
+      bytes(name, 0),
+      uint32(0xdddddddd),
+      uint16(0xdddd),
+      uint32(type),
+      uint16(0xffff),
+      uint32(0xffffffff),
+      uint16(0),
+    ]),
+  ]);
+}
+
+/** A `DataRow` without its head. */
+function dataRow(...values: readonly (string | null)[]): Uint8Array {
+  return concat([
+    uint16(values.length),
+    ...values.flatMap((value) => {
+      if (value === null) return [uint32(0xffffffff)];
+      const text = new TextEncoder().encode(value);
+      return [uint32(text.length), text];
+    }),
+  ]);
+}
+
+/** An `ErrorResponse` of these fields, without its head. */
+function fields(values: Readonly<Record<string, string>>): Uint8Array {
+  return concat([
+    ...Object.entries(values).map(([code, text]) => bytes(code, text, 0)),
+    bytes(0),
+  ]);
+}
+
+const FATAL = {
+  S: "FATAL",
+  V: "FATAL",
+  C: "57P01",
+  M: "terminating connection due to administrator command",
+};
+const ERROR = { S: "ERROR", V: "ERROR", C: "42P01", M: "no such table" };
+
+/** Types and bodies, so that a comparison shows them. */
+function plain(messages: readonly Message[]): [string, number[]][] {
+  return messages.map(({ type, body }) => [type, [...body]]);
+}
+
+const STREAM = [
+  message("R", uint32(0)),
+  message("S", "client_encoding", "UTF8"),
+  message("n"),
+  message("D", dataRow("", null, "naïve ☃", "\0")),
+  message("E", fields(FATAL)),
+  message("Z", bytes("I")),
+];
+
+Deno.test("MessageReader finds the same messages wherever the stream is cut", () => {
+  const data = concat(STREAM);
+  const whole = new MessageReader().push(data);
+  assertEquals(whole.map(({ type }) => type).join(""), "RSnDEZ");
+  assertEquals(whole.map((one) => one.bytes), STREAM);
+  for (let at = 0; at <= data.length; at++) {
+    const reader = new MessageReader();
+    const messages = [data.subarray(0, at), data.subarray(at)].flatMap((part) =>
+      reader.push(within(part))
+    );
+    assertEquals(plain(messages), plain(whole), `cut at ${at}`);
+    assertEquals(messages.map((one) => one.bytes), STREAM, `cut at ${at}`);
+    assertEquals(reader.rest.length, 0);
+  }
+});
+
+Deno.test("MessageReader takes pieces of any size", () => {
+  const data = concat(STREAM);
+  for (const size of [1, 2, 3, 4, 5, 6, 7, 11]) {
+    const reader = new MessageReader();
+    const messages: Message[] = [];
+    for (let at = 0; at < data.length; at += size) {
+      messages.push(...reader.push(data.slice(at, at + size)));
+    }
+    assertEquals(messages.map((one) => one.bytes), STREAM, `${size} each`);
+  }
+});
+
+Deno.test("MessageReader keeps what is not complete as its rest", () => {
+  const data = message("S", "TimeZone", "UTC");
+  for (let at = 0; at < data.length; at++) {
+    const reader = new MessageReader();
+    const before = message("Z", bytes("I"));
+    const messages = reader.push(concat([before, data.subarray(0, at)]));
+    assertEquals(plain(messages), [["Z", [73]]]);
+    assertEquals(reader.rest, data.subarray(0, at));
+    assertEquals(reader.push(new Uint8Array()), []);
+    assertEquals(reader.push(data.subarray(at)).map((one) => one.bytes), [
+      data,
+    ]);
+  }
+});
+
+Deno.test("MessageReader reads a message larger than a piece of a socket", () => {
+  const row = message("D", dataRow("x".repeat(200_000)));
+  const reader = new MessageReader();
+  const messages: Message[] = [];
+  for (let at = 0; at < row.length; at += 65_536) {
+    messages.push(...reader.push(row.subarray(at, at + 65_536)));
+  }
+  assertEquals(messages.length, 1);
+  assertEquals(messages[0]!.bytes.length, row.length);
+});
+
+Deno.test("MessageReader gets past a length that cannot be", () => {
+  for (const length of [0, 1, 3]) {
+    const reader = new MessageReader();
+    const messages = reader.push(
+      concat([bytes("Z"), uint32(length), message("N")]),
+    );
+    assertEquals(plain(messages), [["Z", []], ["N", []]]);
+  }
+  // Four gigabytes, not a negative number.
+  const reader = new MessageReader();
+  assertEquals(reader.push(concat([bytes("Z"), uint32(0xffffffff)])), []);
+});
+
+Deno.test("message() counts bytes and ends each text with a zero", () => {
+  assertEquals(
+    message("Q", "select 1"),
+    bytes("Q", 0, 0, 0, 13, "select 1", 0),
+  );
+  assertEquals(message("Q", "é☃"), bytes("Q", 0, 0, 0, 10, "é☃", 0));
+  assertEquals(message("p", ""), bytes("p", 0, 0, 0, 5, 0));
+  assertEquals(message("p", bytes(1, 2)), bytes("p", 0, 0, 0, 6, 1, 2));
+  assertEquals(
+    message("p", "SCRAM-SHA-256", concat([uint32(3), bytes("n,,")])),
+    bytes("p", 0, 0, 0, 25, "SCRAM-SHA-256", 0, 0, 0, 0, 3, "n,,"),
+  );
+  assertEquals(
+    message("Q", "x".repeat(70_000)).subarray(0, 5),
+    bytes("Q", 0, 1, 0x11, 0x75),
+  );
+  assertEquals(TERMINATE, bytes("X", 0, 0, 0, 4));
+});
+
+Deno.test("startupMessage() has a version, pairs and no type", () => {
+  assertEquals(
+    startupMessage({ user: "me", database: "dä" }),
+    concat([
+      bytes(0, 0, 0, 30, 0, 3, 0, 0),
+      bytes("user", 0, "me", 0, "database", 0, "dä", 0, 0),
+    ]),
+  );
+  assertEquals(startupMessage({}), bytes(0, 0, 0, 9, 0, 3, 0, 0, 0));
+});
+
+Deno.test("uint32() puts the highest byte first", () => {
+  assertEquals(uint32(0), bytes(0, 0, 0, 0));
+  assertEquals(uint32(0x01020304), bytes(1, 2, 3, 4));
+  assertEquals(uint32(0xffffffff), bytes(255, 255, 255, 255));
+});
+
+Deno.test("loggedInMessages() hands on what the server announced", () => {
+  const announced = new MessageReader().push(concat([
+    message("S", "TimeZone", "UTC"),
+    message("K", uint32(7), uint32(8)),
+  ]));
+  assertEquals(
+    concat(loggedInMessages(announced)),
+    concat([
+      bytes("R", 0, 0, 0, 8, 0, 0, 0, 0),
+      bytes("S", 0, 0, 0, 17, "TimeZone", 0, "UTC", 0),
+      bytes("K", 0, 0, 0, 12, 0, 0, 0, 7, 0, 0, 0, 8),
+      bytes("Z", 0, 0, 0, 5, "I"),
+    ]),
+  );
+});
+
+Deno.test("readColumns() reads names and types", () => {
+  assertEquals(readColumns(rowDescription()), []);
+  const columns = [
+    { name: "id", type: 23 },
+    { name: "", type: 25 },
+    { name: "größe ☃", type: 4_000_000_000 },
+  ];
+  const body = rowDescription(
+    ...columns.map(({ name, type }) => [name, type] as const),
+  );
+  assertEquals(readColumns(body), columns);
+  assertEquals(readColumns(within(body)), columns);
+});
+
+Deno.test("readRow() reads values by the types of their columns", () => {
+  const cases: readonly (readonly [number, string, unknown])[] = [
+    [16, "t", true],
+    [16, "f", false],
+    [21, "-32768", -32768],
+    [23, "0", 0],
+    [23, "2147483647", 2_147_483_647],
+    // These may be larger than a number can be, or are not one.
+    [20, "9223372036854775807", "9223372036854775807"],
+    [26, "4294967295", "4294967295"],
+    [1700, "1.10", "1.10"],
+    [114, '{"a":[1,null,"☃"]}', { a: [1, null, "☃"] }],
+    [3802, '"text"', "text"],
+    [3802, "null", null],
+    [25, "", ""],
+    [25, "t", "t"],
+    [25, "null", "null"],
+    [25, "naïve ☃ 🔑", "naïve ☃ 🔑"],
+    [1043, " 1 ", " 1 "],
+    [1184, "2026-01-05 10:40:00+00", "2026-01-05 10:40:00+00"],
+    [0, "?", "?"],
+  ];
+  for (const [type, text, value] of cases) {
+    const columns = [{ name: "value", type }];
+    assertEquals(readRow(columns, dataRow(text)), { value }, `${type} ${text}`);
+    assertEquals(readRow(columns, dataRow(null)), { value: null });
+  }
+  const columns = cases.map(([type], i) => ({ name: `c${i}`, type }));
+  assertEquals(
+    readRow(columns, within(dataRow(...cases.map(([, text]) => text)))),
+    Object.fromEntries(cases.map(([, , value], i) => [`c${i}`, value])),
+  );
+});
+
+Deno.test("readRow() finds what follows a null and an empty text", () => {
+  const columns = ["a", "b", "c", "d"].map((name) => ({ name, type: 25 }));
+  assertEquals(readRow(columns, dataRow(null, "", "x", null)), {
+    a: null,
+    b: "",
+    c: "x",
+    d: null,
+  });
+  assertEquals(readRow([], dataRow()), {});
+});
+
+Deno.test("textOf() ends at the zero byte, or with the message", () => {
+  assertEquals(textOf(bytes("SELECT 1", 0)), "SELECT 1");
+  assertEquals(textOf(bytes("v=abc")), "v=abc");
+  assertEquals(textOf(bytes("größe", 0, "more", 0)), "größe");
+  assertEquals(textOf(bytes()), "");
+  assertEquals(textOf(bytes(0)), "");
+});
+
+Deno.test("readError() reads the fields that are shown", () => {
+  const error = readError(fields({
+    S: "FEHLER",
+    V: "ERROR",
+    C: "42501",
+    M: "keine Berechtigung für Tabelle ☃",
+    D: "in\ntwo lines",
+    H: "GRANT",
+    W: "PL/pgSQL function f()",
+    F: "aclchk.c",
+    L: "2843",
+    R: "aclcheck_error",
+  }));
+  assertInstanceOf(error, DatabaseError);
+  assertEquals(error.message, "keine Berechtigung für Tabelle ☃");
+  assertEquals(error.server, {
+    code: "42501",
+    severity: "ERROR",
+    message: "keine Berechtigung für Tabelle ☃",
+    detail: "in\ntwo lines",
+    hint: "GRANT",
+    where: "PL/pgSQL function f()",
+  });
+});
+
+Deno.test("readError() leaves out what is missing", () => {
+  assertEquals(readError(fields({ S: "FATAL", C: "28P01", M: "no" })).server, {
+    code: "28P01",
+    severity: "FATAL",
+    message: "no",
+  });
+  for (const body of [bytes(), bytes(0)]) {
+    assertEquals(readError(body).server, {
+      code: "",
+      severity: "ERROR",
+      message: "",
+    });
+  }
+});
+
+Deno.test("endsSession() is for errors after which there is none", () => {
+  const severities = {
+    ERROR: false,
+    WARNING: false,
+    FATAL: true,
+    PANIC: true,
+  };
+  for (const [severity, ends] of Object.entries(severities)) {
+    const error = readError(fields({ ...ERROR, S: "Meldung", V: severity }));
+    assertEquals(endsSession(error), ends, severity);
+  }
+});
+
+Deno.test("endsIdle() is for news of no open transaction, at the end", () => {
+  const ready = readyMessage();
+  assertEquals(ready, bytes("Z", 0, 0, 0, 5, "I"));
+  assert(endsIdle(ready));
+  assert(endsIdle(concat([message("C", "SELECT 1"), ready])));
+  assert(endsIdle(within(ready)));
+  assert(!endsIdle(new Uint8Array()));
+  assert(!endsIdle(message("Z", bytes("T"))));
+  assert(!endsIdle(message("Z", bytes("E"))));
+  assert(!endsIdle(concat([ready, message("C", "SELECT 1")])));
+  for (let length = 0; length < ready.length; length++) {
+    assert(!endsIdle(ready.subarray(0, length)), `${length} bytes`);
+  }
+});
+
+Deno.test("lastFatal() finds the error that ended the session", () => {
+  const fatal = message("E", fields(FATAL));
+  const error = message("E", fields(ERROR));
+  const found = [
+    fatal,
+    concat([error, fatal]),
+    concat([message("N", fields(FATAL)), fatal]),
+    concat([fatal, bytes("E", 0, 0)]),
+    within(fatal),
+  ];
+  for (const data of found) {
+    assertEquals(lastFatal(data)?.server.code, FATAL.C);
+  }
+  const none = [
+    new Uint8Array(),
+    error,
+    message("N", fields(FATAL)),
+    concat([error, message("Z", bytes("I"))]),
+    fatal.subarray(0, -1),
+    bytes("HTTP/1.1 400 Bad Request\r\n\r\n"),
+  ];
+  for (const data of none) assertEquals(lastFatal(data), undefined);
+});
+
+Deno.test("concat() puts one after the other", () => {
+  assertEquals(concat([]), new Uint8Array());
+  assertEquals(
+    concat([bytes(1), bytes(), within(bytes(2, 3))]),
+    bytes(1, 2, 3),
+  );
+});
