@@ -8,16 +8,11 @@
  * @module
  */
 import type postgres from "postgres";
-import { ConnectionLostError, DatabaseError } from "./errors.ts";
+import { ConnectionLostError, DatabaseError, sqlStateOf } from "./errors.ts";
 import { type LoggedIn, logIn, replay } from "./log_in.ts";
-import {
-  endsIdle,
-  endsSession,
-  lastFatal,
-  type Rows,
-  TERMINATE,
-} from "./protocol.ts";
+import { endsSession, MessageWatch, type Rows, TERMINATE } from "./protocol.ts";
 import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
+import { passwordForms } from "./scram.ts";
 import { openSocket, sendCancel, type Socket } from "./socket.ts";
 import type { Target } from "./target.ts";
 import type { HostAndPort } from "./url.ts";
@@ -29,6 +24,9 @@ export interface LinkOptions {
 
 /** How long a peer has to take a request to cancel, in milliseconds. */
 const CANCEL_TIMEOUT_MS = 2_000;
+
+/** invalid_password */
+const INVALID_PASSWORD = "28P01";
 
 type Query = postgres.PendingQuery<postgres.Row[]>;
 
@@ -49,7 +47,7 @@ export class Link {
   readonly #loss = Promise.withResolvers<never>();
   #lost: ConnectionLostError | undefined;
   #ending = false;
-  #lastData: Uint8Array | undefined;
+  readonly #watch = new MessageWatch();
   #session: LoggedIn | undefined;
   #opening: Promise<Driver> | undefined;
   #driver: Driver | undefined;
@@ -72,7 +70,7 @@ export class Link {
     );
     socket.on("close", () => this.#lose());
     // When the server ends the session it says why in its last message, which the driver drops with the connection.
-    socket.on("data", (data: Uint8Array) => this.#lastData = data);
+    socket.on("data", (data: Uint8Array) => this.#watch.push(data));
   }
 
   /**
@@ -88,6 +86,24 @@ export class Link {
     first: string,
     options: LinkOptions & { readonly signal: AbortSignal },
   ): Promise<{ link: Link; answer: LoggedIn["answer"] }> {
+    const forms = passwordForms(target.password ?? "");
+    for (let form = 0;; form++) {
+      try {
+        return await Link.#open(at, target, forms[form]!, first, options);
+      } catch (error) {
+        const refused = sqlStateOf(error) === INVALID_PASSWORD;
+        if (!refused || form === forms.length - 1) throw error;
+      }
+    }
+  }
+
+  static async #open(
+    at: HostAndPort,
+    target: Target,
+    scramPassword: string,
+    first: string,
+    options: LinkOptions & { readonly signal: AbortSignal },
+  ): Promise<{ link: Link; answer: LoggedIn["answer"] }> {
     const { signal } = options;
     const socket = await openSocket(at, target.tls, signal);
     const link = new Link(at, target, socket, options);
@@ -95,7 +111,7 @@ export class Link {
     signal.addEventListener("abort", abort, { once: true });
     try {
       if (signal.aborted) abort();
-      return { link, answer: await link.#logIn(first) };
+      return { link, answer: await link.#logIn(first, scramPassword) };
     } catch (error) {
       link.destroy();
       throw signal.aborted ? signal.reason : error;
@@ -121,7 +137,7 @@ export class Link {
 
   /** Whether the server, with its last answer, said that no transaction is open. */
   get serverIsIdle(): boolean {
-    return this.#lastData !== undefined && endsIdle(this.#lastData);
+    return this.#watch.isIdle;
   }
 
   /** Whether {@link prepare} is done. */
@@ -197,10 +213,14 @@ export class Link {
     this.#driver?.sql.end({ timeout: 0 }).catch(() => {});
   }
 
-  async #logIn(first: string): Promise<LoggedIn["answer"]> {
+  async #logIn(
+    first: string,
+    scramPassword: string,
+  ): Promise<LoggedIn["answer"]> {
     this.#session = await this.#orLost(logIn(this.#socket, {
       target: this.#target,
       applicationName: this.#options.applicationName,
+      scramPassword,
       first,
       onNotice: this.#onNotice,
     }));
@@ -260,7 +280,7 @@ export class Link {
   }
 
   #closedByServer(): ConnectionLostError {
-    const farewell = this.#lastData && lastFatal(this.#lastData);
+    const farewell = this.#watch.fatal;
     return new ConnectionLostError(
       farewell?.server.message ?? "the server closed it",
       { cause: farewell },

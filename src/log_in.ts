@@ -26,6 +26,7 @@ import {
   textOf,
   uint32,
 } from "./protocol.ts";
+import { visible } from "./quote.ts";
 import { MECHANISM, ScramClient } from "./scram.ts";
 import type { Socket } from "./socket.ts";
 import type { Target } from "./target.ts";
@@ -40,6 +41,8 @@ export interface Backend {
 export interface LogInOptions {
   readonly target: Target;
   readonly applicationName: string;
+  /** The password in the form in which SCRAM uses it; see {@link passwordForms}. */
+  readonly scramPassword: string;
   /** One or several statements without parameters. */
   readonly first: string;
   readonly onNotice: (severity: string, message: string) => void;
@@ -57,8 +60,17 @@ export interface LoggedIn {
   readonly takeOver: () => Uint8Array;
 }
 
+const NOT_POSTGRESQL =
+  "what answers there does not speak PostgreSQL's protocol";
+
 /** `Authentication…` of the protocol, by its number. */
 const AUTHENTICATION = { ok: 0, clear: 3, md5: 5, sasl: 10, more: 11, end: 12 };
+
+/** What a server may say before it waits for a statement: the letters of its messages. */
+const LETTERS = "REKNSZv";
+
+/** How long such a message may be, in bytes; nothing comes near it. */
+const LONGEST = 1_000_000;
 
 /** Ways to log in that need more than a password. */
 const UNSUPPORTED: Readonly<Record<number, string>> = {
@@ -80,25 +92,42 @@ export async function logIn(
   socket: Socket,
   options: LogInOptions,
 ): Promise<LoggedIn> {
-  const { target, applicationName, first } = options;
   const talk = new Talk(socket, options.onNotice);
-  socket.write(startupMessage({
+  try {
+    return await converse(talk, options);
+  } catch (error) {
+    // A message is shorter than its kind is, or does not say what it should.
+    throw error instanceof RangeError || error instanceof TypeError
+      ? new Error(NOT_POSTGRESQL, { cause: error })
+      : error;
+  }
+}
+
+async function converse(
+  talk: Talk,
+  { target, applicationName, scramPassword, first }: LogInOptions,
+): Promise<LoggedIn> {
+  talk.start(startupMessage({
     user: target.user,
     database: target.database,
     client_encoding: "UTF8",
     application_name: target.applicationName ?? applicationName,
     ...(target.options !== undefined && { options: target.options }),
   }));
-  await authenticate(talk, target);
+  await authenticate(talk, target, scramPassword);
   const announced: Message[] = [];
   let backend: Backend = { pid: 0, secret: 0 };
   for (let next = await talk.next();; next = await talk.next()) {
     if (next.type === "Z") break;
+    if (next.type === "E") throw readError(next.body);
     if (next.type === "K" || next.type === "S") announced.push(next);
     if (next.type === "K") backend = readBackend(next.body);
   }
-  socket.write(message("Q", first));
+  talk.send("Q", first);
   const answer = await readAnswer(talk);
+  if (Array.isArray(answer) && answer.length === 0) {
+    throw new Error(NOT_POSTGRESQL);
+  }
   const takeOver = () => concat([...loggedInMessages(announced), talk.end()]);
   return { backend, answer, takeOver };
 }
@@ -125,9 +154,11 @@ class Talk {
   readonly #onNotice: LogInOptions["onNotice"];
   readonly #reader = new MessageReader();
   readonly #messages: Message[] = [];
-  #waiting: ((message: Message) => void) | undefined;
+  #waiting: PromiseWithResolvers<Message> | undefined;
+  #answering = false;
   readonly #onData = (data: Uint8Array) => {
     for (const one of this.#reader.push(data)) this.#take(one);
+    if (this.#isNonsense) this.#waiting?.reject(new Error(NOT_POSTGRESQL));
   };
 
   constructor(socket: Socket, onNotice: LogInOptions["onNotice"]) {
@@ -136,11 +167,19 @@ class Talk {
     socket.on("data", this.#onData);
   }
 
-  /** The next message, of those that matter. @throws {DatabaseError} when it ends the session */
+  /** The first message, which has no letter. */
+  start(startup: Uint8Array): void {
+    this.#socket.write(startup);
+  }
+
+  /**
+   * The next message, of those that matter.
+   *
+   * @throws {DatabaseError} when it ends the session
+   * @throws {Error} when what comes in is no message of PostgreSQL's
+   */
   async next(): Promise<Message> {
-    const next = this.#messages.shift() ??
-      await new Promise<Message>((resolve) => this.#waiting = resolve);
-    this.#waiting = undefined;
+    const next = this.#messages.shift() ?? await this.#wait();
     if (next.type === "E") {
       const error = readError(next.body);
       if (endsSession(error)) throw error;
@@ -149,6 +188,7 @@ class Talk {
   }
 
   send(type: string, ...parts: readonly (string | Uint8Array)[]): void {
+    this.#answering ||= type === "Q";
     this.#socket.write(message(type, ...parts));
   }
 
@@ -163,17 +203,34 @@ class Talk {
       const { severity, message } = readError(one.body).server;
       this.#onNotice(severity, message);
     } else if (this.#waiting !== undefined) {
-      this.#waiting(one);
+      this.#waiting.resolve(one);
       this.#waiting = undefined;
     } else {
       this.#messages.push(one);
     }
+  }
+
+  #wait(): Promise<Message> {
+    if (this.#isNonsense) return Promise.reject(new Error(NOT_POSTGRESQL));
+    this.#waiting = Promise.withResolvers();
+    return this.#waiting.promise;
+  }
+
+  /** Whether the message in hand cannot be one of a log-in: its "length" would be waited for, for ever. */
+  get #isNonsense(): boolean {
+    const { rest } = this.#reader;
+    if (this.#answering || rest.length === 0) return false;
+    if (!LETTERS.includes(String.fromCharCode(rest[0]!))) return true;
+    const { buffer, byteOffset } = rest;
+    return rest.length >= 5 &&
+      new DataView(buffer, byteOffset).getUint32(1) > LONGEST;
   }
 }
 
 async function authenticate(
   talk: Talk,
   { user, password = "" }: Target,
+  scramPassword: string,
 ): Promise<void> {
   let scram: ScramClient | undefined;
   let proved = true;
@@ -182,9 +239,7 @@ async function authenticate(
     if (type === "v") continue; // the server knows fewer options of the protocol than we do not use
     if (type === "E") throw readError(body);
     if (type !== "R" || body.length < 4) {
-      throw new Error(
-        "what answers there does not speak PostgreSQL's protocol",
-      );
+      throw new Error(NOT_POSTGRESQL);
     }
     const kind = new DataView(body.buffer, body.byteOffset).getUint32(0);
     const rest = body.subarray(4);
@@ -201,7 +256,7 @@ async function authenticate(
         talk.send("p", await md5Answer(user, password, rest));
         break;
       case AUTHENTICATION.sasl: {
-        scram = new ScramClient(password);
+        scram = new ScramClient(scramPassword);
         proved = false;
         talk.send("p", ...saslStart(rest, scram.first()));
         break;
@@ -226,7 +281,7 @@ function saslStart(
 ): (string | Uint8Array)[] {
   const mechanisms = new TextDecoder().decode(offered).split("\0");
   if (!mechanisms.includes(MECHANISM)) {
-    throw unsupported(mechanisms.filter(Boolean).join(", "));
+    throw unsupported(mechanisms.filter(Boolean).join(", ") || "no mechanism");
   }
   const bytes = encode(first);
   return [MECHANISM, concat([uint32(bytes.length), bytes])];
@@ -250,7 +305,9 @@ async function md5Answer(
 
 function unsupported(method: string): Error {
   return new Error(
-    `the server asks for a log-in by ${method}, and this program can log in with a password only`,
+    `the server asks for a log-in by ${
+      visible(method)
+    }, and this program can log in with a password only`,
   );
 }
 

@@ -35,11 +35,11 @@ export interface Column {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+/** The letters of `ReadyForQuery`, of `ErrorResponse`, and of the status that no transaction is open. */
+const [READY, ERROR, IDLE] = [0x5a, 0x45, 0x49];
+
 /** The farewell of a client. */
 export const TERMINATE: Uint8Array = message("X");
-
-/** A transaction status of `ReadyForQuery`: none is open. */
-const IDLE = "I";
 
 /** Cuts what a server sends into messages, whatever pieces it comes in. */
 export class MessageReader {
@@ -111,15 +111,7 @@ export function loggedInMessages(announced: readonly Message[]): Uint8Array[] {
 
 /** The server waits for a statement, and no transaction is open. */
 export function readyMessage(): Uint8Array {
-  return message("Z", encoder.encode(IDLE));
-}
-
-/** Whether `data`, the last that came from the server, ends with the news that no transaction is open. */
-export function endsIdle(data: Uint8Array): boolean {
-  const ready = readyMessage();
-  const end = data.subarray(-ready.length);
-  return end.length === ready.length &&
-    end.every((byte, i) => byte === ready[i]);
+  return message("Z", Uint8Array.of(IDLE));
 }
 
 /** Reads a `RowDescription`. */
@@ -195,12 +187,60 @@ export function endsSession(error: DatabaseError): boolean {
   return error.server.severity === "FATAL" || error.server.severity === "PANIC";
 }
 
-/** The error with which the server ended the session, if `data`, the last that came from it, holds one. */
-export function lastFatal(data: Uint8Array): DatabaseError | undefined {
-  return new MessageReader().push(data)
-    .filter(({ type }) => type === "E")
-    .map(({ body }) => readError(body))
-    .find(endsSession);
+/**
+ * Listens to a server beside whoever reads its answers: whether a transaction is open, and why it ended the session. Only
+ * the messages that tell are looked into.
+ */
+export class MessageWatch {
+  /** The type and the length of the message in hand, as far as they have come in. */
+  readonly #head = new Uint8Array(5);
+  #headLength = 0;
+  /** How much of its body is still to come. */
+  #left = 0;
+  /** The body of a message that tells. */
+  #body: Uint8Array[] = [];
+  #isIdle = false;
+  #fatal: DatabaseError | undefined;
+
+  /** Whether the last of all messages says that the server waits for a statement and that no transaction is open. */
+  get isIdle(): boolean {
+    return this.#isIdle && this.#headLength === 0;
+  }
+
+  /** The error with which the server has ended the session. */
+  get fatal(): DatabaseError | undefined {
+    return this.#fatal;
+  }
+
+  push(data: Uint8Array): void {
+    for (let at = 0; at < data.length;) {
+      if (this.#headLength < this.#head.length) {
+        this.#head[this.#headLength++] = data[at++]!;
+        if (this.#headLength < this.#head.length) continue;
+        this.#left = new DataView(this.#head.buffer).getUint32(1) - 4;
+      }
+      const end = Math.min(data.length, at + Math.max(0, this.#left));
+      if (this.#tells) this.#body.push(data.slice(at, end));
+      this.#left -= end - at;
+      at = end;
+      if (this.#left <= 0) this.#complete();
+    }
+  }
+
+  get #tells(): boolean {
+    return this.#head[0] === READY || this.#head[0] === ERROR;
+  }
+
+  #complete(): void {
+    const body = concat(this.#body);
+    this.#isIdle = this.#head[0] === READY && body[0] === IDLE;
+    if (this.#head[0] === ERROR) {
+      const error = readError(body);
+      if (endsSession(error)) this.#fatal = error;
+    }
+    this.#headLength = 0;
+    this.#body = [];
+  }
 }
 
 /** One after the other. */

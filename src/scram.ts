@@ -12,7 +12,26 @@ export const MECHANISM = "SCRAM-SHA-256";
 /** No channel binding: `n,,` in Base64. */
 const HEADER = "n,,";
 
+/** Some seconds of work; PostgreSQL's default is 4,096. What asks for more wants to keep us busy. */
+const MOST_ITERATIONS = 10_000_000;
+
+/** Characters that SASLprep drops (table B.1 of RFC 3454), and spaces that it takes for the one of ASCII (C.1.2). */
+const DROPPED =
+  /[\u00ad\u034f\u1806\u180b-\u180d\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]/g;
+const SPACES = /[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]/g;
+
 const encoder = new TextEncoder();
+
+/**
+ * What a server may have stored a password as, the likelier first. It stores the form of SASLprep (RFC 4013), but a
+ * password that SASLprep does not allow as it is: which these are depends on the tables of Unicode 3.2, which the server
+ * has and this program has not.
+ */
+export function passwordForms(password: string): readonly string[] {
+  const prepared = password.replace(DROPPED, "").replace(SPACES, " ")
+    .normalize("NFKC");
+  return prepared === password ? [password] : [prepared, password];
+}
 
 /** One exchange, in this order: {@link first}, {@link final}, {@link assertServer}. */
 export class ScramClient {
@@ -21,10 +40,12 @@ export class ScramClient {
   readonly #nonce: string;
   #serverSignature: string | undefined;
 
-  /** @param nonce printable ASCII without a comma; of chance unless told */
+  /**
+   * @param password one of its {@link passwordForms}
+   * @param nonce printable ASCII without a comma; of chance unless told
+   */
   constructor(password: string, nonce: string = randomNonce()) {
-    // What the server stores was made from the normal form (SASLprep, RFC 4013).
-    const secret = encoder.encode(password.normalize("NFKC"));
+    const secret = encoder.encode(password);
     this.#key = crypto.subtle.importKey("raw", secret, "PBKDF2", false, [
       "deriveBits",
     ]);
@@ -46,9 +67,15 @@ export class ScramClient {
     // Who answers with a nonce of another exchange may be replaying one.
     if (
       !nonce.startsWith(this.#nonce) || nonce.length === this.#nonce.length ||
-      !/^[A-Za-z0-9+/]+={0,2}$/.test(salt) || !/^[1-9]\d{0,9}$/.test(i)
+      !/^[A-Za-z0-9+/]+={0,2}$/.test(salt) || salt.length % 4 !== 0 ||
+      !/^[1-9]\d{0,9}$/.test(i)
     ) {
       throw new Error("the server's part of the log-in is not SCRAM's");
+    }
+    if (Number(i) > MOST_ITERATIONS) {
+      throw new Error(
+        `the server asks to hash the password ${i} times, and ${MOST_ITERATIONS} is the most that this program does`,
+      );
     }
     const derivation = {
       name: "PBKDF2",

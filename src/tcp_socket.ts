@@ -101,7 +101,7 @@ export async function connectTcp(
   silenceDeprecations();
   // Like the system, and unlike Deno.resolveDns, it looks into /etc/hosts.
   const { lookup } = await import("node:dns/promises");
-  const addresses = await lookup(host, { all: true });
+  const addresses = await orAborted(lookup(host, { all: true }), signal);
   const attempts = [
     first,
     ...addresses.map(({ address }) => attempt(address, port, signal)),
@@ -122,16 +122,27 @@ function attempt(
   port: number,
   signal: AbortSignal,
 ): Promise<Deno.TcpConn> {
-  const { promise, resolve, reject } = Promise.withResolvers<Deno.TcpConn>();
-  const abort = () => reject(signal.reason);
+  const connecting = Deno.connect({ hostname, port });
+  connecting.then((late) => signal.aborted && late.close(), () => {});
+  const result = orAborted(connecting, signal);
+  result.catch(() => {}); // it may be one of several
+  return result;
+}
+
+/** What the promise comes to, unless the signal aborts before. */
+async function orAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
   signal.addEventListener("abort", abort, { once: true });
   if (signal.aborted) abort();
-  Deno.connect({ hostname, port }).then((connection) => {
-    if (signal.aborted) connection.close();
-    else resolve(connection);
-  }, reject).finally(() => signal.removeEventListener("abort", abort));
-  promise.catch(() => {}); // it may be one of several
-  return promise;
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }
 
 async function succeedsSoon(connecting: Promise<unknown>): Promise<boolean> {

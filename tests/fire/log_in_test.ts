@@ -356,6 +356,18 @@ const METHODS: Readonly<Record<string, Method>> = {
     password: NON_ASCII,
     typed: NON_ASCII.normalize("NFD"),
   },
+  // SASLprep drops what cannot be seen of the one, and does not take the other, which is kept as it is.
+  by_scram_prepared: {
+    hba: "scram-sha-256",
+    encryption: "scram-sha-256",
+    password: "I \u2764\ufe0f pg",
+    typed: "I\u00a0\u2764 pg",
+  },
+  by_scram_unprepared: {
+    hba: "scram-sha-256",
+    encryption: "scram-sha-256",
+    password: "\ufb01\u{1f600}e\u0301",
+  },
   by_scram_long: {
     hba: "scram-sha-256",
     encryption: "scram-sha-256",

@@ -8,6 +8,7 @@ import {
   waitForStatement,
   waitUntilGone,
 } from "../support/gate.ts";
+import { startForwarder } from "../support/forwarder.ts";
 import { migration, table } from "../support/migrations.ts";
 import type { TestDatabase } from "../support/postgres.ts";
 import { scenario } from "../support/scenario.ts";
@@ -64,6 +65,25 @@ scenario(
       (await s.run("up")).stdout,
       "Nothing to apply: the database is up to date\n",
     );
+  },
+);
+
+scenario(
+  "a network that delivers byte by byte changes nothing",
+  {
+    "0001_table": TABLE,
+    "0002_index": migration({ up: INDEX, options: ALONE }),
+  },
+  async (s) => {
+    await using slow = startForwarder(s.db, { piece: 1 });
+    const url = new URL(s.db.url);
+    url.port = `${slow.port}`;
+    const { code, stderr } = await s.run("up", { url: url.href });
+    assertEquals(code, 0, stderr);
+    assertEquals(await s.history(), [
+      "0001_table applied",
+      "0002_index applied",
+    ]);
   },
 );
 

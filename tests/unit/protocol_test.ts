@@ -2,13 +2,12 @@ import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { DatabaseError } from "../../src/errors.ts";
 import {
   concat,
-  endsIdle,
   endsSession,
-  lastFatal,
   loggedInMessages,
   type Message,
   message,
   MessageReader,
+  MessageWatch,
   readColumns,
   readError,
   readRow,
@@ -340,43 +339,68 @@ Deno.test("endsSession() is for errors after which there is none", () => {
   }
 });
 
-Deno.test("endsIdle() is for news of no open transaction, at the end", () => {
+/** What is known after a server has said this, in pieces of each size. */
+function watched(...said: readonly Uint8Array[]): MessageWatch[] {
+  const data = concat(said);
+  return Array.from({ length: Math.max(1, data.length) }, (_, i) => {
+    const watch = new MessageWatch();
+    for (let at = 0; at < data.length; at += i + 1) {
+      watch.push(within(data.subarray(at, at + i + 1)));
+    }
+    return watch;
+  });
+}
+
+Deno.test("MessageWatch tells when no transaction is open, in whatever pieces it hears", () => {
   const ready = readyMessage();
   assertEquals(ready, bytes("Z", 0, 0, 0, 5, "I"));
-  assert(endsIdle(ready));
-  assert(endsIdle(concat([message("C", "SELECT 1"), ready])));
-  assert(endsIdle(within(ready)));
-  assert(!endsIdle(new Uint8Array()));
-  assert(!endsIdle(message("Z", bytes("T"))));
-  assert(!endsIdle(message("Z", bytes("E"))));
-  assert(!endsIdle(concat([ready, message("C", "SELECT 1")])));
+  const row = message("D", bytes("Z", 0, 0, 0, 5, "I"));
+  const states: [boolean, Uint8Array[]][] = [
+    [true, [ready]],
+    [true, [message("C", "SELECT 1"), ready]],
+    [true, [message("Z", bytes("T")), row, message("2"), ready]],
+    [false, []],
+    [false, [message("Z", bytes("T"))]],
+    [false, [message("Z", bytes("E"))]],
+    [false, [ready, message("C", "SELECT 1")]],
+    [false, [row]],
+    [false, [ready, bytes("C", 0, 0)]],
+  ];
+  for (const [idle, said] of states) {
+    for (const watch of watched(...said)) assertEquals(watch.isIdle, idle);
+  }
   for (let length = 0; length < ready.length; length++) {
-    assert(!endsIdle(ready.subarray(0, length)), `${length} bytes`);
+    for (const watch of watched(ready.subarray(0, length))) {
+      assert(!watch.isIdle, `${length} bytes`);
+    }
   }
 });
 
-Deno.test("lastFatal() finds the error that ended the session", () => {
+Deno.test("MessageWatch finds the error that ended the session, in whatever pieces it comes", () => {
   const fatal = message("E", fields(FATAL));
   const error = message("E", fields(ERROR));
   const found = [
-    fatal,
-    concat([error, fatal]),
-    concat([message("N", fields(FATAL)), fatal]),
-    concat([fatal, bytes("E", 0, 0)]),
-    within(fatal),
+    [fatal],
+    [error, fatal],
+    [message("N", fields(FATAL)), fatal],
+    [fatal, bytes("E", 0, 0)],
   ];
-  for (const data of found) {
-    assertEquals(lastFatal(data)?.server.code, FATAL.C);
+  for (const said of found) {
+    for (const watch of watched(...said)) {
+      assertEquals(watch.fatal?.server.code, FATAL.C);
+    }
   }
   const none = [
-    new Uint8Array(),
-    error,
-    message("N", fields(FATAL)),
-    concat([error, message("Z", bytes("I"))]),
-    fatal.subarray(0, -1),
-    bytes("HTTP/1.1 400 Bad Request\r\n\r\n"),
+    [],
+    [error],
+    [message("N", fields(FATAL))],
+    [error, message("Z", bytes("I"))],
+    [fatal.subarray(0, -1)],
+    [bytes("HTTP/1.1 400 Bad Request\r\n\r\n")],
   ];
-  for (const data of none) assertEquals(lastFatal(data), undefined);
+  for (const said of none) {
+    for (const watch of watched(...said)) assertEquals(watch.fatal, undefined);
+  }
 });
 
 Deno.test("concat() puts one after the other", () => {

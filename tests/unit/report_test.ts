@@ -13,11 +13,13 @@ import { migrationStates } from "../../src/states.ts";
 import { hostile, isClean } from "../support/hostile.ts";
 import { migration, row } from "../support/planning.ts";
 
+const AT = "2026-01-05T09:00:00.000Z";
+
 const OPTIONS: RenderOptions = {
   format: "text",
   verbosity: "normal",
   color: false,
-  at: new Date("2026-01-05T09:00:00.000Z"),
+  at: new Date(AT),
   stream: true,
   hide: (text) => text,
 };
@@ -273,7 +275,7 @@ Deno.test("render() shows statements and notices to those who asked", () => {
   assertEquals(json(notice, { verbosity: "verbose" }).stdout, [
     {
       event: "notice",
-      at: OPTIONS.at,
+      at: AT,
       severity: "NOTICE",
       message: "skipping",
     },
@@ -512,7 +514,7 @@ Deno.test("render() writes an event as one JSON line, and tells a person on stde
   assertEquals(json({ event: "applied", migration: "a", durationMs: 870 }), {
     stdout: [{
       event: "applied",
-      at: OPTIONS.at,
+      at: AT,
       migration: "a",
       durationMs: 870,
     }],
@@ -523,7 +525,7 @@ Deno.test("render() writes an event as one JSON line, and tells a person on stde
     {
       stdout: [{
         event: "waiting_for_lock",
-        at: OPTIONS.at,
+        at: AT,
         holder: HOLDER,
         leftMs: 1_000,
       }],
@@ -535,7 +537,7 @@ Deno.test("render() writes an event as one JSON line, and tells a person on stde
   );
   assertEquals(json(FAILED).stdout, [{
     event: "failed",
-    at: OPTIONS.at,
+    at: AT,
     message: 'Cannot apply "a": relation "x" does not exist',
     migration: "a",
     direction: "up",
@@ -546,7 +548,7 @@ Deno.test("render() writes an event as one JSON line, and tells a person on stde
   assertEquals(
     json({ event: "summary", summary: { ...SUMMARY, applied: 1 } }),
     {
-      stdout: [{ event: "summary", at: OPTIONS.at, ...SUMMARY, applied: 1 }],
+      stdout: [{ event: "summary", at: AT, ...SUMMARY, applied: 1 }],
       stderr: [],
     },
   );
@@ -558,7 +560,7 @@ Deno.test("render() hides the password in text and in JSON", () => {
 
   assertEquals(text(event, { hide }), ["stderr: warning: role *** is odd"]);
   assertEquals(json(event, { hide }), {
-    stdout: [{ event: "warning", at: OPTIONS.at, message: "role *** is odd" }],
+    stdout: [{ event: "warning", at: AT, message: "role *** is odd" }],
     stderr: ["warning: role *** is odd"],
   });
 });
@@ -570,7 +572,7 @@ Deno.test("render() keeps JSON whole when the password looks like a number", () 
     json({ event: "applied", migration: "a", durationMs: 54_321 }, { hide })
       .stdout,
     [
-      { event: "applied", at: OPTIONS.at, migration: "a", durationMs: 54_321 },
+      { event: "applied", at: AT, migration: "a", durationMs: 54_321 },
     ],
   );
 });
@@ -732,10 +734,10 @@ Deno.test("render() gives JSON lines that parse back to what happened", () => {
         );
         return;
       }
-      assertEquals([value.event, value.at], [event.event, OPTIONS.at]);
+      assertEquals([value.event, value.at], [event.event, AT]);
       if (event.event === "failed" || event.event === "summary") return;
       assertEquals(value, {
-        at: OPTIONS.at,
+        at: AT,
         ...JSON.parse(JSON.stringify(event)),
       });
     }),
