@@ -16,7 +16,11 @@ import { DatabaseError } from "./errors.ts";
 import { Link } from "./link.ts";
 import type { LoggedIn } from "./log_in.ts";
 import type { Rows } from "./protocol.ts";
-import { inlineParameters, isDefinition } from "./statement.ts";
+import {
+  copiesThroughClient,
+  inlineParameters,
+  isDefinition,
+} from "./statement.ts";
 import type { Target } from "./target.ts";
 import {
   begins,
@@ -293,7 +297,13 @@ export class Connection {
   /** A statement of a migration: a promise with the verbs that the dialect expects of the driver's. */
   #forKysely(text: string, parameters: readonly unknown[]): Promise<Rows> {
     const before = this.#before;
-    const result = before === undefined
+    const result = copiesThroughClient(text)
+      ? Promise.reject(
+        new Error(
+          "COPY from stdin and to stdout need a client that handles the data, which this is not: insert the rows instead",
+        ),
+      )
+      : before === undefined
       ? this.#inPlace(text, parameters)
       : before(text).then(() => this.#inPlace(text, parameters));
     result.catch(() => {}); // a migration may not await it; the failure is found in `abortedBy`

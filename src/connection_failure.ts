@@ -28,6 +28,7 @@ const NETWORK: Readonly<Record<string, string>> = {
   EAI_NONAME: "the host name cannot be resolved",
   ECONNRESET: "the connection was reset",
   EPIPE: "the connection was reset",
+  ENOTCONN: "the connection was reset",
   ETIMEDOUT: "the host does not answer",
   EHOSTUNREACH: "the host cannot be reached",
   ENETUNREACH: "the network cannot be reached",

@@ -94,6 +94,9 @@ export class PostgresDatabase implements Database {
   async #tryHost(at: HostAndPort): Promise<Session | ConnectionError> {
     const { config, migrations, run, stop, report } = this.#options;
     let connection: Connection | undefined;
+    // What is asked after the log-in gets the same time again.
+    using limit = deadline(2 * config.connectTimeoutMs, stop);
+    limit.signal.addEventListener("abort", () => connection?.destroy());
     try {
       const opened = await this.#open(at, greetingQuery(config.schema), {
         onStatement: (sql, durationMs) =>
@@ -136,7 +139,12 @@ export class PostgresDatabase implements Database {
       stop.throwIfAborted();
       if (error instanceof ConnectionError) return error;
       if (error instanceof ConnectionLostError) {
-        return connectionFailure(error, at, config.target, undefined);
+        return connectionFailure(
+          error,
+          at,
+          config.target,
+          limit.isOver() ? 2 * config.connectTimeoutMs : undefined,
+        );
       }
       throw error; // there is a connection, and what it leads to is refused
     }
@@ -149,15 +157,7 @@ export class PostgresDatabase implements Database {
     observer: ConnectionObserver,
   ): ReturnType<typeof Connection.open> {
     const { config, run, stop } = this.#options;
-    // The runtime's own AbortSignal.any and .timeout take longer to make than the rest of this function.
-    const limit = new AbortController();
-    const abort = () => limit.abort(stop.reason);
-    stop.addEventListener("abort", abort, { once: true });
-    let timedOut = false;
-    const timer = setTimeout(() => {
-      timedOut = true;
-      limit.abort(new Error("the time for one attempt is over"));
-    }, config.connectTimeoutMs);
+    using limit = deadline(config.connectTimeoutMs, stop);
     try {
       return await Connection.open(at, config.target, first, {
         applicationName: `battlescope-migrate ${run.programVersion}`,
@@ -171,13 +171,36 @@ export class PostgresDatabase implements Database {
         error,
         at,
         config.target,
-        timedOut ? config.connectTimeoutMs : undefined,
+        limit.isOver() ? config.connectTimeoutMs : undefined,
       );
-    } finally {
-      clearTimeout(timer);
-      stop.removeEventListener("abort", abort);
     }
   }
+}
+
+interface Deadline extends Disposable {
+  /** Aborts when the time is over, or `stop` does. */
+  readonly signal: AbortSignal;
+  readonly isOver: () => boolean;
+}
+
+/** The runtime's own `AbortSignal.any` and `.timeout` take longer to make than all else that an attempt needs. */
+function deadline(ms: number, stop: AbortSignal): Deadline {
+  const limit = new AbortController();
+  const abort = () => limit.abort(stop.reason);
+  stop.addEventListener("abort", abort, { once: true });
+  let over = false;
+  const timer = setTimeout(() => {
+    over = true;
+    limit.abort(new Error("the time for one attempt is over"));
+  }, ms);
+  return {
+    signal: limit.signal,
+    isOver: () => over,
+    [Symbol.dispose]: () => {
+      clearTimeout(timer);
+      stop.removeEventListener("abort", abort);
+    },
+  };
 }
 
 function assertSupported(versionNumber: number, at: HostAndPort): void {

@@ -97,10 +97,12 @@ export function isLoss(error: unknown): error is Error {
 
 /**
  * Deno 2.4's `setImmediate` is a timer of more than a millisecond, and the driver waits for one before nearly everything
- * it sends. The end of the running task will do.
+ * it sends. The end of the running task will do, a hundred times in a row: then timers, the network and signals get their
+ * turn, for which somebody may be waiting.
  */
 export function mendRuntime(): void {
-  const { clearImmediate } = globalThis;
+  const { clearImmediate, setImmediate } = globalThis;
+  let ticks = 0;
   class Tick {
     cleared = false;
   }
@@ -108,7 +110,9 @@ export function mendRuntime(): void {
     setImmediate: (
       call: (...args: unknown[]) => void,
       ...args: unknown[]
-    ): Tick => {
+    ): Tick | ReturnType<typeof setImmediate> => {
+      if (ticks === 0) setImmediate(() => ticks = 0);
+      if (++ticks > MOST_TICKS) return setImmediate(call, ...args);
       const tick = new Tick();
       process.nextTick(() => tick.cleared || call(...args));
       return tick;
@@ -119,6 +123,9 @@ export function mendRuntime(): void {
     },
   });
 }
+
+/** How many ends of tasks may follow each other before anything else gets its turn. */
+const MOST_TICKS = 100;
 
 const CLOSED = "CONNECTION_CLOSED";
 

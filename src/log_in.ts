@@ -128,21 +128,31 @@ async function converse(
   if (Array.isArray(answer) && answer.length === 0) {
     throw new Error(NOT_POSTGRESQL);
   }
-  const takeOver = () => concat([...loggedInMessages(announced), talk.end()]);
+  const takeOver = () =>
+    concat([
+      ...loggedInMessages(announced),
+      // The second news that the server is ready settles the driver's `reserve`, which the first one only opens.
+      readyMessage(),
+      talk.end(),
+    ]);
   return { backend, answer, takeOver };
 }
 
 /**
  * The socket as the driver, which begins with a log-in of its own, wants to see it: what it writes first is not sent, and
- * what `begin` returns then is the answer.
+ * what `begin` returns then is the answer, for the driver alone.
  */
 export function replay(socket: Socket, begin: () => Uint8Array): Socket {
-  const write = socket.write;
+  const { on, write } = socket;
+  let hear: ((data: Uint8Array) => void) | undefined;
+  socket.on = (event, listener) => {
+    if (event === "data") hear = listener;
+    return on.call(socket, event, listener);
+  };
   socket.write = () => {
-    socket.write = write;
-    // The second news that the server is ready settles the driver's `reserve`, which the first one only opens.
-    const answer = Buffer.from(concat([begin(), readyMessage()]));
-    queueMicrotask(() => socket.emit("data", answer));
+    Object.assign(socket, { on, write });
+    const answer = Buffer.from(begin());
+    queueMicrotask(() => hear?.(answer));
     return true;
   };
   return socket;

@@ -17,8 +17,8 @@ const MOST_ITERATIONS = 10_000_000;
 
 /** Characters that SASLprep drops (table B.1 of RFC 3454), and spaces that it takes for the one of ASCII (C.1.2). */
 const DROPPED =
-  /[\u00ad\u034f\u1806\u180b-\u180d\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]/g;
-const SPACES = /[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]/g;
+  /[\u00ad\u034f\u1806\u180b-\u180d\u200c\u200d\u2060\ufe00-\ufe0f\ufeff]/g;
+const SPACES = /[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/g;
 
 const encoder = new TextEncoder();
 

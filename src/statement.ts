@@ -40,6 +40,13 @@ export function isDefinition(text: string): boolean {
   return DDL.test(text) && outline(text)?.single === true;
 }
 
+/** Whether the statement hands data to the client, or takes them from it, in the middle of the conversation. */
+export function copiesThroughClient(text: string): boolean {
+  return /^copy\b[^]*\b(?:to\s+stdout|from\s+stdin)\b/i.test(
+    withoutLeadingComments(text),
+  );
+}
+
 /**
  * Whether one of the statements would end the transaction that they run in. `rollback to` a savepoint would not; it is
  * told apart by its first words, so a text that hides it among others counts as ending. Here a doubt counts as a yes.

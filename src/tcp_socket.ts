@@ -33,16 +33,18 @@ export class TcpSocket extends EventEmitter {
     return this.#state === "open" ? "open" : "closed";
   }
 
-  write(data: Uint8Array, done?: () => void): boolean {
+  write(data: Uint8Array): boolean {
     if (this.#state !== "open") return false;
-    this.#unsent = this.#unsent.then(() => this.#send(data)).then(done);
+    this.#unsent = this.#unsent.then(() => this.#send(data));
     return true;
   }
 
   /** Sends the last data; says "finish" when they are sent. */
   end(data: Uint8Array): void {
-    this.write(data, () => this.emit("finish"));
-    if (this.#state === "open") this.#state = "ended";
+    if (this.#state !== "open") return;
+    this.#unsent = this.#unsent.then(() => this.#send(data))
+      .then(() => void this.emit("finish"));
+    this.#state = "ended";
   }
 
   destroy(): void {
@@ -62,9 +64,17 @@ export class TcpSocket extends EventEmitter {
         this.emit("data", Buffer.from(buffer.subarray(0, length)));
       }
     } catch (error) {
+      await this.#settle();
       this.#fail(error);
     }
+    await this.#settle();
     this.destroy();
+  }
+
+  /** What came last is understood before the end is news: the server says why it ends in its last message. */
+  async #settle(): Promise<void> {
+    if (this.#state === "closed") return;
+    await new Promise((resolve) => setTimeout(resolve));
   }
 
   async #send(data: Uint8Array): Promise<void> {
@@ -99,21 +109,34 @@ export async function connectTcp(
     return new TcpSocket(await first);
   }
   silenceDeprecations();
-  // Like the system, and unlike Deno.resolveDns, it looks into /etc/hosts.
-  const { lookup } = await import("node:dns/promises");
-  const addresses = await orAborted(lookup(host, { all: true }), signal);
-  const attempts = [
-    first,
-    ...addresses.map(({ address }) => attempt(address, port, signal)),
-  ];
-  const connection = await Promise.any(attempts).catch((error) => {
-    signal.throwIfAborted();
-    throw (error as AggregateError).errors.at(-1);
-  });
-  for (const other of attempts) {
-    other.then((one) => one !== connection && one.close(), () => {});
+  const attempts = [first];
+  let connection: Deno.TcpConn | undefined;
+  const tryOthers = async () => {
+    // Like the system, and unlike Deno.resolveDns, it looks into /etc/hosts. It cannot be called off.
+    const { lookup } = await import("node:dns/promises");
+    const addresses = await lookup(host, { all: true });
+    if (connection !== undefined) return connection;
+    const others = addresses.map(({ address }) =>
+      attempt(address, port, signal)
+    );
+    attempts.push(...others);
+    return await Promise.any(others);
+  };
+  try {
+    connection = await orAborted(Promise.any([first, tryOthers()]), signal);
+    return new TcpSocket(connection);
+  } catch (error) {
+    throw lastOf(error);
+  } finally {
+    for (const one of attempts) {
+      one.then((late) => late !== connection && late.close(), () => {});
+    }
   }
-  return new TcpSocket(connection);
+}
+
+/** Of several failures the last: that of the look-up, or of the last address. */
+function lastOf(error: unknown): unknown {
+  return error instanceof AggregateError ? lastOf(error.errors.at(-1)) : error;
 }
 
 /** One attempt at one address. It cannot be called off: a connection that comes too late is closed. */

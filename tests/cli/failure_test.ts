@@ -32,6 +32,29 @@ Failed in T: nothing was changed, 1 not run
   },
 );
 
+for (const copy of ["copy a from stdin", "copy a to stdout"]) {
+  scenario(
+    `${copy} fails with the reason and undoes the migration`,
+    {
+      "0001_a": upCode(
+        `await sql\`create table a ()\`.execute(db);\nawait sql\`${copy}\`.execute(db);`,
+      ),
+    },
+    async (s) => {
+      assertEquals(
+        (await s.run("up")).stderr,
+        `\
+${CONNECTED}Applying 0001_a (1 of 1)
+error: Cannot apply "0001_a": COPY from stdin and to stdout need a client that handles the data, which this is not: \
+insert the rows instead
+Failed in T: nothing was changed, 1 not run
+`,
+      );
+      assertEquals(await s.tables(), []);
+    },
+  );
+}
+
 scenario(
   "an error with a cause is told with its cause, also in the history",
   {

@@ -400,6 +400,28 @@ const METHODS: Readonly<Record<string, Method>> = {
   },
 };
 
+scenario(
+  "a refusal is understood before the end of the connection is",
+  { "0001_a": table("a") },
+  async (s) => {
+    const url = new URL(s.db.url);
+    url.pathname = "/no_such_database";
+    url.searchParams.set("sslmode", "disable");
+    // The two arrive together, and which is seen first is a matter of chance.
+    for (let i = 0; i < 20; i++) {
+      const { code, stderr } = await s.run(
+        ["status", "--wait-for-db=5m"],
+        { url: url.href },
+      );
+      assertEquals(code, 1);
+      assertMatch(
+        stderr,
+        /^error: Cannot connect .*: database "no_such_database" does not exist/,
+      );
+    }
+  },
+);
+
 serverTest(
   "the right password works in each way that a server asks for it, and a wrong one is told",
   async (server) => {

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import {
   changesSettings,
   concurrentIndex,
+  copiesThroughClient,
   endsTransaction,
   inlineParameters,
   isDefinition,
@@ -13,6 +14,25 @@ import {
 
 const filterBy = (texts: readonly string[], test: (text: string) => boolean) =>
   texts.filter(test);
+
+Deno.test("copiesThroughClient() knows COPY with data of the client", () => {
+  const through = [
+    "copy a to stdout",
+    "-- rows\nCOPY a (b)\n  FROM STDIN with (format csv)",
+    "copy (select 1) to  stdout",
+  ];
+  const beside = [
+    "copy a from '/srv/a.csv'",
+    "copy a to program 'cat'",
+    "select 'copy a to stdout'",
+    "",
+  ];
+
+  assertEquals(
+    filterBy([...through, ...beside], copiesThroughClient),
+    through,
+  );
+});
 
 Deno.test("isDefinition() knows one statement that returns nothing", () => {
   const texts = [
