@@ -30,6 +30,10 @@ const TOKEN =
 const DULL =
   /(?:[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|[^'"$;\\/A-Za-z_\u0080-\uffff-])+/y;
 
+/** What `JSON.parse` takes besides strings, lists and objects; asking it about any other text would cost an exception. */
+const JSON_SCALAR =
+  /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/;
+
 const DDL = /^\s*(?:create|alter|drop|comment|grant|revoke)\s/i;
 
 /**
@@ -225,9 +229,10 @@ function literalOf(value: unknown): string | undefined {
 
 function mayBeConverted(text: string): boolean {
   if (text.includes("\0") || /^\s*\d{4}-\d/.test(text)) return true;
-  if (!/^\s*[[{"\-\dtfn]/.test(text)) return false;
+  const json = text.trim();
+  if (!/^["[{]/.test(json)) return JSON_SCALAR.test(json);
   try {
-    JSON.parse(text);
+    JSON.parse(json);
     return true;
   } catch {
     return false;

@@ -332,3 +332,25 @@ Deno.test("quoteLiteral() gives one token whatever the text", () => {
     );
   }));
 });
+
+Deno.test("inlineParameters() leaves every text that is JSON to the driver, and only it", () => {
+  const isJson = (text: string) => {
+    try {
+      JSON.parse(text);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  const texts = fc.oneof(
+    fc.json(),
+    fc.stringMatching(
+      /^[ \t]?(?:-?\d*\.?\d*[eE]?[+-]?\d*|nul{1,3}|true?|fals?e)$/,
+    ),
+    fc.string().filter((text) => !/^\s*\d{4}-\d/.test(text)),
+  );
+  fc.assert(fc.property(texts, (text) => {
+    const inlined = inlineParameters("select $1", [text]);
+    assertEquals(inlined === undefined, isJson(text), JSON.stringify(text));
+  }));
+});
