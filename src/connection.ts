@@ -297,13 +297,7 @@ export class Connection {
   /** A statement of a migration: a promise with the verbs that the dialect expects of the driver's. */
   #forKysely(text: string, parameters: readonly unknown[]): Promise<Rows> {
     const before = this.#before;
-    const result = copiesThroughClient(text)
-      ? Promise.reject(
-        new Error(
-          "COPY from stdin and to stdout need a client that handles the data, which this is not: insert the rows instead",
-        ),
-      )
-      : before === undefined
+    const result = before === undefined
       ? this.#inPlace(text, parameters)
       : before(text).then(() => this.#inPlace(text, parameters));
     result.catch(() => {}); // a migration may not await it; the failure is found in `abortedBy`
@@ -317,6 +311,13 @@ export class Connection {
   }
 
   #inPlace(text: string, parameters: readonly unknown[]): Promise<Rows> {
+    if (copiesThroughClient(text)) {
+      return rejected(
+        new Error(
+          "COPY from stdin and to stdout need a client that handles the data, which this is not: insert the rows instead",
+        ),
+      );
+    }
     const { errorsAreFinal, isOpen } = this.#transaction;
     const ahead = errorsAreFinal && parameters.length === 0 &&
       isDefinition(text);

@@ -19,6 +19,7 @@ import {
   readColumns,
   readError,
   readRow,
+  readUint32,
   readyMessage,
   type Row,
   type Rows,
@@ -231,9 +232,7 @@ class Talk {
     const { rest } = this.#reader;
     if (this.#answering || rest.length === 0) return false;
     if (!LETTERS.includes(String.fromCharCode(rest[0]!))) return true;
-    const { buffer, byteOffset } = rest;
-    return rest.length >= 5 &&
-      new DataView(buffer, byteOffset).getUint32(1) > LONGEST;
+    return rest.length >= 5 && readUint32(rest, 1) > LONGEST;
   }
 }
 
@@ -251,7 +250,7 @@ async function authenticate(
     if (type !== "R" || body.length < 4) {
       throw new Error(NOT_POSTGRESQL);
     }
-    const kind = new DataView(body.buffer, body.byteOffset).getUint32(0);
+    const kind = readUint32(body, 0);
     const rest = body.subarray(4);
     switch (kind) {
       case AUTHENTICATION.ok:
@@ -322,8 +321,7 @@ function unsupported(method: string): Error {
 }
 
 function readBackend(body: Uint8Array): Backend {
-  const view = new DataView(body.buffer, body.byteOffset);
-  return { pid: view.getUint32(0), secret: view.getUint32(4) };
+  return { pid: readUint32(body, 0), secret: readUint32(body, 4) };
 }
 
 /** Reads the answer to a simple query, up to the news that the server waits for the next. */

@@ -53,11 +53,10 @@ export class MessageReader {
   /** The messages that are complete now. */
   push(chunk: Uint8Array): Message[] {
     const data = this.#rest.length === 0 ? chunk : concat([this.#rest, chunk]);
-    const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
     const messages: Message[] = [];
     let at = 0;
     while (at + 5 <= data.length) {
-      const end = at + 1 + Math.max(4, view.getUint32(at + 1));
+      const end = at + 1 + Math.max(4, readUint32(data, at + 1));
       if (end > data.length) break;
       messages.push({
         type: String.fromCharCode(data[at]!),
@@ -100,6 +99,12 @@ export function uint32(value: number): Uint8Array {
   return bytes;
 }
 
+/** Reads four bytes, the highest first. @throws {RangeError} when there are not as many */
+export function readUint32(bytes: Uint8Array, at: number): number {
+  const { buffer, byteOffset, byteLength } = bytes;
+  return new DataView(buffer, byteOffset, byteLength).getUint32(at);
+}
+
 /** The messages with which a server tells that a log-in has succeeded and that it waits for a statement. */
 export function loggedInMessages(announced: readonly Message[]): Uint8Array[] {
   return [
@@ -121,7 +126,7 @@ export function readColumns(body: Uint8Array): Column[] {
   return Array.from({ length: view.getUint16(0) }, () => {
     const end = body.indexOf(0, at);
     const name = decoder.decode(body.subarray(at, end));
-    const type = view.getUint32(end + 7);
+    const type = readUint32(body, end + 7);
     at = end + 19;
     return { name, type };
   });
@@ -217,7 +222,7 @@ export class MessageWatch {
       if (this.#headLength < this.#head.length) {
         this.#head[this.#headLength++] = data[at++]!;
         if (this.#headLength < this.#head.length) continue;
-        this.#left = new DataView(this.#head.buffer).getUint32(1) - 4;
+        this.#left = readUint32(this.#head, 1) - 4;
       }
       const end = Math.min(data.length, at + Math.max(0, this.#left));
       if (this.#tells) this.#body.push(data.slice(at, end));

@@ -31,8 +31,10 @@ import {
 } from "./settings.ts";
 import { guardStep } from "./step_guard.ts";
 import { endsTransaction, quoteIdentifier } from "./statement.ts";
-import { SessionHistory } from "./session_history.ts";
-import type { HistoryState, RunIdentity } from "./store.ts";
+import {
+  SessionHistory,
+  type SessionHistoryOptions,
+} from "./session_history.ts";
 
 /** How long a stopped session may take to roll back before its connection is dropped, in milliseconds. */
 const STOP_LIMIT_MS = 3_000;
@@ -41,19 +43,14 @@ const STOP_LIMIT_MS = 3_000;
 const RECORD_LOCK = { every: 100, limit: 1_500 };
 
 /** What a session needs to know besides its connection. Times are milliseconds. */
-export interface SessionOptions {
+export interface SessionOptions extends Omit<SessionHistoryOptions, "schema"> {
   readonly server: ServerInfo;
   /** As `server_version_num`. */
   readonly versionNumber: number;
-  /** The history that came with the log-in, if there is one; it answers the first {@link Session.history}. */
-  readonly history: HistoryState | undefined;
   readonly lockTimeoutMs: number;
   readonly statementTimeoutMs: number;
   /** The schema that was chosen and so has to become the search path. */
   readonly chosenSchema: string | undefined;
-  readonly run: RunIdentity;
-  /** Checksum by name of the migrations that the program carries. */
-  readonly checksums: ReadonlyMap<string, string>;
   /** Opens another connection to the same server, to watch this one. */
   readonly openSecond: () => Promise<Connection>;
   readonly report: (event: Event) => void;

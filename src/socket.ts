@@ -20,7 +20,6 @@ export interface Socket {
   on(event: string, listener: (...parts: any[]) => void): unknown;
   // deno-lint-ignore no-explicit-any -- see above
   off(event: string, listener: (...parts: any[]) => void): unknown;
-  emit(event: string, ...parts: unknown[]): boolean;
   write(data: Uint8Array): boolean;
   /** Sends the last data; "finish" says when they are sent. */
   end(data: Uint8Array): unknown;

@@ -4,6 +4,7 @@
  * @module
  */
 import { message, uint32 } from "../../src/protocol.ts";
+import { closeQuietly, type Listener, startListener } from "./listener.ts";
 import { type Message, MessageReader } from "./protocol.ts";
 import { ScramServer } from "./scram_server.ts";
 
@@ -32,8 +33,7 @@ export interface Guest {
   listen(): Promise<void>;
 }
 
-export interface FalseLogIn extends AsyncDisposable {
-  readonly port: number;
+export interface FalseLogIn extends Listener {
   /** How many of the connections got to the end of what the test has written. */
   readonly completed: number;
 }
@@ -67,39 +67,22 @@ export function errorResponse(
 export function startFalseLogIn(
   receive: (guest: Guest) => Promise<void>,
 ): FalseLogIn {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const open = new Set<Deno.TcpConn>();
   let completed = 0;
-  const serving = serve();
+  const listener = startListener(async (connection) => {
+    try {
+      // The program may hang up at any time; whether it got that far is counted.
+      await receive(new Conversation(connection));
+      completed++;
+    } finally {
+      closeQuietly(connection);
+    }
+  });
   return {
-    port: listener.addr.port,
+    ...listener,
     get completed() {
       return completed;
     },
-    async [Symbol.asyncDispose]() {
-      listener.close();
-      for (const connection of open) close(connection);
-      await serving;
-    },
   };
-
-  async function serve(): Promise<void> {
-    const guests: Promise<void>[] = [];
-    try {
-      for await (const connection of listener) {
-        open.add(connection);
-        const guest = receive(new Conversation(connection))
-          .then(() => void completed++)
-          // The program may hang up at any time; whether it got that far is counted.
-          .catch(() => {})
-          .finally(() => close(connection));
-        guests.push(guest);
-      }
-    } catch {
-      // The listener was closed while it waited.
-    }
-    await Promise.all(guests);
-  }
 }
 
 class Conversation implements Guest {
@@ -173,11 +156,3 @@ const READY = new Uint8Array([
 
 /** A row of no columns is announced, and does not come. */
 const HALF_AN_ANSWER = message("T", new Uint8Array(2)).slice(0, 6);
-
-function close(connection: Deno.TcpConn): void {
-  try {
-    connection.close();
-  } catch {
-    // It was closed already.
-  }
-}

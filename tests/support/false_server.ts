@@ -4,6 +4,8 @@
  * @module
  */
 
+import { closeQuietly, type Listener, startListener } from "./listener.ts";
+
 /** What it does once it has been asked. */
 export type Answer =
   /** Promises TLS and then says nothing more. */
@@ -17,38 +19,11 @@ export type Answer =
   | "the end"
   | "HTTP";
 
-export interface FalseServer extends AsyncDisposable {
-  readonly port: number;
-}
-
 const S = "S";
 
 /** Starts one that gives every connection this answer. */
-export function startFalseServer(answer: Answer): FalseServer {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const open = new Set<Deno.Conn>();
-  const serving = serve();
-  return {
-    port: listener.addr.port,
-    async [Symbol.asyncDispose]() {
-      listener.close();
-      for (const connection of open) close(connection);
-      await serving;
-    },
-  };
-
-  async function serve(): Promise<void> {
-    const answers: Promise<void>[] = [];
-    try {
-      for await (const connection of listener) {
-        open.add(connection);
-        answers.push(respond(connection, answer).catch(() => {}));
-      }
-    } catch {
-      // The listener was closed while it waited.
-    }
-    await Promise.all(answers);
-  }
+export function startFalseServer(answer: Answer): Listener {
+  return startListener((connection) => respond(connection, answer));
 }
 
 async function respond(connection: Deno.Conn, answer: Answer): Promise<void> {
@@ -83,13 +58,5 @@ async function respond(connection: Deno.Conn, answer: Answer): Promise<void> {
       await say("HTTP/1.1 400 Bad Request\r\n\r\n");
       await connection.read(request);
   }
-  close(connection);
-}
-
-function close(connection: Deno.Conn): void {
-  try {
-    connection.close();
-  } catch {
-    // It was closed already.
-  }
+  closeQuietly(connection);
 }

@@ -4,8 +4,9 @@
  * @module
  */
 
-export interface Forwarder extends AsyncDisposable {
-  readonly port: number;
+import { closeQuietly, type Listener, startListener } from "./listener.ts";
+
+export interface Forwarder extends Listener {
   /** How many bytes have passed, in both directions. */
   readonly passed: number;
 }
@@ -22,44 +23,25 @@ export function startForwarder(
   target: { readonly host: string; readonly port: number },
   { hostname = "127.0.0.1", piece = Infinity }: ForwarderOptions = {},
 ): Forwarder {
-  const listener = Deno.listen({ hostname, port: 0 });
-  const open = new Set<Deno.TcpConn>();
   let passed = 0;
-  const serving = serve();
+  const listener = startListener(async (client, keep) => {
+    const server = await Deno.connect({
+      hostname: target.host,
+      port: target.port,
+    });
+    keep(server);
+    const directions = [[client, server], [server, client]] as const;
+    await Promise.all(directions.map(async ([from, to]) => {
+      from.setNoDelay(true);
+      await lead(from, to).catch(() => {}).finally(() => closeQuietly(to));
+    }));
+  }, hostname);
   return {
-    port: listener.addr.port,
+    ...listener,
     get passed() {
       return passed;
     },
-    async [Symbol.asyncDispose]() {
-      listener.close();
-      for (const connection of open) close(connection);
-      await serving;
-    },
   };
-
-  async function serve(): Promise<void> {
-    const lanes: Promise<void>[] = [];
-    try {
-      for await (const client of listener) {
-        open.add(client);
-        const server = await Deno.connect({
-          hostname: target.host,
-          port: target.port,
-        });
-        open.add(server);
-        for (
-          const [from, to] of [[client, server], [server, client]] as const
-        ) {
-          from.setNoDelay(true);
-          lanes.push(lead(from, to).catch(() => {}).finally(() => close(to)));
-        }
-      }
-    } catch {
-      // The listener was closed while it waited.
-    }
-    await Promise.all(lanes);
-  }
 
   async function lead(from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
     const buffer = new Uint8Array(65_536);
@@ -72,13 +54,5 @@ export function startForwarder(
       }
       passed += length;
     }
-  }
-}
-
-function close(connection: Deno.TcpConn): void {
-  try {
-    connection.close();
-  } catch {
-    // It was closed already.
   }
 }
