@@ -18,6 +18,7 @@ export interface Import {
 const CORE = [
   "errors",
   "quote",
+  "sql_quote",
   "statement",
   "array_type",
   "duration",
@@ -68,9 +69,12 @@ const DATABASE_ADAPTER = [
   "settings",
   "step_guard",
   "connection_failure",
-  "store",
+  "history_table",
+  "history_statements",
+  "greeting",
   "kysely",
   "session_history",
+  "working_session",
   "session",
   "database",
 ];

@@ -13,15 +13,13 @@
 import type postgres from "postgres";
 import { addArrayTypes, ARRAY_TYPES_QUERY } from "./array_type.ts";
 import { DatabaseError } from "./errors.ts";
-import { Link } from "./link.ts";
-import type { LoggedIn } from "./log_in.ts";
+import type { Link } from "./link.ts";
 import type { Rows } from "./protocol.ts";
 import {
   copiesThroughClient,
   inlineParameters,
   isDefinition,
 } from "./statement.ts";
-import type { Target } from "./target.ts";
 import {
   begins,
   commits,
@@ -29,17 +27,10 @@ import {
   rollsBackTo,
   TransactionState,
 } from "./transaction_state.ts";
-import type { HostAndPort } from "./url.ts";
-
-/** What an observer may see of a connection. */
-export interface ConnectionObserver {
-  readonly onStatement?: (sql: string, durationMs: number) => void;
-  readonly onNotice?: (severity: string, message: string) => void;
-}
 
 export interface ConnectionOptions {
-  readonly applicationName: string;
-  readonly observer: ConnectionObserver;
+  /** Told of each statement once it is answered. */
+  readonly onStatement?: (sql: string, durationMs: number) => void;
   /** Whether definitions may be sent ahead, and parameters written into their statement. */
   readonly pipeline: boolean;
 }
@@ -94,31 +85,10 @@ export class Connection {
   #before: ((text: string) => Promise<void>) | undefined;
   readonly #transaction = new TransactionState();
 
-  private constructor(link: Link, options: ConnectionOptions) {
+  constructor(link: Link, options: ConnectionOptions) {
     this.#link = link;
     this.#options = options;
     this.#inlining = options.pipeline;
-  }
-
-  /**
-   * Opens a {@link Link} and guards it.
-   *
-   * @throws {DatabaseError} when the server refuses the log-in
-   * @throws {Error} with the `code` of the operating system or of TLS, or the signal's reason
-   */
-  static async open(
-    at: HostAndPort,
-    target: Target,
-    first: string,
-    options: ConnectionOptions & { readonly signal: AbortSignal },
-  ): Promise<{ connection: Connection; answer: LoggedIn["answer"] }> {
-    const { applicationName, signal, observer: { onNotice } } = options;
-    const { link, answer } = await Link.open(at, target, first, {
-      applicationName,
-      signal,
-      ...(onNotice && { onNotice }),
-    });
-    return { connection: new Connection(link, options), answer };
   }
 
   /** The process id of the backend, as the server announced it at log-in. */
@@ -411,7 +381,7 @@ export class Connection {
     const answered = () => {
       this.#inFlight.delete(entry);
       if (owner !== undefined) owner.answeredAt = performance.now();
-      this.#options.observer.onStatement?.(
+      this.#options.onStatement?.(
         shown,
         performance.now() - entry.since,
       );

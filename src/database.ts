@@ -4,25 +4,16 @@
  * @module
  */
 import type { Config } from "./config.ts";
-import { Connection, type ConnectionObserver } from "./connection.ts";
-import { connectionFailure } from "./connection_failure.ts";
-import type { Row, Rows } from "./protocol.ts";
-import {
-  ConnectionError,
-  ConnectionLostError,
-  DatabaseError,
-} from "./errors.ts";
+import { ConnectionError, DatabaseError } from "./errors.ts";
 import type { Event } from "./events.ts";
+import { factsQuery, greetingQuery, readGreeting } from "./greeting.ts";
+import type { RunIdentity } from "./history_statements.ts";
+import { Link, type LinkOptions } from "./link.ts";
 import type { Migration } from "./migration.ts";
 import type { Clock, Database, Session } from "./ports.ts";
+import type { Row, Rows } from "./protocol.ts";
 import { PostgresSession } from "./session.ts";
-import { quoteIdentifier } from "./statement.ts";
-import {
-  factsQuery,
-  greetingQuery,
-  readGreeting,
-  type RunIdentity,
-} from "./store.ts";
+import { quoteIdentifier } from "./sql_quote.ts";
 import type { HostAndPort } from "./url.ts";
 
 const OLDEST_VERSION = 150_000;
@@ -93,23 +84,17 @@ export class PostgresDatabase implements Database {
 
   async #tryHost(at: HostAndPort): Promise<Session | ConnectionError> {
     const { config, migrations, run, stop, report } = this.#options;
-    let connection: Connection | undefined;
-    // What is asked after the log-in gets the same time again.
-    using limit = deadline(2 * config.connectTimeoutMs, stop);
-    limit.signal.addEventListener("abort", () => connection?.destroy());
+    let link: Link | undefined;
     try {
-      const opened = await this.#open(at, greetingQuery(config.schema), {
-        onStatement: (sql, durationMs) =>
-          report({ event: "statement", sql, durationMs }),
-        onNotice: (severity, message) =>
-          report({ event: "notice", severity, message }),
-      });
-      connection = opened.connection;
-      const greeting = readGreeting(
-        await answerOf(connection, opened.answer, config.schema),
+      const opened = await this.#open(
+        at,
+        greetingQuery(config.schema),
+        (severity, message) => report({ event: "notice", severity, message }),
       );
+      link = opened.link;
+      const greeting = readGreeting(await this.#answer(at, opened));
       assertSupported(greeting.versionNumber, at);
-      return new PostgresSession(connection, {
+      return new PostgresSession(link, {
         server: {
           host: at.host,
           port: at.port,
@@ -118,60 +103,76 @@ export class PostgresDatabase implements Database {
           schema: greeting.schema,
           user: greeting.user,
           readOnly: greeting.readOnly,
-          pooled: connection.announcedPid !== greeting.backendPid,
+          pooled: link.announcedPid !== greeting.backendPid,
         },
         versionNumber: greeting.versionNumber,
         history: greeting.history,
+        pipeline: config.pipeline,
         lockTimeoutMs: config.lockTimeoutMs,
         statementTimeoutMs: config.statementTimeoutMs,
         chosenSchema: config.schema,
         run,
-        checksums: new Map(
-          migrations.map(({ name, checksum }) => [name, checksum]),
-        ),
-        openSecond: async () =>
-          (await this.#open(at, "select 1", {})).connection,
+        migrations,
+        openSecond: async () => (await this.#open(at, "select 1")).link,
         report,
         stop,
       });
     } catch (error) {
-      connection?.destroy();
-      stop.throwIfAborted();
+      link?.destroy();
       if (error instanceof ConnectionError) return error;
-      if (error instanceof ConnectionLostError) {
-        return connectionFailure(
-          error,
-          at,
-          config.target,
-          limit.isOver() ? 2 * config.connectTimeoutMs : undefined,
-        );
-      }
       throw error; // there is a connection, and what it leads to is refused
     }
   }
 
   /** @throws {ConnectionError} when there is no connection within the time for one attempt */
-  async #open(
+  #open(
     at: HostAndPort,
     first: string,
-    observer: ConnectionObserver,
-  ): ReturnType<typeof Connection.open> {
-    const { config, run, stop } = this.#options;
-    using limit = deadline(config.connectTimeoutMs, stop);
-    try {
-      return await Connection.open(at, config.target, first, {
+    onNotice?: LinkOptions["onNotice"],
+  ): ReturnType<typeof Link.open> {
+    const { config, run } = this.#options;
+    return this.#inTime(at, (signal) =>
+      Link.open(at, config.target, first, {
         applicationName: `battlescope-migrate ${run.programVersion}`,
-        observer,
-        pipeline: config.pipeline,
-        signal: limit.signal,
-      });
+        ...(onNotice && { onNotice }),
+        signal,
+      }));
+  }
+
+  /** The answer to the greeting; where there is no history it failed, and the facts are asked for alone. */
+  async #answer(
+    at: HostAndPort,
+    { link, answer }: Awaited<ReturnType<typeof Link.open>>,
+  ): Promise<readonly Rows[]> {
+    if (!(answer instanceof DatabaseError)) return answer;
+    const facts = await this.#inTime(at, async (signal) => {
+      signal.addEventListener("abort", () => link.destroy());
+      await link.prepare();
+      return await link.send(factsQuery(this.#options.config.schema), []);
+    });
+    if (answer.server.code === UNDEFINED_TABLE) return [facts];
+    throw new Error("Cannot read the history", {
+      cause: withReadHint(answer, facts[0]!),
+    });
+  }
+
+  /** @throws {ConnectionError} when the connection fails, or the time for one attempt is over */
+  async #inTime<T>(
+    at: HostAndPort,
+    attempt: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { config: { connectTimeoutMs, target }, stop } = this.#options;
+    using limit = deadline(connectTimeoutMs, stop);
+    try {
+      return await attempt(limit.signal);
     } catch (error) {
       stop.throwIfAborted();
+      const { connectionFailure } = await import("./connection_failure.ts");
       throw connectionFailure(
         error,
         at,
-        config.target,
-        limit.isOver() ? config.connectTimeoutMs : undefined,
+        target,
+        limit.isOver() ? connectTimeoutMs : undefined,
       );
     }
   }
@@ -211,20 +212,6 @@ function assertSupported(versionNumber: number, at: HostAndPort): void {
     }, and 15 is the oldest that works`,
     { transient: false },
   );
-}
-
-/** The answer to the greeting; where there is no history it failed, and the facts are asked for alone. */
-async function answerOf(
-  connection: Connection,
-  answer: readonly Rows[] | DatabaseError,
-  schema: string | undefined,
-): Promise<readonly Rows[]> {
-  if (!(answer instanceof DatabaseError)) return answer;
-  const facts = await connection.query(factsQuery(schema));
-  if (answer.server.code === UNDEFINED_TABLE) return [facts];
-  throw new Error("Cannot read the history", {
-    cause: withReadHint(answer, facts[0]!),
-  });
 }
 
 function withReadHint({ server }: DatabaseError, facts: Row): DatabaseError {

@@ -4,7 +4,7 @@
  * @module
  */
 import { DatabaseError } from "./errors.ts";
-import { quoteIdentifier } from "./statement.ts";
+import { quoteIdentifier } from "./sql_quote.ts";
 
 /** Who works, and where. */
 interface Place {

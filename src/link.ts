@@ -171,7 +171,7 @@ export class Link {
   async send(
     text: string,
     parameters: readonly unknown[],
-    repeated: string | undefined,
+    repeated?: string,
   ): Promise<Rows> {
     // Without parameters the simple protocol is used: one message, and several statements are allowed.
     const simple = parameters.length === 0;

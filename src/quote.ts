@@ -8,6 +8,8 @@ const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 
 /** Shows control, direction and other invisible characters and halves of surrogate pairs as `\u001b`; a line stays one line. */
 export function visible(text: string): string {
+  // To make the set of all invisible characters takes longer than the rest of a message.
+  if (/^[ -~]*$/.test(text)) return text;
   return text.replace(INVISIBLE, (character) => {
     const hex = character.codePointAt(0)!.toString(16);
     return hex.length > 4 ? `\\u{${hex}}` : `\\u${hex.padStart(4, "0")}`;

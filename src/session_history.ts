@@ -8,34 +8,37 @@
 import type { Connection } from "./connection.ts";
 import { DatabaseError, RefusedError } from "./errors.ts";
 import { type HistoryChange, type HistoryRow, rowsAfter } from "./history.ts";
+import type { Migration } from "./migration.ts";
 import type { Written } from "./ports.ts";
 import type { Rows } from "./protocol.ts";
 import { quoteValue } from "./quote.ts";
 import {
   changeStatements,
-  columnsQuery,
   convertStatements,
   createStatements,
+  type RunIdentity,
+} from "./history_statements.ts";
+import {
+  columnsQuery,
   fingerprintQuery,
   historyForm,
   historyQuery,
   type HistoryState,
+  historyTable,
   type KyselyRow,
   kyselyRowsQuery,
   readFingerprint,
   readHistoryState,
   readKyselyRows,
-  type RunIdentity,
   tablePath,
-} from "./store.ts";
-import { quoteIdentifier } from "./statement.ts";
+} from "./history_table.ts";
 
 export interface SessionHistoryOptions {
-  /** The history that came with the log-in, if there is one; it answers the first {@link SessionHistory.rows}. */
+  /** The history that came with the log-in, if there is one. */
   readonly history: HistoryState | undefined;
   readonly run: RunIdentity;
-  /** Checksum by name of the migrations that the program carries. */
-  readonly checksums: ReadonlyMap<string, string>;
+  /** Those that the program carries. */
+  readonly migrations: readonly Migration[];
   /** Where the table is. @throws {RefusedError} when there is no schema to work in */
   readonly schema: () => string;
 }
@@ -49,8 +52,6 @@ const UNDEFINED_COLUMN = "42703";
 export class SessionHistory {
   readonly #connection: Connection;
   readonly #options: SessionHistoryOptions;
-  /** Whether the history that came with the log-in is still to be handed out. */
-  #greeting = true;
   /** The history as it was when last looked; missing when there was none. A transaction that fails puts it back. */
   known: HistoryState | undefined;
 
@@ -62,10 +63,6 @@ export class SessionHistory {
 
   /** The rows; none when there is no table. */
   async rows(): Promise<readonly HistoryRow[]> {
-    if (this.#greeting) {
-      this.#greeting = false;
-      return this.known?.rows ?? [];
-    }
     const columns = await this.#connection.query(columnsQuery(this.#schema));
     return columns.length === 0 ? [] : await this.#read();
   }
@@ -118,18 +115,18 @@ export class SessionHistory {
   /** Creates the table, or puts it in the place of Kysely's, in a transaction that is open. */
   async create(form: "missing" | "kysely"): Promise<void> {
     const schema = this.#schema;
-    const { run, checksums } = this.#options;
+    const { run, migrations } = this.#options;
     if (form === "missing") {
       // Awaited: whoever may not create it is told so before a migration is blamed for it.
       await this.#connection.query(createStatements(schema));
       this.known = { fingerprint: "", rows: [] };
       return;
     }
-    const table = `${quoteIdentifier(schema)}.${
-      tablePath("migration_history")
-    }`;
     const rows = readKyselyRows(
-      await this.#connection.query(kyselyRowsQuery(table)),
+      await this.#connection.query(kyselyRowsQuery(historyTable(schema))),
+    );
+    const checksums = new Map(
+      migrations.map(({ name, checksum }) => [name, checksum]),
     );
     for (const statement of convertStatements(schema, run, rows, checksums)) {
       await this.#connection.query(statement);
@@ -175,7 +172,9 @@ export class SessionHistory {
   }
 
   async #read(): Promise<readonly HistoryRow[]> {
-    const rows = await this.#connection.query(historyQuery(this.#schema));
+    const rows = await this.#connection.query(
+      historyQuery(historyTable(this.#schema)),
+    );
     this.known = readHistoryState(rows);
     return this.known.rows;
   }

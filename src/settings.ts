@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteLiteral } from "./statement.ts";
+import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
 
 /** What the statements are made from. Times are milliseconds. */
 export interface Settings {

@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { openNodeSocket } from "./node_socket.ts";
 import { concat, uint32 } from "./protocol.ts";
 import type { Tls } from "./target.ts";
 import { connectTcp } from "./tcp_socket.ts";
@@ -41,18 +40,28 @@ export async function openSocket(
   security: Tls,
   signal: AbortSignal,
 ): Promise<Socket> {
-  // A Unix socket does not leave the machine; libpq ignores sslmode there too.
-  const local = at.host.startsWith("/");
-  const socket = security.mode === "disable" && !local
-    ? await connectTcp(at, signal)
-    : await openNodeSocket(
-      at,
-      local ? { ...security, mode: "disable" } : security,
-      signal,
-    );
+  const socket = await connected(at, security, signal);
   // An error that nobody listens to would end the process.
   socket.on("error", () => {});
   return socket;
+}
+
+async function connected(
+  at: HostAndPort,
+  security: Tls,
+  signal: AbortSignal,
+): Promise<Socket> {
+  // A Unix socket does not leave the machine; libpq ignores sslmode there too.
+  const local = at.host.startsWith("/");
+  if (security.mode === "disable" && !local) {
+    return await connectTcp(at, signal);
+  }
+  const { openNodeSocket } = await import("./node_socket.ts");
+  return await openNodeSocket(
+    at,
+    local ? { ...security, mode: "disable" } : security,
+    signal,
+  );
 }
 
 /** Asks the server to cancel what the session runs; resolves when the server has taken the request. */

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { quoteLiteral } from "./sql_quote.ts";
 
 interface Placeholder {
   /** The n of `$n`. */
@@ -136,19 +137,6 @@ export function concurrentIndex(
 /** Whether the statement changes settings that would outlive it. */
 export function changesSettings(text: string): boolean {
   return /(?:^|;)\s*(?:set|reset|discard)\b|\bset_config\s*\(/i.test(text);
-}
-
-/** Quotes a text as a literal that does not depend on `standard_conforming_strings`. */
-export function quoteLiteral(text: string): string {
-  const quoted = text.replaceAll("'", "''");
-  return quoted.includes("\\")
-    ? `E'${quoted.replaceAll("\\", "\\\\")}'`
-    : `'${quoted}'`;
-}
-
-/** Quotes an identifier. */
-export function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }
 
 function withoutLeadingComments(text: string): string {

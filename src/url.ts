@@ -137,6 +137,7 @@ export function parsePort(text: string): number | undefined {
 /** Whether the text can be a host: a name, an address without brackets, or the folder of a Unix socket. */
 export function isHost(text: string): boolean {
   return text.startsWith("/") ||
+    /^[\w.-]+$/.test(text) || // nearly all of them, and the quickest to tell
     /^(?=.*:.*:)[0-9a-f:.]+(?:%[\w.]+)?$/i.test(text) ||
     /^[^\s\p{Cc}:/@?#,[\]\\"'`]+$/u.test(text);
 }

@@ -3,11 +3,10 @@
  *
  * @module
  */
-import { apply, type Planner } from "../apply.ts";
+import type { Planner } from "../apply.ts";
 import { ExitCode, RefusedError } from "../errors.ts";
 import type { Plan, Planned, Step } from "../plan.ts";
 import type { Session } from "../ports.ts";
-import { underLock } from "../under_lock.ts";
 import {
   accepted,
   assertWritable,
@@ -60,6 +59,8 @@ export function runPlan(
         "Cannot go on without a yes: nothing was changed",
       ]);
     }
+    // Most runs end before this line, and need not load the engine.
+    const { apply } = await import("../apply.ts");
     const { error, ...counts } = await apply(
       ports,
       session,
@@ -89,6 +90,7 @@ async function firstPlan(
   const undecided = !planned.ok && !dryRun && !session.server.readOnly &&
     history.some(({ status }) => status === "running");
   if (!undecided) return accepted(planned);
+  const { underLock } = await import("../under_lock.ts");
   const settled = await underLock(
     ports,
     session,

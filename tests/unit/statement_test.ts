@@ -7,10 +7,9 @@ import {
   endsTransaction,
   inlineParameters,
   isDefinition,
-  quoteIdentifier,
-  quoteLiteral,
   withoutLiterals,
 } from "../../src/statement.ts";
+import { quoteIdentifier, quoteLiteral } from "../../src/sql_quote.ts";
 
 const filterBy = (texts: readonly string[], test: (text: string) => boolean) =>
   texts.filter(test);
