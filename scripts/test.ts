@@ -9,6 +9,7 @@
  */
 import { join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { OPTIONS_VARIABLE } from "../tests/support/cli.ts";
 import { SERVERS_VARIABLE } from "../tests/support/postgres.ts";
 import type { Server } from "./embedded_postgres.ts";
 import {
@@ -58,11 +59,15 @@ async function main(args: readonly string[]): Promise<number> {
   if (others.length > 0) {
     await withServers(versions, console.error, async (servers) => {
       const all = ["--parallel", ...PERMISSIONS, ...options];
-      for (const part of partsOf(others, servers)) {
+      for (const { paths, servers: some, more } of partsOf(others, servers)) {
         const env = {
-          [SERVERS_VARIABLE]: JSON.stringify(part.servers.map(describe)),
+          [SERVERS_VARIABLE]: JSON.stringify(some.map(describe)),
+          ...(more !== undefined && { [OPTIONS_VARIABLE]: more }),
         };
-        await run({ paths: part.paths, options: all, env });
+        if (more !== undefined) {
+          console.error(`Once more, with ${more}: ${paths.join(" ")}`);
+        }
+        await run({ paths, options: all, env });
       }
     });
   }
@@ -71,22 +76,39 @@ async function main(args: readonly string[]): Promise<number> {
   return total.failed === 0 && total.passed > 0 ? 0 : 1;
 }
 
+/** Tests on servers, in one run of `deno test`. */
+interface ServerPart {
+  readonly paths: readonly string[];
+  readonly servers: readonly Server[];
+  /** Options that every run of the program gets besides its own. */
+  readonly more?: string;
+}
+
 /**
  * What the program says to PostgreSQL is tested on every version. What happens around it (networks, processes, containers)
- * takes long and does not depend on the version: the oldest and the newest must do.
+ * takes long and does not depend on the version: the oldest and the newest must do. Faults are survived whether statements
+ * are sent ahead or not, for which the newest must do.
  */
 function partsOf(
   paths: readonly string[],
   servers: readonly Server[],
-): { paths: readonly string[]; servers: readonly Server[] }[] {
-  if (servers.length <= 2) return [{ paths, servers }];
-  const edges = [servers[0]!, servers.at(-1)!];
+): ServerPart[] {
   const onEvery = (path: string) =>
     ["integration", "cli"].some((folder) => isIn(path, folder));
-  return [
+  const [oldest, newest] = [servers[0]!, servers.at(-1)!];
+  const parts: ServerPart[] = servers.length <= 2 ? [{ paths, servers }] : [
     { paths: paths.filter(onEvery), servers },
-    { paths: paths.filter((path) => !onEvery(path)), servers: edges },
-  ].filter(({ paths }) => paths.length > 0);
+    {
+      paths: paths.filter((path) => !onEvery(path)),
+      servers: [oldest, newest],
+    },
+  ];
+  parts.push({
+    paths: paths.filter((path) => isIn(path, "fire")),
+    servers: [newest],
+    more: "--no-pipeline",
+  });
+  return parts.filter(({ paths }) => paths.length > 0);
 }
 
 function describe({ version, url }: Server): { version: number; url: string } {

@@ -6,6 +6,9 @@
 import { fileURLToPath } from "node:url";
 import type { Project } from "./project.ts";
 
+/** The environment variable that {@link MORE_OPTIONS} come from, with spaces between them. */
+export const OPTIONS_VARIABLE = "TEST_OPTIONS";
+
 export interface MigrateOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -26,6 +29,10 @@ export interface MigrateResult {
 }
 
 const CHECKOUT = new URL("../../", import.meta.url);
+
+/** Options that every run of the program gets besides its own: `deno task test` sets them for a second round. */
+export const MORE_OPTIONS: readonly string[] =
+  Deno.env.get(OPTIONS_VARIABLE)?.split(" ") ?? [];
 
 /** What Deno itself needs to find its cache. */
 const DENO_VARIABLES = ["HOME", "DENO_DIR", "XDG_CACHE_HOME"];
@@ -168,7 +175,7 @@ function migrateCommand(
   { env = {}, cwd, project, clearEnv = true }: MigrateOptions,
 ): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    args: [...programArguments(project), ...args],
+    args: [...programArguments(project), ...args, ...MORE_OPTIONS],
     ...(cwd === undefined ? {} : { cwd }),
     clearEnv,
     env: { ...(clearEnv ? denoEnvironment() : {}), ...env },

@@ -6,7 +6,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { denoEnvironment, type MigrateResult } from "./cli.ts";
+import { denoEnvironment, type MigrateResult, MORE_OPTIONS } from "./cli.ts";
 
 export interface Resident extends AsyncDisposable {
   /** Runs the program to its end; one run at a time. Fails when it does not return, or takes the process with it. */
@@ -55,7 +55,8 @@ export function startResident(): Resident {
   return {
     async run(args, env, { limitMs = 60_000, registry } = {}) {
       const started = performance.now();
-      const line = `${JSON.stringify({ args, env, registry })}\n`;
+      const all = [...args, ...MORE_OPTIONS];
+      const line = `${JSON.stringify({ args: all, env, registry })}\n`;
       let late = false;
       const timer = setTimeout(() => {
         late = true;
