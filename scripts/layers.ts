@@ -52,6 +52,7 @@ const APPLY = ["under_lock", "commit_fate", "apply"];
 /** Files that are one adapter together. Any other file, or folder, that is in no table is an adapter of its own. */
 const DATABASE_ADAPTER = [
   "runtime",
+  "ending",
   "tls",
   "node_socket",
   "tcp_socket",

@@ -12,6 +12,7 @@
  */
 import type postgres from "postgres";
 import { addArrayTypes, ARRAY_TYPES_QUERY } from "./array_type.ts";
+import { Ending } from "./ending.ts";
 import { DatabaseError } from "./errors.ts";
 import type { Link } from "./link.ts";
 import type { Rows } from "./protocol.ts";
@@ -77,8 +78,8 @@ export class Connection {
   readonly #owners = new WeakMap<Error, StatementOwner>();
   #owner: StatementOwner | undefined;
   #stopped: Error | undefined;
-  /** Rejects some time after {@link stop}. */
-  #stopping = stopping();
+  /** Comes some time after {@link stop}. */
+  #stopping = new Ending();
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
   #inlining: boolean;
   #inliningFailed = false;
@@ -186,11 +187,7 @@ export class Connection {
    */
   async orEnded<T>(work: Promise<T>): Promise<T> {
     work.catch(() => {}); // what it rejects with later is past
-    return await Promise.race([
-      work,
-      this.#link.loss,
-      this.#stopping.promise,
-    ]);
+    return await this.#link.orLost(this.#stopping.orEnded(work));
   }
 
   /** Makes the driver read and write arrays as arrays; `rows` answer {@link ARRAY_TYPES_QUERY}. */
@@ -235,15 +232,15 @@ export class Connection {
   /** Rejects every further statement but a rollback with `reason`, until {@link resume}, and cancels the running one. */
   async stop(reason: Error): Promise<void> {
     this.#stopped = reason;
-    const { reject } = this.#stopping;
-    this.#stopTimer = setTimeout(() => reject(reason), STOP_GRACE_MS);
+    const stopping = this.#stopping;
+    this.#stopTimer = setTimeout(() => stopping.come(reason), STOP_GRACE_MS);
     await this.cancel();
   }
 
   resume(): void {
     this.#stopped = undefined;
     clearTimeout(this.#stopTimer);
-    this.#stopping = stopping();
+    this.#stopping = new Ending();
   }
 
   /** Asks the server to cancel the running statement. Never rejects: the caller cannot do more than ask. */
@@ -420,12 +417,6 @@ export class Connection {
 function isConversionError(error: unknown): boolean {
   return error instanceof DatabaseError &&
     CONVERSION_ERRORS.includes(error.server.code);
-}
-
-function stopping(): PromiseWithResolvers<never> {
-  const resolvers = Promise.withResolvers<never>();
-  resolvers.promise.catch(() => {}); // nobody may be waiting
-  return resolvers;
 }
 
 function emptyRows(): Rows {

@@ -9,6 +9,7 @@
  */
 import type postgres from "postgres";
 import { ConnectionLostError, DatabaseError, sqlStateOf } from "./errors.ts";
+import { Ending } from "./ending.ts";
 import { type LoggedIn, logIn, replay } from "./log_in.ts";
 import { endsSession, MessageWatch, type Rows, TERMINATE } from "./protocol.ts";
 import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
@@ -44,8 +45,7 @@ export class Link {
   readonly #target: Target;
   readonly #socket: Socket;
   readonly #options: LinkOptions;
-  readonly #loss = Promise.withResolvers<never>();
-  #lost: ConnectionLostError | undefined;
+  readonly #loss = new Ending<ConnectionLostError>();
   #ending = false;
   readonly #watch = new MessageWatch();
   #session: LoggedIn | undefined;
@@ -62,7 +62,6 @@ export class Link {
     this.#target = target;
     this.#socket = socket;
     this.#options = options;
-    this.#loss.promise.catch(() => {}); // nobody may be waiting when it happens
     socket.on(
       "error",
       (error: Error) =>
@@ -127,12 +126,12 @@ export class Link {
 
   /** Why the connection is lost, once it is. */
   get lost(): ConnectionLostError | undefined {
-    return this.#lost;
+    return this.#loss.reason;
   }
 
-  /** Rejects with {@link lost} when it is. */
-  get loss(): Promise<never> {
-    return this.#loss.promise;
+  /** What the promise comes to, unless the connection is {@link lost} before. */
+  async orLost<T>(promise: PromiseLike<T>): Promise<T> {
+    return await this.#loss.orEnded(promise);
   }
 
   /** Whether the server, with its last answer, said that no transaction is open. */
@@ -180,7 +179,7 @@ export class Link {
       [...parameters] as never[],
       { prepare: false, simple } as never,
     ) as unknown as Query;
-    return await this.#orLost(query, repeated) as unknown as Rows;
+    return await this.#settled(query, repeated) as unknown as Rows;
   }
 
   /** Asks the server to cancel the running statement. Never rejects: the caller cannot do more than ask. */
@@ -197,10 +196,10 @@ export class Link {
   async close(): Promise<void> {
     if (this.#ending) return;
     this.#ending = true;
-    if (this.#lost === undefined) {
+    if (this.lost === undefined) {
       const said = new Promise((resolve) => this.#socket.on("finish", resolve));
       this.#socket.end(TERMINATE);
-      await Promise.race([said, this.#loss.promise]).catch(() => {});
+      await this.orLost(said).catch(() => {});
     }
     this.destroy();
   }
@@ -217,7 +216,7 @@ export class Link {
     first: string,
     scramPassword: string,
   ): Promise<LoggedIn["answer"]> {
-    this.#session = await this.#orLost(logIn(this.#socket, {
+    this.#session = await this.#settled(logIn(this.#socket, {
       target: this.#target,
       applicationName: this.#options.applicationName,
       scramPassword,
@@ -233,27 +232,27 @@ export class Link {
       silenceDeprecations();
       mendRuntime();
     }
-    if (this.#lost !== undefined) throw this.#lost;
+    if (this.lost !== undefined) throw this.lost;
     const sql = openDriver(replay(this.#socket, this.#session!.takeOver), {
       target: this.#target,
       onNotice: this.#onNotice,
     });
-    const handle = await this.#orLost(sql.reserve());
+    const handle = await this.#settled(sql.reserve());
     return this.#driver = { ...driver, sql, handle };
   }
 
   readonly #onNotice = (severity: string, message: string) =>
     this.#options.onNotice?.(severity, message);
 
-  /** What the promise comes to, unless the connection is lost before. */
-  async #orLost<T>(promise: PromiseLike<T>, statement?: string): Promise<T> {
+  /** The same with the driver's errors in our words; one that ends the session is its loss. */
+  async #settled<T>(promise: PromiseLike<T>, statement?: string): Promise<T> {
     try {
-      return await Promise.race([promise, this.#loss.promise]);
+      return await this.orLost(promise);
     } catch (error) {
       const failure = this.#translated(error, statement);
       if (failure instanceof ConnectionLostError) {
         this.#lose(failure);
-        throw this.#lost;
+        throw this.lost;
       }
       if (failure instanceof DatabaseError && endsSession(failure)) {
         this.#lose(
@@ -273,10 +272,9 @@ export class Link {
       : error;
   }
 
-  #lose(error?: ConnectionLostError): void {
-    if (this.#lost !== undefined) return;
-    this.#lost = error ?? this.#closedByServer();
-    this.#loss.reject(this.#lost);
+  /** Only the first loss counts. */
+  #lose(error: ConnectionLostError = this.#closedByServer()): void {
+    this.#loss.come(error);
   }
 
   #closedByServer(): ConnectionLostError {

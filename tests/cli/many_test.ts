@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { table } from "../support/migrations.ts";
+import { table, upCode } from "../support/migrations.ts";
 import { scenario } from "../support/scenario.ts";
 
 const COUNT = 1_000;
@@ -50,5 +50,41 @@ scenario(
       ),
       [{ status: "rolled_back", n: COUNT }],
     );
+  },
+);
+
+scenario(
+  "1,000 migrations are applied and rolled back in transactions of their own",
+  MIGRATIONS,
+  async (s) => {
+    const up = await s.run("up --transaction each --quiet");
+    assertEquals([up.code, up.stderr], [0, ""]);
+    assertEquals((await s.tables()).length, COUNT);
+    const rows = await s.db.query(
+      "select count(distinct xmin::text)::int as transactions, count(*)::int as rows from migration_history",
+    );
+    assertEquals(rows, [{ transactions: COUNT, rows: COUNT }]);
+
+    const down = await s.run("down --all --yes --transaction each --quiet");
+    assertEquals([down.code, down.stderr], [0, ""]);
+    assertEquals(await s.tables(), []);
+  },
+);
+
+const PIECES = `
+  for (let i = 0; i < 200; i++) {
+    const { rows } = await sql<{ text: string }>\`
+      select repeat(md5(i::text), 100) as text from generate_series(1, 300) i\`.execute(db);
+    if (rows.length !== 300) throw new Error(\`\${rows.length} rows\`);
+  }`;
+
+scenario(
+  "a migration may read far more than fits into memory, piece by piece",
+  { "0001_read": upCode(PIECES) },
+  async (s) => {
+    // 200 MB are read, and a third of that is all there is.
+    const env = { DENO_V8_FLAGS: "--max-old-space-size=64" };
+    const up = await s.run("up --quiet", { env });
+    assertEquals([up.code, up.stderr], [0, ""]);
   },
 );
