@@ -12,9 +12,9 @@ import {
   sqlStateOf,
 } from "./errors.ts";
 import { failureText } from "./failure.ts";
-import { type HistoryChange, type HistoryRow } from "./history.ts";
+import type { HistoryChange, HistoryRow } from "./history.ts";
 import type { Plan, Planned, Step } from "./plan.ts";
-import type { Ports, Session, Work, Written } from "./ports.ts";
+import type { LockedHistory, Ports, Session, Work, Written } from "./ports.ts";
 import { jitter, underLock } from "./under_lock.ts";
 
 /** How to run: see the options of the same names. Times are milliseconds. */
@@ -113,8 +113,8 @@ class Run {
   /** Runs the first segment of the plan as it is under the lock. It may differ from `steps`: another migrator may have run. */
   async segment(steps: readonly Step[]): Promise<Segment> {
     const segment = steps[0]!.migration.transaction
-      ? await this.#transaction()
-      : await this.#pinned();
+      ? await this.#transaction(steps)
+      : await this.#pinned(steps);
     const written = await segment.written ?? [];
     for (const [i, ran] of segment.ran.entries()) {
       const { direction, migration } = ran.step;
@@ -175,14 +175,15 @@ class Run {
   }
 
   /** One transaction for the longest run of transactional steps, or for one; tried again when it could not get a lock. */
-  async #transaction(): Promise<Segment> {
+  async #transaction(planned: readonly Step[]): Promise<Segment> {
     const { clock, report } = this.ports;
     const deadline = clock.now() + this.options.lockRetryMs;
     for (let wait = RETRY_MS.first;; wait = Math.min(wait * 2, RETRY_MS.last)) {
       try {
         return await this.#underLock(
           "transaction",
-          (work, history) => this.#transactionWork(work, history),
+          (work, history) =>
+            this.#transactionWork(work, this.#plan(history, planned)),
         );
       } catch (caught) {
         const committing = this.#committing;
@@ -234,9 +235,8 @@ class Run {
 
   async #transactionWork(
     work: Work,
-    history: readonly HistoryRow[],
+    steps: readonly Step[],
   ): Promise<Segment> {
-    const steps = this.#plan(history);
     const segment = steps.slice(0, this.#segmentLength(steps));
     if (segment.length === 0) return { steps, ran: [] };
     await work.prepareHistory();
@@ -261,9 +261,9 @@ class Run {
   }
 
   /** One non-transactional step, journalled: the history says `running` before it runs. */
-  #pinned(): Promise<Segment> {
+  #pinned(planned: readonly Step[]): Promise<Segment> {
     return this.#underLock("pinned", async (work, history) => {
-      const steps = this.#plan(history);
+      const steps = this.#plan(history, planned);
       const [step] = steps;
       if (step === undefined || step.migration.transaction) {
         return { steps, ran: [] };
@@ -314,7 +314,7 @@ class Run {
 
   async #underLock(
     scope: "transaction" | "pinned",
-    use: (work: Work, history: readonly HistoryRow[]) => Promise<Segment>,
+    use: (work: Work, history: LockedHistory) => Promise<Segment>,
   ): Promise<Segment> {
     const segment = await underLock(
       this.ports,
@@ -328,17 +328,22 @@ class Run {
     return segment;
   }
 
-  #plan(history: readonly HistoryRow[]): readonly Step[] {
-    const planned = this.planner(history, this.#done.length);
+  /** What is left of the plan, or a new one when another migrator has run. */
+  #plan(history: LockedHistory, left: readonly Step[]): readonly Step[] {
+    // To plan for each of many transactions would take longer, in the end, than to run them.
+    if (history.isKnown) return left;
+    const planned = this.planner(history.rows, this.#done.length);
     if (!planned.ok) throw new RefusedError(planned.faults);
     refusePooler(this.session, planned.plan.steps);
     return planned.plan.steps;
   }
 
   #segmentLength(steps: readonly Step[]): number {
-    const end = steps.findIndex(({ migration }) => !migration.transaction);
-    const length = end < 0 ? steps.length : end;
-    return this.options.transaction === "each" ? Math.min(1, length) : length;
+    const counted = this.options.transaction === "each"
+      ? steps.slice(0, 1)
+      : steps;
+    const end = counted.findIndex(({ migration }) => !migration.transaction);
+    return end < 0 ? counted.length : end;
   }
 
   /** @returns the time on the port's clock */

@@ -38,8 +38,8 @@ export async function commitFate(
     session,
     "transaction",
     COMMIT_LOCK_MS,
-    (_, history) =>
-      Promise.resolve(isInEffect(ran, history) ? "committed" : "failed"),
+    (_, { rows }) =>
+      Promise.resolve(isInEffect(ran, rows) ? "committed" : "failed"),
   );
 }
 

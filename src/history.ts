@@ -126,8 +126,10 @@ export function rowsAfter(
       return undefined;
     }
   }
-  const kept = rows.map((row): HistoryRow =>
-    rolledBack.has(row.id) ? { ...row, status: "rolled_back" } : row
-  );
+  const kept = rolledBack.size === 0
+    ? rows
+    : rows.map((row): HistoryRow =>
+      rolledBack.has(row.id) ? { ...row, status: "rolled_back" } : row
+    );
   return [...kept, ...inserted];
 }

@@ -54,14 +54,21 @@ export interface Written {
   readonly durationMs: number | null;
 }
 
+/** The history as it is under the migration lock. */
+export interface LockedHistory {
+  readonly rows: readonly HistoryRow[];
+  /** Whether it is as this session has last told or written it: then a plan made from that still holds. */
+  readonly isKnown: boolean;
+}
+
 /** What can be done under the migration lock. */
 export interface Work {
   /**
    * Applies the session's settings and tries to take the migration lock; never waits.
    *
-   * @returns the history as it is under the lock, or `undefined` when another session has the lock
+   * @returns `undefined` when another session has the lock
    */
-  lock(): Promise<readonly HistoryRow[] | undefined>;
+  lock(): Promise<LockedHistory | undefined>;
 
   /** Creates the history table, or converts the one that Kysely's own migrator left behind. */
   prepareHistory(): Promise<void>;

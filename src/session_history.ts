@@ -9,7 +9,7 @@ import type { Connection } from "./connection.ts";
 import { DatabaseError, RefusedError } from "./errors.ts";
 import { type HistoryChange, type HistoryRow, rowsAfter } from "./history.ts";
 import type { Migration } from "./migration.ts";
-import type { Written } from "./ports.ts";
+import type { LockedHistory, Written } from "./ports.ts";
 import type { Rows } from "./protocol.ts";
 import { quoteValue } from "./quote.ts";
 import {
@@ -85,7 +85,7 @@ export class SessionHistory {
     }
   }
 
-  /** What {@link rowsUnderLock} needs the answers to, in the flight that takes the lock. */
+  /** What {@link underLock} needs the answers to, in the flight that takes the lock. */
   lockQueries(): { readonly columns: string; readonly fingerprint?: string } {
     return {
       columns: columnsQuery(this.#schema),
@@ -96,15 +96,15 @@ export class SessionHistory {
   }
 
   /** The rows under the lock, which are read only when they are not the known ones any more. */
-  async rowsUnderLock(
+  async underLock(
     columns: Rows,
     fingerprint: Rows | undefined,
-  ): Promise<readonly HistoryRow[]> {
-    if (columns.length === 0) return [];
+  ): Promise<LockedHistory> {
+    if (columns.length === 0) return { rows: [], isKnown: false };
     const { known } = this;
-    const same = known !== undefined && fingerprint !== undefined &&
+    const isKnown = known !== undefined && fingerprint !== undefined &&
       readFingerprint(fingerprint) === known.fingerprint;
-    return same ? known.rows : await this.#read();
+    return { rows: isKnown ? known.rows : await this.#read(), isKnown };
   }
 
   /** What has to be created before the history can be written. @throws {RefusedError} when the table is somebody else's */

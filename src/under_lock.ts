@@ -5,9 +5,8 @@
  */
 import { formatDuration } from "./duration.ts";
 import { RefusedError } from "./errors.ts";
-import type { HistoryRow } from "./history.ts";
 import { holderText } from "./phrases.ts";
-import type { Ports, Session, Work } from "./ports.ts";
+import type { LockedHistory, Ports, Session, Work } from "./ports.ts";
 
 /** The wait between two polls grows from the first to the last; half of it is chance. Milliseconds. */
 const LOCK_POLL_MS = { first: 50, last: 1_000 };
@@ -26,7 +25,7 @@ export async function underLock<T>(
   session: Session,
   scope: "transaction" | "pinned",
   lockWaitMs: number,
-  use: (work: Work, history: readonly HistoryRow[]) => Promise<T>,
+  use: (work: Work, history: LockedHistory) => Promise<T>,
 ): Promise<T> {
   const { clock, report } = ports;
   const deadline = clock.now() + lockWaitMs;

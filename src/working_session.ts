@@ -24,7 +24,7 @@ import { dropInvalidIndex } from "./invalid_index.ts";
 import type { Link } from "./link.ts";
 import { Monitor } from "./monitor.ts";
 import type { Step } from "./plan.ts";
-import type { Session, Work } from "./ports.ts";
+import type { LockedHistory, Session, Work } from "./ports.ts";
 import type { Rows } from "./protocol.ts";
 import { quote } from "./quote.ts";
 import {
@@ -238,7 +238,7 @@ export class WorkingSession implements Session {
       lock: async () => {
         const locked = await this.#lock(scope);
         columns = locked?.columns;
-        return locked?.history;
+        return locked;
       },
       prepareHistory: async () => {
         const form = this.#history.form(columns!);
@@ -353,7 +353,7 @@ export class WorkingSession implements Session {
    */
   async #lock(
     scope: "transaction" | "session",
-  ): Promise<{ history: readonly HistoryRow[]; columns: Rows } | undefined> {
+  ): Promise<LockedHistory & { columns: Rows } | undefined> {
     const connection = this.#connection;
     const queries = this.#history.lockQueries();
     const { knowsArrayTypes } = connection;
@@ -375,10 +375,7 @@ export class WorkingSession implements Session {
     connection.takeSettingsChanged(); // our own
     if (!knowsArrayTypes) connection.learnArrayTypes(rest.shift()!);
     if (row.locked !== true) return undefined;
-    return {
-      history: await this.#history.rowsUnderLock(columns, rest[0]),
-      columns,
-    };
+    return { ...await this.#history.underLock(columns, rest[0]), columns };
   }
 
   async #unlock(): Promise<void> {

@@ -44,8 +44,8 @@ export function changeHistory(
       session,
       "transaction",
       config.lockWaitMs,
-      async (work, history) => {
-        const { changes } = accepted(await plan(history, session));
+      async (work, { rows }) => {
+        const { changes } = accepted(await plan(rows, session));
         await work.prepareHistory();
         void work.write(changes);
         return changes;

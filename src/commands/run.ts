@@ -96,7 +96,7 @@ async function firstPlan(
     session,
     "transaction",
     config.lockWaitMs,
-    (_work, history) => Promise.resolve(history),
+    (_, { rows }) => Promise.resolve(rows),
   );
   return accepted(planner(settled, 0));
 }
