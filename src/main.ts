@@ -6,8 +6,13 @@
 import { migrations as embedded } from "../migrations/mod.ts";
 import { type Command, parseArguments } from "./cli.ts";
 import { processClock } from "./clock.ts";
+import { baseline } from "./commands/baseline.ts";
 import type { Context, Result } from "./commands/context.ts";
+import { down } from "./commands/down.ts";
 import { commandFaults } from "./commands/faults.ts";
+import { redo } from "./commands/redo.ts";
+import { repair } from "./commands/repair.ts";
+import { status } from "./commands/status.ts";
 import { up } from "./commands/up.ts";
 import {
   type Config,
@@ -25,6 +30,7 @@ import {
 } from "./errors.ts";
 import type { Event } from "./events.ts";
 import { failureLines } from "./failure.ts";
+import { helpLines } from "./help.ts";
 import {
   type Migration,
   readRegistry,
@@ -56,7 +62,7 @@ export async function main(
   const faults = [...argumentFaults];
   try {
     if (command !== undefined && !needsDatabase(command)) {
-      return await runLocal(
+      return runLocal(
         command,
         // Whoever has something wrong in the environment may need the help most.
         readOutputConfig(settings, env, command.kind === "help" ? [] : faults),
@@ -94,22 +100,19 @@ function needsDatabase(command: Command): command is DatabaseCommand {
 }
 
 /** The commands that need no database. @throws {UsageError} */
-async function runLocal(
+function runLocal(
   command: Exclude<Command, DatabaseCommand>,
   { format }: OutputConfig,
   registry: readonly RegistryEntry[],
   faults: string[],
-): Promise<ExitCode> {
+): ExitCode {
   if (command.kind === "new") {
     faults.push(
       "The command new works in a source checkout only: deno task new NAME",
     );
   }
   if (faults.length > 0) throw new UsageError(faults);
-  if (command.kind === "help") {
-    const { helpLines } = await import("./help.ts");
-    return print(helpLines(command.topic));
-  }
+  if (command.kind === "help") return print(helpLines(command.topic));
   const program = programInfo(readMigrations(registry), Deno.version.deno);
   return print(
     format === "json" ? [JSON.stringify(program)] : versionLines(program),
@@ -208,34 +211,20 @@ function withStrayError(result: Result, stop: AbortSignal): Result {
     : result;
 }
 
-/** Only what a command uses is loaded; the usual one is at hand. */
-async function dispatch(
-  command: DatabaseCommand,
-  context: Context,
-): Promise<Result> {
+function dispatch(command: DatabaseCommand, context: Context): Promise<Result> {
   switch (command.kind) {
     case "up":
-      return await up(context, command);
-    case "down": {
-      const { down } = await import("./commands/down.ts");
-      return await down(context, command);
-    }
-    case "redo": {
-      const { redo } = await import("./commands/redo.ts");
-      return await redo(context, command);
-    }
-    case "status": {
-      const { status } = await import("./commands/status.ts");
-      return await status(context, command);
-    }
-    case "baseline": {
-      const { baseline } = await import("./commands/baseline.ts");
-      return await baseline(context, command);
-    }
-    case "repair": {
-      const { repair } = await import("./commands/repair.ts");
-      return await repair(context, command);
-    }
+      return up(context, command);
+    case "down":
+      return down(context, command);
+    case "redo":
+      return redo(context, command);
+    case "status":
+      return status(context, command);
+    case "baseline":
+      return baseline(context, command);
+    case "repair":
+      return repair(context, command);
   }
 }
 
