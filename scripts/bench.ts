@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import {
   type Build,
   build,
+  buildAsking,
   buildEmpty,
   type Runtime,
   runtimeVersion,
@@ -35,7 +36,13 @@ import {
   type Task,
 } from "./bench/series.ts";
 import { type BenchServer, startBenchServer } from "./bench/server.ts";
-import { floor, otherTools, ourTools, type Tool } from "./bench/tools.ts";
+import {
+  bareTools,
+  floor,
+  otherTools,
+  ourTools,
+  type Tool,
+} from "./bench/tools.ts";
 import { work, type WorkItem } from "./bench/work.ts";
 
 /** How much is measured. */
@@ -91,13 +98,11 @@ async function bench(runtime: Runtime, quick: boolean): Promise<Results> {
     builds.set(count, await build(path, { items: work(count), runtime }));
   }
   const version = await runtimeVersion(runtime);
-  const empty: Tool = {
-    name: "an empty Deno program",
-    version: `executable, Deno ${version}`,
-    command: () => [emptyProgram],
-    idle: true,
-  };
-  const emptyProgram = await buildEmpty(folder, runtime);
+  const bare = bareTools(
+    await buildAsking(folder, runtime),
+    await buildEmpty(folder, runtime),
+    version,
+  );
   const subjects: Subject[] = [];
   for (const size of extent.sizes) {
     const items = work(size);
@@ -107,7 +112,7 @@ async function bench(runtime: Runtime, quick: boolean): Promise<Results> {
       tools: [
         ...ourTools(builds.get(size)!, version),
         ...await otherTools(installation, join(folder, `tools-${size}`), items),
-        empty,
+        ...bare,
       ],
     });
   }
@@ -161,11 +166,11 @@ async function both(
   { rounds }: Extent,
 ): Promise<Series[]> {
   // What says nothing to a server need not be measured from afar, and there is no first run of nothing.
-  const talking = tools.filter(({ idle }) => !idle);
-  if (talking.length < tools.length && task === "first run") tools = talking;
+  const near = tools.filter(({ does }) => !does || task !== "first run");
+  const far = near.filter(({ does }) => does !== "nothing");
   const many = items.length > 100;
-  const near = many && task === "first run" ? rounds.long : rounds.short;
-  const far = task === "nothing pending"
+  const nearRounds = many && task === "first run" ? rounds.long : rounds.short;
+  const farRounds = task === "nothing pending"
     ? rounds.long
     : many
     ? rounds.minutes
@@ -174,11 +179,16 @@ async function both(
   if (task === "nothing pending" && /without/.test(work)) return [];
   await using proxy = await startProxy(place.server.port, ROUND_TRIP_MS);
   return [
-    await runSeries(place, { ...request, tools, rounds: near, roundTripMs: 0 }),
+    await runSeries(place, {
+      ...request,
+      tools: near,
+      rounds: nearRounds,
+      roundTripMs: 0,
+    }),
     await runSeries({ ...place, proxy }, {
       ...request,
-      tools: talking,
-      rounds: far,
+      tools: far,
+      rounds: farRounds,
       roundTripMs: ROUND_TRIP_MS,
     }),
   ];

@@ -67,15 +67,36 @@ export async function buildEmpty(
   runtime: Runtime,
 ): Promise<string> {
   const source = join(folder, "empty.js");
-  const executable = join(folder, "empty");
   await Deno.writeTextFile(source, "");
+  return await compile(source, join(folder, "empty"), runtime);
+}
+
+/** Compiles a program that logs in and asks for the history: what one costs that says what is pending. */
+export async function buildAsking(
+  folder: string,
+  runtime: Runtime,
+): Promise<string> {
+  const code = join(folder, "ask.js");
+  await run([
+    ...[Deno.execPath(), "bundle", "--quiet", "--minify", `--output=${code}`],
+    join(CHECKOUT, "scripts", "bench", "ask_main.ts"),
+  ], { cwd: CHECKOUT });
+  return await compile(code, join(folder, "ask"), runtime);
+}
+
+async function compile(
+  code: string,
+  executable: string,
+  runtime: Runtime,
+): Promise<string> {
   const { deno, env } = runtime === "npm" ? await fromNpm() : {
     deno: Deno.execPath(),
     env: {},
   };
   await run([
     ...[deno, "compile", "--quiet", "--no-check", "--no-config"],
-    ...["--no-code-cache", `--output=${executable}`, source],
+    ...["--allow-net", "--allow-env=DATABASE_URL", "--no-code-cache"],
+    ...[`--output=${executable}`, code],
   ], { env });
   return executable;
 }

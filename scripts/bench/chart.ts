@@ -88,7 +88,7 @@ function group(
 function line({ name, ms }: Bar, y: number, scale: number): string {
   const kind = name === OURS
     ? ` class="ours"`
-    : name.startsWith("psql") || name.startsWith("an empty")
+    : /^(?:psql|an? )/.test(name)
     ? ` class="floor"`
     : "";
   const width = Math.max(1, ms * scale);

@@ -64,7 +64,8 @@ function head(results: Results, chart: string): string {
     "`alter table`, and `insert` of 10 rows. A run is a whole process. Tools run in turn, round after round; the tables show",
     `medians, with the range in brackets, and how many times longer than ${OURS} a tool took, round by round.`,
     "One that takes longer than half a minute runs once. `psql -1 -f` is the floor: the same SQL in one transaction, without",
-    "a history.",
+    "a history. An empty Deno program shows what the runtime costs; one that only asks connects, logs in and asks",
+    "for the history of an empty database, with the code that this program has for it, and decides and says nothing.",
     "",
     `- Machine: ${machine}`,
     `- Load average at the end: ${

@@ -22,8 +22,8 @@ export interface Tool {
   readonly env?: (url: string) => Readonly<Record<string, string>>;
   /** It keeps no history: there is no second run. */
   readonly once?: true;
-  /** It does nothing at all, and shows what a process costs. */
-  readonly idle?: true;
+  /** It applies nothing: it only connects and asks, or does not even that. It shows what there is to gain. */
+  readonly does?: "ask" | "nothing";
 }
 
 /** The program itself, against which the others are measured. */
@@ -108,6 +108,30 @@ export async function otherTools(
     });
   }
   return tools.concat(await floor(installation, folder, items));
+}
+
+/** What the runtime costs without this program. */
+export function bareTools(
+  asking: string,
+  empty: string,
+  runtime: string,
+): Tool[] {
+  const version = `executable, Deno ${runtime}`;
+  return [
+    {
+      name: "a Deno program that only asks",
+      version,
+      command: () => [asking],
+      env: (url) => ({ DATABASE_URL: url }),
+      does: "ask",
+    },
+    {
+      name: "an empty Deno program",
+      version,
+      command: () => [empty],
+      does: "nothing",
+    },
+  ];
 }
 
 /** The lower bound: the same SQL in one transaction, a statement at a time, with no history. */
