@@ -256,9 +256,12 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(page);
     return 0;
   }
-  await Deno.writeTextFile(join(DOCS, "benchmarks.md"), page);
-  await run([Deno.execPath(), "fmt", "--quiet", join(DOCS, "benchmarks.md")]);
-  await Deno.writeTextFile(join(DOCS, "benchmarks.svg"), chart(results.series));
+  const files = ["benchmarks.md", "benchmarks.svg"].map((name) =>
+    join(DOCS, name)
+  );
+  await Deno.writeTextFile(files[0]!, page);
+  await Deno.writeTextFile(files[1]!, chart(results.series));
+  await run([Deno.execPath(), "fmt", "--quiet", ...files]);
   return 0;
 }
 
