@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import {
@@ -71,7 +71,8 @@ const QUICK: Extent = {
 
 const ROUND_TRIP_MS = 20;
 
-const DOCS = fileURLToPath(new URL("../docs", import.meta.url));
+const PAGE = fileURLToPath(new URL("../docs/benchmarks.md", import.meta.url));
+const CHART = fileURLToPath(new URL("../docs/benchmarks.svg", import.meta.url));
 
 /** One work, built and told to every tool. */
 interface Subject {
@@ -251,17 +252,14 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   const results = await bench(runtime, quick);
-  const page = markdown(results, "benchmarks.svg");
+  const page = markdown(results, basename(CHART));
   if (quick) {
     console.log(page);
     return 0;
   }
-  const files = ["benchmarks.md", "benchmarks.svg"].map((name) =>
-    join(DOCS, name)
-  );
-  await Deno.writeTextFile(files[0]!, page);
-  await Deno.writeTextFile(files[1]!, chart(results.series));
-  await run([Deno.execPath(), "fmt", "--quiet", ...files]);
+  await Deno.writeTextFile(PAGE, page);
+  await Deno.writeTextFile(CHART, chart(results.series));
+  await run([Deno.execPath(), "fmt", "--quiet", PAGE, CHART]);
   return 0;
 }
 

@@ -130,8 +130,8 @@ export class Link {
   }
 
   /** What the promise comes to, unless the connection is {@link lost} before. */
-  async orLost<T>(promise: PromiseLike<T>): Promise<T> {
-    return await this.#loss.orEnded(promise);
+  orLost<T>(promise: PromiseLike<T>): Promise<T> {
+    return this.#loss.orEnded(promise);
   }
 
   /** Whether the server, with its last answer, said that no transaction is open. */

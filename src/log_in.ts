@@ -40,7 +40,10 @@ export interface Backend {
 
 /** As whom to log in, and what to ask. */
 export interface LogInOptions {
-  readonly target: Target;
+  readonly target: Pick<
+    Target,
+    "user" | "password" | "database" | "applicationName" | "options"
+  >;
   readonly applicationName: string;
   /** The password in the form in which SCRAM uses it; see {@link passwordForms}. */
   readonly scramPassword: string;
@@ -238,7 +241,7 @@ class Talk {
 
 async function authenticate(
   talk: Talk,
-  { user, password = "" }: Target,
+  { user, password = "" }: LogInOptions["target"],
   scramPassword: string,
 ): Promise<void> {
   let scram: ScramClient | undefined;

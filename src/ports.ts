@@ -24,8 +24,8 @@ export interface Database {
 export interface Session {
   readonly server: ServerInfo;
 
-  /** The history as it is now, without a lock; empty when there is no table. Writes nothing, creates nothing. */
-  history(): Promise<readonly HistoryRow[]>;
+  /** The history as it was at the log-in, without a lock; empty when there was no table. */
+  readonly history: readonly HistoryRow[];
 
   /** The rows of a migration table in Kysely's form. */
   kyselyTable(

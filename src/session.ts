@@ -13,22 +13,16 @@ import type { SessionOptions, WorkingSession } from "./working_session.ts";
 /** The {@link Session} on PostgreSQL. */
 export class PostgresSession implements Session {
   readonly server: ServerInfo;
+  readonly history: readonly HistoryRow[];
   readonly #link: Link;
   readonly #options: SessionOptions;
-  /** Whether the history that came with the log-in was handed out: whoever asks again wants to know it as it is then. */
-  #told = false;
   #working: Promise<WorkingSession> | undefined;
 
   constructor(link: Link, options: SessionOptions) {
     this.#link = link;
     this.#options = options;
     this.server = options.server;
-  }
-
-  async history(): Promise<readonly HistoryRow[]> {
-    if (this.#told) return await (await this.#work()).history();
-    this.#told = true;
-    return this.#options.history?.rows ?? [];
+    this.history = options.history?.rows ?? [];
   }
 
   async kyselyTable(

@@ -61,12 +61,6 @@ export class SessionHistory {
     this.known = options.history;
   }
 
-  /** The rows; none when there is no table. */
-  async rows(): Promise<readonly HistoryRow[]> {
-    const columns = await this.#connection.query(columnsQuery(this.#schema));
-    return columns.length === 0 ? [] : await this.#read();
-  }
-
   /** The rows of a table in the form of Kysely's migrator. @throws {RefusedError} when it is none */
   async kyselyTable(table: string): Promise<readonly KyselyRow[]> {
     try {

@@ -18,7 +18,7 @@ import {
   RefusedError,
 } from "./errors.ts";
 import type { Event, LockHolder, ServerInfo } from "./events.ts";
-import type { HistoryChange, HistoryRow } from "./history.ts";
+import type { HistoryChange } from "./history.ts";
 import { withHint } from "./hints.ts";
 import { dropInvalidIndex } from "./invalid_index.ts";
 import type { Link } from "./link.ts";
@@ -78,7 +78,7 @@ interface StepOwner extends StatementOwner {
 }
 
 /** Does what a session is asked for, once the driver of its link is loaded. */
-export class WorkingSession implements Session {
+export class WorkingSession implements Omit<Session, "history"> {
   readonly server: ServerInfo;
   readonly #connection: Connection;
   readonly #options: SessionOptions;
@@ -126,10 +126,6 @@ export class WorkingSession implements Session {
     });
     options.stop.addEventListener("abort", this.#onStop, { once: true });
     if (options.stop.aborted) this.#onStop();
-  }
-
-  async history(): Promise<readonly HistoryRow[]> {
-    return await this.#history.rows();
   }
 
   async kyselyTable(

@@ -6,29 +6,23 @@
  */
 import { greetingQuery } from "../../src/greeting.ts";
 import { logIn } from "../../src/log_in.ts";
-import type { Target } from "../../src/target.ts";
 import { connectTcp } from "../../src/tcp_socket.ts";
 
 const { hostname, port, username, password, pathname } = new URL(
   Deno.env.get("DATABASE_URL")!,
 );
-const target: Target = {
-  hosts: [{ host: hostname, port: Number(port) }],
-  user: username,
-  password,
-  database: pathname.slice(1),
-  tls: {
-    mode: "disable",
-    ca: undefined,
-    clientCertificate: undefined,
-    clientKey: undefined,
-  },
-  applicationName: undefined,
-  options: undefined,
-};
-const socket = await connectTcp(target.hosts[0]!, new AbortController().signal);
+const socket = await connectTcp(
+  { host: hostname, port: Number(port) },
+  new AbortController().signal,
+);
 await logIn(socket, {
-  target,
+  target: {
+    user: username,
+    password,
+    database: pathname.slice(1),
+    applicationName: undefined,
+    options: undefined,
+  },
   applicationName: "benchmark",
   scramPassword: password,
   first: greetingQuery(undefined),

@@ -36,7 +36,7 @@ export function changeHistory(
 ): Promise<Result> {
   const { ports, config } = context;
   return withSession(context, async (session) => {
-    const first = accepted(await plan(await session.history(), session));
+    const first = accepted(await plan(session.history, session));
     if (first.changes.length === 0) return { exitCode: ExitCode.done };
     assertWritable(session);
     const changes = await underLock(

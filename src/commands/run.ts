@@ -7,6 +7,7 @@ import type { Planner } from "../apply.ts";
 import { ExitCode, RefusedError } from "../errors.ts";
 import type { Plan, Planned, Step } from "../plan.ts";
 import type { Session } from "../ports.ts";
+import { underLock } from "../under_lock.ts";
 import {
   accepted,
   assertWritable,
@@ -85,12 +86,11 @@ async function firstPlan(
   session: Session,
   { planner, dryRun }: RunRequest,
 ): Promise<Plan> {
-  const history = await session.history();
+  const { history } = session;
   const planned = planner(history, 0);
   const undecided = !planned.ok && !dryRun && !session.server.readOnly &&
     history.some(({ status }) => status === "running");
   if (!undecided) return accepted(planned);
-  const { underLock } = await import("../under_lock.ts");
   const settled = await underLock(
     ports,
     session,

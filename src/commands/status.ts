@@ -77,10 +77,11 @@ function readOnce(
   context: Context,
   options?: SessionOptions,
 ): Promise<Reading> {
-  return withSession(context, async (session) => ({
-    server: session.server,
-    states: migrationStates(context.migrations, await session.history()),
-  }), options);
+  return withSession(context, ({ server, history }) =>
+    Promise.resolve({
+      server,
+      states: migrationStates(context.migrations, history),
+    }), options);
 }
 
 function pending(states: readonly MigrationState[]): number {

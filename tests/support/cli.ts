@@ -175,7 +175,7 @@ function migrateCommand(
   { env = {}, cwd, project, clearEnv = true }: MigrateOptions,
 ): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    args: [...programArguments(project), ...args, ...MORE_OPTIONS],
+    args: programArguments(args, project),
     ...(cwd === undefined ? {} : { cwd }),
     clearEnv,
     env: { ...(clearEnv ? denoEnvironment() : {}), ...env },
@@ -185,14 +185,19 @@ function migrateCommand(
   });
 }
 
-/** The arguments of `deno` that start the program; those of the program follow them. */
-export function programArguments(project?: Project): string[] {
+/** The arguments of `deno` that start the program with these arguments of its own. */
+export function programArguments(
+  args: readonly string[],
+  project?: Project,
+): string[] {
   const entry = project?.entry ?? new URL("src/main.ts", CHECKOUT);
   return [
     ...["run", "--quiet", "--no-prompt", "--frozen"],
     ...["--allow-net", "--allow-env", "--allow-read"],
     `--config=${fileURLToPath(new URL("deno.json", CHECKOUT))}`,
     fileURLToPath(entry),
+    ...args,
+    ...MORE_OPTIONS,
   ];
 }
 

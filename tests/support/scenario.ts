@@ -171,8 +171,7 @@ class Stage implements Scenario, AsyncDisposable {
     const { env = {} } = this.#process({});
     const program = [
       Deno.execPath(),
-      ...programArguments(this.#project),
-      ...words(command),
+      ...programArguments(words(command), this.#project),
     ];
     const shell = new Deno.Command("sh", {
       // The exit code takes another way than the output; `true` ends without reading.

@@ -78,7 +78,7 @@ function commandLine(
   args: readonly string[],
   { project }: MigrateOptions,
 ): string {
-  const words = [Deno.execPath(), ...programArguments(project), ...args];
+  const words = [Deno.execPath(), ...programArguments(args, project)];
   return `exec ${words.map(quote).join(" ")}`;
 }
 

@@ -41,16 +41,9 @@ const DONE = message("C", "SELECT 0");
 
 const OPTIONS = {
   target: {
-    hosts: [],
     user: "me",
     password: undefined,
     database: "there",
-    tls: {
-      mode: "disable",
-      ca: undefined,
-      clientCertificate: undefined,
-      clientKey: undefined,
-    },
     applicationName: undefined,
     options: undefined,
   },
