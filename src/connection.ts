@@ -16,11 +16,7 @@ import { Ending } from "./ending.ts";
 import { DatabaseError } from "./errors.ts";
 import type { Link } from "./link.ts";
 import type { Rows } from "./protocol.ts";
-import {
-  copiesThroughClient,
-  inlineParameters,
-  isDefinition,
-} from "./statement.ts";
+import { copiesThroughClient, isDefinition } from "./statement.ts";
 import {
   begins,
   commits,
@@ -32,7 +28,7 @@ import {
 export interface ConnectionOptions {
   /** Told of each statement once it is answered. */
   readonly onStatement?: (sql: string, durationMs: number) => void;
-  /** Whether definitions may be sent ahead, and parameters written into their statement. */
+  /** Whether definitions may be sent ahead. */
   readonly pipeline: boolean;
 }
 
@@ -55,21 +51,6 @@ const STOP_GRACE_MS = 1_000;
 /** How many statements are sent ahead before the answers are waited for. */
 const WINDOW = 500;
 
-/**
- * Errors that a statement with its parameters written into it may meet where the driver, told the types by the server,
- * would have converted them: datatype_mismatch, undefined_function, ambiguous_function, ambiguous_parameter,
- * indeterminate_datatype, invalid_text_representation, invalid_datetime_format.
- */
-const CONVERSION_ERRORS = [
-  "42804",
-  "42883",
-  "42725",
-  "42P08",
-  "42P18",
-  "22P02",
-  "22007",
-];
-
 /** A session that a migration, or what watches it, works with. */
 export class Connection {
   readonly #link: Link;
@@ -81,15 +62,12 @@ export class Connection {
   /** Comes some time after {@link stop}. */
   #stopping = new Ending();
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
-  #inlining: boolean;
-  #inliningFailed = false;
   #before: ((text: string) => Promise<void>) | undefined;
   readonly #transaction = new TransactionState();
 
   constructor(link: Link, options: ConnectionOptions) {
     this.#link = link;
     this.#options = options;
-    this.#inlining = options.pipeline;
   }
 
   /** The process id of the backend, as the server announced it at log-in. */
@@ -199,17 +177,6 @@ export class Connection {
 
   get knowsArrayTypes(): boolean {
     return this.#transaction.typesKnown;
-  }
-
-  /**
-   * Whether the transaction failed in a way that may be due to inlined parameters. Then they are left to the driver from
-   * now on, and the transaction is worth another run.
-   */
-  takeInliningFailure(): boolean {
-    const failed = this.#inliningFailed;
-    this.#inliningFailed = false;
-    if (failed) this.#inlining = false;
-    return failed;
   }
 
   /**
@@ -323,22 +290,10 @@ export class Connection {
     ) {
       this.learnArrayTypes(await this.#send(ARRAY_TYPES_QUERY, []));
     }
-    const inlined =
-      this.#inlining && transaction.errorsAreFinal && parameters.length > 0
-        ? inlineParameters(text, parameters)
-        : undefined;
     let rows: Rows;
     try {
-      rows = await (inlined === undefined
-        ? this.#send(text, parameters)
-        : this.#send(inlined, [], text));
+      rows = await this.#send(text, parameters);
     } catch (error) {
-      if (
-        inlined !== undefined && error === transaction.aborted &&
-        isConversionError(error)
-      ) {
-        this.#inliningFailed = true;
-      }
       // The first error is the cause; what came after it only says that the transaction is aborted.
       if (!undoes) this.#throwUnseen();
       throw error;
@@ -365,26 +320,19 @@ export class Connection {
   }
 
   /** Hands a statement to the driver, which sends it in the same flight as others of this turn. */
-  #send(
-    text: string,
-    parameters: readonly unknown[],
-    shown: string = text,
-  ): Promise<Rows> {
+  #send(text: string, parameters: readonly unknown[]): Promise<Rows> {
     this.#transaction.follow(text);
     const { isOpen } = this.#transaction;
     const owner = this.#owner;
-    const entry: InFlight = { sql: shown, since: performance.now() };
+    const entry: InFlight = { sql: text, since: performance.now() };
     this.#inFlight.add(entry);
     const answered = () => {
       this.#inFlight.delete(entry);
       if (owner !== undefined) owner.answeredAt = performance.now();
-      this.#options.onStatement?.(
-        shown,
-        performance.now() - entry.since,
-      );
+      this.#options.onStatement?.(text, performance.now() - entry.since);
     };
     // An error repeats the statement that a migration wrote; ours would help nobody.
-    const repeated = owner === undefined ? undefined : shown;
+    const repeated = owner === undefined ? undefined : text;
     const sent = this.#link.send(text, parameters, repeated);
     const result = sent.then((rows) => {
       answered();
@@ -412,11 +360,6 @@ export class Connection {
     const unseen = this.#transaction.takeUnseen();
     if (unseen !== undefined) throw unseen;
   }
-}
-
-function isConversionError(error: unknown): boolean {
-  return error instanceof DatabaseError &&
-    CONVERSION_ERRORS.includes(error.server.code);
 }
 
 function emptyRows(): Rows {

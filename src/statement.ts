@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { quoteLiteral } from "./sql_quote.ts";
 
 interface Placeholder {
   /** The n of `$n`. */
@@ -30,10 +29,6 @@ const TOKEN =
 /** Words, numbers, spaces and operators: within a statement they tell nothing, and most of it is made of them. */
 const DULL =
   /(?:[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|[^'"$;\\/A-Za-z_\u0080-\uffff-])+/y;
-
-/** What `JSON.parse` takes besides strings, lists and objects; asking it about any other text would cost an exception. */
-const JSON_SCALAR =
-  /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/;
 
 const DDL = /^\s*(?:create|alter|drop|comment|grant|revoke)\s/i;
 
@@ -71,34 +66,6 @@ export function endsTransaction(text: string): boolean {
     : ["commit", "abort", "end"];
   return heads.some((head) => ends.includes(head)) ||
     (heads.includes("rollback") && !/^rollback\s+to\b/i.test(bare));
-}
-
-/**
- * The statement with its parameters written into it, or `undefined` when that could change its meaning. What is written
- * is what the driver would have sent: the server sees the same types and the same texts.
- *
- * Without the parameters' types, which only the server knows, the driver's own conversions cannot be foreseen: a string
- * that is JSON or begins with a date might be converted, an array or an object is. Those are left to the driver.
- */
-export function inlineParameters(
-  text: string,
-  parameters: readonly unknown[],
-): string | undefined {
-  const found = outline(text);
-  if (found?.single !== true) return undefined;
-  const used = new Set(found.placeholders.map(({ number }) => number));
-  if (used.size !== parameters.length) return undefined;
-  const literals = parameters.map(literalOf);
-  let result = "";
-  let from = 0;
-  for (const { number, start, end } of found.placeholders) {
-    const literal = literals[number - 1];
-    if (literal === undefined) return undefined;
-    // A space: `in$1` and `$1and` are legal, their counterparts with literals need not be.
-    result += `${text.slice(from, start)} ${literal} `;
-    from = end;
-  }
-  return result + text.slice(from);
 }
 
 /**
@@ -194,35 +161,4 @@ function outline(text: string): Outline | undefined {
     }
   }
   return { single: heads.length === 1, heads, placeholders };
-}
-
-function literalOf(value: unknown): string | undefined {
-  switch (typeof value) {
-    case "number":
-      return quoteLiteral(String(value));
-    case "bigint":
-      return `('${value}'::int8)`;
-    case "boolean":
-      return value ? "('t'::bool)" : "('f'::bool)";
-    case "string":
-      return mayBeConverted(value) ? undefined : quoteLiteral(value);
-    default:
-      if (value === null) return "null";
-      if (value instanceof Date && !Number.isNaN(value.getTime())) {
-        return `('${value.toISOString()}'::timestamptz)`;
-      }
-      return undefined;
-  }
-}
-
-function mayBeConverted(text: string): boolean {
-  if (text.includes("\0") || /^\s*\d{4}-\d/.test(text)) return true;
-  const json = text.trim();
-  if (!/^["[{]/.test(json)) return JSON_SCALAR.test(json);
-  try {
-    JSON.parse(json);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -136,12 +136,7 @@ export class WorkingSession implements Omit<Session, "history"> {
 
   async transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
     this.#options.stop.throwIfAborted();
-    try {
-      return await this.#transaction(work);
-    } catch (error) {
-      if (!this.#connection.takeInliningFailure()) throw error;
-      return await this.#transaction(work);
-    }
+    return await this.#transaction(work);
   }
 
   async pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {

@@ -5,7 +5,6 @@ import {
   concurrentIndex,
   copiesThroughClient,
   endsTransaction,
-  inlineParameters,
   isDefinition,
   withoutLiterals,
 } from "../../src/statement.ts";
@@ -119,100 +118,6 @@ Deno.test("endsTransaction() leaves everything else alone", () => {
   ];
 
   assertEquals(filterBy(texts, endsTransaction), []);
-});
-
-Deno.test("inlineParameters() writes the values that the server reads the same", () => {
-  const cases: [string, unknown[], string][] = [
-    ["select $1", [1], "select  '1' "],
-    [
-      "select $1, $2, $1",
-      ["it's", true],
-      "select  'it''s' ,  ('t'::bool) ,  'it''s' ",
-    ],
-    ["select $1", [12n], "select  ('12'::int8) "],
-    ["select $1", [null], "select  null "],
-    ["select $1", ["a\\b"], "select  E'a\\\\b' "],
-    ["select '$1', $1", [1], "select '$1',  '1' "],
-    ["select /* $2 */ $1", ["a"], "select /* $2 */  'a' "],
-    ["select $$ $2 $$, $1", ["a"], "select $$ $2 $$,  'a' "],
-    [
-      "select $1",
-      [new Date(0)],
-      "select  ('1970-01-01T00:00:00.000Z'::timestamptz) ",
-    ],
-  ];
-
-  for (const [text, parameters, expected] of cases) {
-    assertEquals(inlineParameters(text, parameters), expected, text);
-  }
-});
-
-Deno.test("inlineParameters() leaves to the driver what it might convert, and what is not clear", () => {
-  const cases: [string, unknown[]][] = [
-    ["select $1", [[1]]],
-    ["select $1", [{ a: 1 }]],
-    ["select $1", [undefined]],
-    ["select $1", [new Date(NaN)]],
-    ["select $1", ["2026-01-05"]],
-    ["select $1", ['{"a":1}']],
-    ["select $1", ["true"]],
-    ["select $1", ["1"]],
-    ["select $1", ["a\0b"]],
-    ["select $1; select $1", [1]],
-    ["select $1", [1, 2]],
-    ["select $1, $2", [1]],
-    ["select $2", ["a"]],
-    ["select 'a\\', $1", [1]],
-    ["select /* $1", [1]],
-  ];
-
-  for (const [text, parameters] of cases) {
-    assertEquals(inlineParameters(text, parameters), undefined, text);
-  }
-});
-
-Deno.test("inlineParameters() changes placeholders only, and leaves one statement", () => {
-  const text = fc.constantFrom(
-    ...["'it''s $1'", '"a$1"', "a$1", "$$ $1 ; $$", "$a$ ' $$ $a$", "/*$1;*/"],
-    ...["-- $1\n", "E'x'", "é$2", ",", "(", "1"],
-  );
-  const value = fc.oneof(
-    fc.string(),
-    fc.integer(),
-    fc.bigInt(),
-    fc.boolean(),
-    fc.constant(null),
-  );
-  const part = fc.oneof(
-    text.map((text) => ({ text })),
-    value.map((value) => ({ value })),
-  );
-  fc.assert(
-    fc.property(fc.array<{ text?: string; value?: unknown }>(part), (parts) => {
-      const values = parts.filter((part) => "value" in part);
-      const statement = (write: (part: object) => string) =>
-        `select ${parts.map((part) => part.text ?? write(part)).join(" ")}\n`;
-
-      const result = inlineParameters(
-        statement((part) => `$${values.indexOf(part) + 1}`),
-        values.map(({ value }) => value),
-      );
-
-      if (result === undefined) return; // left to the driver
-      const literals = values.map(({ value }) =>
-        inlineParameters("$1", [value])!
-      );
-      assertEquals(
-        result,
-        statement((part) => literals[values.indexOf(part)]!),
-      );
-      // One statement still: with another behind it, it is two. Of a text with a backslash that is not told.
-      if (result.includes("\\")) return;
-      assertEquals(inlineParameters(result, []), result);
-      assertEquals(inlineParameters(`${result};select 1`, []), undefined);
-    }),
-    { numRuns: 2_000 },
-  );
 });
 
 Deno.test("withoutLiterals() shows no value", () => {
@@ -329,27 +234,5 @@ Deno.test("quoteLiteral() gives one token whatever the text", () => {
       endsTransaction(`select ${quoteIdentifier(a)}, ${quoteIdentifier(b)}`),
       false,
     );
-  }));
-});
-
-Deno.test("inlineParameters() leaves every text that is JSON to the driver, and only it", () => {
-  const isJson = (text: string) => {
-    try {
-      JSON.parse(text);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  const texts = fc.oneof(
-    fc.json(),
-    fc.stringMatching(
-      /^[ \t]?(?:-?\d*\.?\d*[eE]?[+-]?\d*|nul{1,3}|true?|fals?e)$/,
-    ),
-    fc.string().filter((text) => !/^\s*\d{4}-\d/.test(text)),
-  );
-  fc.assert(fc.property(texts, (text) => {
-    const inlined = inlineParameters("select $1", [text]);
-    assertEquals(inlined === undefined, isJson(text), JSON.stringify(text));
   }));
 });
