@@ -243,8 +243,12 @@ class Run {
     this.#begun = [];
     const started: Ran[] = [];
     for (const step of segment) {
-      const startedAt = this.#begin(step, started.length, steps.length);
-      await work.run(step);
+      const { startedAt, onBegun } = this.#begin(
+        step,
+        started.length,
+        steps.length,
+      );
+      await work.run(step, onBegun);
       started.push({ step, startedAt });
     }
     // Alone in its transaction a migration is measured by the server: that costs no flight.
@@ -270,10 +274,10 @@ class Run {
       }
       await work.prepareHistory();
       this.#begun = [];
-      const startedAt = this.#begin(step, 0, steps.length);
+      const { startedAt, onBegun } = this.#begin(step, 0, steps.length);
       const journalId = await this.#journal(work, step);
       this.#begun = [{ step, startedAt, journalId }];
-      await work.run(step);
+      await work.run(step, onBegun);
       const durationMs = this.#elapsed(startedAt);
       await work.write([
         step.direction === "up"
@@ -347,17 +351,21 @@ class Run {
   }
 
   /** @returns the time on the port's clock */
-  #begin(step: Step, before: number, planned: number): number {
+  #begin(
+    step: Step,
+    before: number,
+    planned: number,
+  ): { startedAt: number; onBegun: () => void } {
     const startedAt = this.ports.clock.now();
     this.#begun.push({ step, startedAt });
-    this.ports.report({
+    const event = {
       event: "started",
       direction: step.direction,
       migration: step.migration.name,
       number: this.#done.length + before + 1,
       total: this.#done.length + planned,
-    });
-    return startedAt;
+    } as const;
+    return { startedAt, onBegun: () => this.ports.report(event) };
   }
 
   #change({ step, startedAt, durationMs }: Ran): HistoryChange {

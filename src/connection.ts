@@ -2,38 +2,36 @@
  * The guarded connection: statements and transactions on one {@link Link}.
  *
  * postgres.js under Kysely would report a rolled back commit as success. Here every statement of a lost connection
- * rejects, an error that aborts the transaction is found even where a migration does not await it, and the tag of a commit
+ * rejects, what the server says after each answer decides whether a transaction is open or aborted, and the tag of a commit
  * is checked (https://github.com/porsager/postgres/issues/751).
  *
- * Definitions (see `statement.ts`) are sent ahead: in a transaction nobody needs their answer before the next statement
- * is sent, because an error aborts the transaction anyway. It surfaces at the next statement that is awaited.
+ * In a transaction definitions (see `statement.ts`) are sent ahead: nobody needs their answer before the next statement is
+ * sent, because an error aborts the transaction anyway. It surfaces at the next statement that is awaited.
  *
  * @module
  */
-import type postgres from "postgres";
-import { addArrayTypes, ARRAY_TYPES_QUERY } from "./array_type.ts";
+import { addArrayTypes } from "./array_type.ts";
 import { Ending } from "./ending.ts";
 import { DatabaseError } from "./errors.ts";
 import type { Link } from "./link.ts";
-import type { Rows } from "./protocol.ts";
-import { copiesThroughClient, isDefinition } from "./statement.ts";
+import type { Answer, Rows } from "./protocol.ts";
+import type { LexOptions } from "./sql_lexer.ts";
 import {
-  begins,
-  commits,
-  rollsBack,
-  rollsBackTo,
-  TransactionState,
-} from "./transaction_state.ts";
+  copiesThroughClient,
+  isDefinition,
+  type TransactionEffect,
+  transactionEffects,
+} from "./statement.ts";
 
 export interface ConnectionOptions {
-  /** Told of each statement once it is answered. */
+  /** Told of each statement of a {@link Sender} once it is answered. */
   readonly onStatement?: (sql: string, durationMs: number) => void;
   /** Whether definitions may be sent ahead. */
   readonly pipeline: boolean;
 }
 
 /** On whose behalf statements run; errors and times are kept with it. */
-export interface StatementOwner {
+export interface Sender {
   /** When the last of its statements was answered, on `performance.now()`. */
   answeredAt?: number;
 }
@@ -45,25 +43,48 @@ export interface InFlight {
   readonly since: number;
 }
 
+/** The open transaction is not the one that was begun any more: a migration has ended it. */
+export class TransactionEndedError extends Error {
+  override readonly name = "TransactionEndedError";
+}
+
 /** How long a stopped migration has to end by itself, in milliseconds. */
 const STOP_GRACE_MS = 1_000;
 
 /** How many statements are sent ahead before the answers are waited for. */
 const WINDOW = 500;
 
+/** Set before the first savepoint of a migration, so that all of its savepoints can be released at once. */
+const SAVEPOINT = "battlescope_migrate_step";
+
+const ENDING: readonly TransactionEffect[] = [
+  "commit",
+  "rollback",
+  "prepare_transaction",
+];
+
 /** A session that a migration, or what watches it, works with. */
 export class Connection {
   readonly #link: Link;
   readonly #options: ConnectionOptions;
-  readonly #inFlight = new Set<InFlight>();
-  readonly #owners = new WeakMap<Error, StatementOwner>();
-  #owner: StatementOwner | undefined;
+  readonly #inFlight = new Map<InFlight, Promise<unknown>>();
+  readonly #senders = new WeakMap<Error, Sender>();
   #stopped: Error | undefined;
   /** Comes some time after {@link stop}. */
   #stopping = new Ending();
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
-  #before: ((text: string) => Promise<void>) | undefined;
-  readonly #transaction = new TransactionState();
+  /** Whether a transaction of {@link begin} is open. */
+  #isOpen = false;
+  /** What the open transaction, whoever began it, is stuck on. */
+  #aborted: Error | undefined;
+  /** Whether the statement that aborted the transaction has told the migration so. */
+  #abortSeen = false;
+  /** What the open transaction is given up for: it is the error of all that fails from then on. */
+  #abandoned: Error | undefined;
+  /** Whether the migration at work has set a savepoint: then it may survive an error, and sees each where it happens. */
+  #hasSavepoint = false;
+  /** When the last answer came in, on `performance.now()`. */
+  #answeredAt = 0;
 
   constructor(link: Link, options: ConnectionOptions) {
     this.#link = link;
@@ -75,12 +96,14 @@ export class Connection {
     return this.#link.announcedPid;
   }
 
-  /** The error that the open transaction is stuck on, and whether a caller was told: then it caught it and went on. */
-  get aborted():
-    | { readonly by: DatabaseError; readonly seen: boolean }
-    | undefined {
-    const { aborted, abortSeen } = this.#transaction;
-    return aborted && { by: aborted, seen: abortSeen };
+  /** The error that the open transaction is stuck on: nothing of it can be committed. */
+  get aborted(): Error | undefined {
+    return this.#aborted;
+  }
+
+  /** Whether the migration that met {@link aborted} was told so by the statement itself, and went on. */
+  get abortSeen(): boolean {
+    return this.#abortSeen;
   }
 
   /** Whether the server, with its last answer, said that no transaction is open. */
@@ -94,17 +117,17 @@ export class Connection {
 
   /** The oldest statement that is not answered yet. */
   get oldestInFlight(): InFlight | undefined {
-    return this.#inFlight.values().next().value;
+    return this.#inFlight.keys().next().value;
   }
 
-  /** On whose behalf the next statements run. */
-  own(owner: StatementOwner | undefined): void {
-    this.#owner = owner;
+  /** For how long the server has had nothing to do, in milliseconds. */
+  get idleMs(): number {
+    return this.#inFlight.size > 0 ? 0 : performance.now() - this.#answeredAt;
   }
 
   /** On whose behalf the statement ran that met this error. */
-  ownerOf(error: unknown): StatementOwner | undefined {
-    return error instanceof Error ? this.#owners.get(error) : undefined;
+  senderOf(error: unknown): Sender | undefined {
+    return error instanceof Error ? this.#senders.get(error) : undefined;
   }
 
   /**
@@ -117,8 +140,51 @@ export class Connection {
     await this.#link.prepare();
   }
 
+  /** Begins a transaction, in the flight of the statement that follows. A role's defaults must not decide how it reads. */
+  async begin(): Promise<void> {
+    this.#throwIfUnusable();
+    this.#isOpen = true;
+    this.#aborted = this.#abandoned = undefined;
+    this.#hasSavepoint = false;
+    const begun = this.#send(
+      "start transaction isolation level read committed read write",
+    );
+    if (!this.#options.pipeline) await begun;
+  }
+
   /**
-   * Runs one statement, or several without parameters.
+   * Commits the transaction of {@link begin}, in the flight of what was sent ahead.
+   *
+   * @throws what aborted the transaction, or kept the server from committing it
+   */
+  async commit(): Promise<void> {
+    this.#throwIfUnusable();
+    this.#throwAborted();
+    const answer: Answer = { tags: [] };
+    try {
+      // Shown with --verbose, too: until then every lock is held.
+      await this.#send("commit", { answer, ends: true, own: false });
+    } catch (error) {
+      throw this.#aborted ?? error;
+    }
+    this.#isOpen = false;
+    if (answer.tags[0] === "COMMIT") return;
+    throw this.#aborted ?? this.#stopped ?? rolledBack();
+  }
+
+  /** Rolls back the transaction of {@link begin}, if it is still open. Never rejects: with the connection it is gone, too. */
+  async rollback(): Promise<void> {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#aborted = this.#abandoned = undefined;
+    if (this.isLost || (this.#inFlight.size === 0 && this.serverIsIdle)) return;
+    await this.#send("rollback").catch(() =>
+      this.destroy("a transaction could not be rolled back")
+    );
+  }
+
+  /**
+   * Runs one statement of the program's own, or several without parameters.
    *
    * @throws {DatabaseError} when the server refuses it, or one that was sent ahead of it
    * @throws {ConnectionLostError} when the connection is, or gets, lost
@@ -127,36 +193,104 @@ export class Connection {
     text: string,
     parameters: readonly unknown[] = [],
   ): Promise<Rows> {
-    return await this.#execute(text, parameters);
+    if (!this.#link.isPrepared) await this.prepare();
+    this.#throwIfUnusable();
+    if (this.#isOpen) this.#throwAborted();
+    try {
+      return await this.#send(text, { parameters });
+    } catch (error) {
+      // The first error is the cause; what came after it only says that the transaction is aborted.
+      throw this.#isOpen ? this.#aborted ?? error : error;
+    }
   }
 
   /**
-   * Sends one or several statements of the open transaction ahead of the next that is awaited. The answer settles with
-   * that flight; who does not look at it still meets its error there.
+   * Sends one or several statements of the program's own ahead of the next that is awaited. The answer settles with that
+   * flight; who does not look at it still meets its error there.
    */
-  sendAhead(text: string): Promise<Rows> {
-    const refusal = this.#refusal(text);
+  sendAhead(text: string, sender?: Sender): Promise<Rows> {
+    const refusal = this.#refusal;
     if (refusal !== undefined) return rejected(refusal);
-    if (this.#options.pipeline) return this.#send(text, []);
-    const answer = this.#execute(text, []);
-    answer.catch(() => {});
-    return answer;
+    return this.#send(text, { ...(sender && { sender }), own: true });
   }
 
-  /** Resolves when every statement sent ahead is answered. @throws what the first failed one met */
+  /**
+   * Runs a statement of a migration.
+   *
+   * In a transaction a definition may still be on its way when this resolves.
+   *
+   * @throws {DatabaseError} when the server refuses it, or one that was sent ahead of it
+   * @throws {Error} when it is one that cannot be run
+   */
+  async run(
+    text: string,
+    parameters: readonly unknown[],
+    sender: Sender,
+  ): Promise<Rows> {
+    const lex: LexOptions = { conforming: this.#link.conformingStrings };
+    const effects = transactionEffects(text, lex);
+    const undoes = effects !== undefined && effects.length > 0 &&
+      effects.every((one) => one === "rollback" || one === "rollback_to");
+    const refusal = this.#refusal;
+    if (refusal !== undefined) {
+      // With the connection the transaction is gone, too; and what is stopped may still be rolled back.
+      if (undoes && this.isLost) return emptyRows();
+      if (!undoes || this.isLost) throw refusal;
+    }
+    if (copiesThroughClient(text, lex)) {
+      throw new Error(
+        "COPY from stdin and to stdout need a client that handles the data, which this is not: insert the rows instead",
+      );
+    }
+    if (!this.#isOpen) {
+      return await this.#runOutside(text, parameters, sender, effects);
+    }
+    if (effects?.some((one) => ENDING.includes(one))) {
+      throw new Error(
+        "it may not end the transaction that it runs in; to run outside of one: export const options = { transaction: false }",
+      );
+    }
+    if (!undoes) this.#throwAborted();
+    if (
+      !this.#hasSavepoint && (effects?.includes("savepoint") ?? false)
+    ) {
+      this.#hasSavepoint = true;
+      void this.#send(`savepoint ${SAVEPOINT}`);
+    }
+    const sent = this.#send(text, { parameters, sender });
+    const mayGoAhead = !this.#hasSavepoint && parameters.length === 0 &&
+      isDefinition(text, lex);
+    if (
+      mayGoAhead && this.#options.pipeline && this.#inFlight.size < WINDOW
+    ) {
+      return emptyRows();
+    }
+    try {
+      return await sent;
+    } catch (error) {
+      // Whether it is sent ahead must not decide what is said of it.
+      this.#abortSeen = !mayGoAhead && error === this.#aborted;
+      throw this.#aborted ?? error;
+    }
+  }
+
+  /** Gives the transaction up for `reason`: cancels what is running, and waits until everything is answered. */
+  async abandon(reason: Error): Promise<void> {
+    this.#abandoned = reason;
+    await this.cancel();
+    await this.settle();
+  }
+
+  /** Resolves when every statement sent ahead is answered, however it is. */
   async settle(): Promise<void> {
-    if (this.#inFlight.size > 0) await this.#execute("", []);
-    else this.#throwUnseen();
+    await Promise.allSettled([...this.#inFlight.values()]);
   }
 
-  /** Whether a statement since the last call has changed settings that outlive it. */
-  takeSettingsChanged(): boolean {
-    return this.#transaction.takeSettingsChanged();
-  }
-
-  /** Has `before` look at every statement of a migration, and do what must be done before it runs. */
-  intercept(before: ((text: string) => Promise<void>) | undefined): void {
-    this.#before = before;
+  /** The statement that forgets the savepoints of the migration that has ended: nobody may go back to them. */
+  takeSavepoints(): string {
+    const release = this.#hasSavepoint ? `release savepoint ${SAVEPOINT}` : "";
+    this.#hasSavepoint = false;
+    return release;
   }
 
   /**
@@ -172,28 +306,12 @@ export class Connection {
   learnArrayTypes(rows: Rows): void {
     const { conversionsOf, sql } = this.#link.driver;
     addArrayTypes(conversionsOf(sql), rows);
-    this.#transaction.typesRead();
   }
 
-  get knowsArrayTypes(): boolean {
-    return this.#transaction.typesKnown;
-  }
-
-  /**
-   * The connection in the form that Kysely's dialect for postgres.js takes. `reserve` hands out the one connection
-   * there is; its statements go through the guard.
-   */
-  driver(): postgres.Sql {
-    const handle = {
-      unsafe: (text: string, parameters: readonly unknown[] = []) =>
-        this.#forKysely(text, parameters),
-      release: () => {},
-    };
-    return Object.assign(() => {}, {
-      reserve: () => Promise.resolve(handle),
-      end: () => Promise.resolve(),
-      options: this.#link.driver.sql.options,
-    }) as unknown as postgres.Sql;
+  /** Tells a server that waits for a migration, with its transaction open, that there is still somebody. */
+  keepAlive(): void {
+    if (this.#inFlight.size > 0 || this.isLost || this.serverIsIdle) return;
+    void this.#send("");
   }
 
   /** Rejects every further statement but a rollback with `reason`, until {@link resume}, and cancels the running one. */
@@ -228,138 +346,122 @@ export class Connection {
     this.#link.destroy(reason);
   }
 
-  /** A statement of a migration: a promise with the verbs that the dialect expects of the driver's. */
-  #forKysely(text: string, parameters: readonly unknown[]): Promise<Rows> {
-    const before = this.#before;
-    const result = before === undefined
-      ? this.#inPlace(text, parameters)
-      : before(text).then(() => this.#inPlace(text, parameters));
-    result.catch(() => {}); // a migration may not await it; the failure is found in `abortedBy`
-    return Object.assign(result, {
-      cancel: () => {},
-      // The dialect's streams: the rows come at once, in one piece.
-      cursor: async function* () {
-        yield await result;
-      },
-    });
-  }
-
-  #inPlace(text: string, parameters: readonly unknown[]): Promise<Rows> {
-    if (copiesThroughClient(text)) {
-      return rejected(
-        new Error(
-          "COPY from stdin and to stdout need a client that handles the data, which this is not: insert the rows instead",
-        ),
-      );
-    }
-    const { errorsAreFinal, isOpen } = this.#transaction;
-    const ahead = errorsAreFinal && parameters.length === 0 &&
-      isDefinition(text);
-    const first = !isOpen && begins(text);
-    if (
-      !this.#options.pipeline || !(ahead || first) ||
-      this.#inFlight.size >= WINDOW
-    ) {
-      return this.#execute(text, parameters);
-    }
-    const refusal = this.#refusal(text);
-    if (refusal !== undefined) return rejected(refusal);
-    // An error that has come in meanwhile is news enough: nothing after it can succeed.
-    const unseen = this.#transaction.takeUnseen();
-    if (unseen !== undefined) return rejected(unseen);
-    this.#send(text, []);
-    return Promise.resolve(emptyRows());
-  }
-
-  async #execute(text: string, parameters: readonly unknown[]): Promise<Rows> {
-    if (!this.#link.isPrepared) await this.prepare();
-    const refusal = this.#refusal(text);
-    if (refusal !== undefined) throw refusal;
-    const transaction = this.#transaction;
-    const undoes = rollsBack(text);
-    // With the connection the transaction is gone, too. And Kysely rolls back after a commit that failed.
-    const needless = this.isLost ||
-      (!transaction.isOpen && this.serverIsIdle);
-    if (undoes && needless) {
-      return emptyRows();
-    }
-    if (!undoes) this.#throwUnseen();
-    if (
-      parameters.length > 0 && parameters.some(Array.isArray) &&
-      !transaction.typesKnown
-    ) {
-      this.learnArrayTypes(await this.#send(ARRAY_TYPES_QUERY, []));
-    }
-    let rows: Rows;
-    try {
-      rows = await this.#send(text, parameters);
-    } catch (error) {
-      // The first error is the cause; what came after it only says that the transaction is aborted.
-      if (!undoes) this.#throwUnseen();
-      throw error;
-    }
-    if (undoes || rollsBackTo(text)) transaction.resolve();
-    else this.#throwUnseen();
-    if (commits(text) && rows.command !== "COMMIT") {
-      throw transaction.aborted ?? new DatabaseError({
-        code: "40000",
-        severity: "ERROR",
-        message:
-          "the server rolled back the transaction instead of committing it",
-      });
-    }
+  /** Outside a transaction of ours: the migration may have one of its own, and the server tells what becomes of it. */
+  async #runOutside(
+    text: string,
+    parameters: readonly unknown[],
+    sender: Sender,
+    effects: readonly TransactionEffect[] = [],
+  ): Promise<Rows> {
+    const stuckOn = this.#aborted;
+    const answer: Answer = { tags: [] };
+    const rows = await this.#send(text, { parameters, sender, answer });
+    const asked =
+      effects.filter((one) => one === "rollback" || one === "rollback_to")
+        .length;
+    const rollbacks = answer.tags.filter((tag) => tag === "ROLLBACK").length;
+    // A commit that the server answers so has committed nothing.
+    if (rollbacks > asked) throw stuckOn ?? rolledBack();
     return rows;
   }
 
-  /** Why a statement may not be sent; a rollback always may. */
-  #refusal(text: string): Error | undefined {
-    const undoes = rollsBack(text);
-    const { lost } = this.#link;
-    if (lost !== undefined) return undoes ? undefined : lost;
-    return undoes || rollsBackTo(text) ? undefined : this.#stopped;
-  }
-
   /** Hands a statement to the driver, which sends it in the same flight as others of this turn. */
-  #send(text: string, parameters: readonly unknown[]): Promise<Rows> {
-    this.#transaction.follow(text);
-    const { isOpen } = this.#transaction;
-    const owner = this.#owner;
+  #send(
+    text: string,
+    {
+      parameters = [],
+      sender,
+      own = sender === undefined,
+      answer = { tags: [] },
+      ends = false,
+    }: {
+      parameters?: readonly unknown[];
+      sender?: Sender;
+      /** Whether it is a statement of the program's own. */
+      own?: boolean;
+      answer?: Answer;
+      /** Whether it ends the transaction. */
+      ends?: boolean;
+    } = {},
+  ): Promise<Rows> {
     const entry: InFlight = { sql: text, since: performance.now() };
-    this.#inFlight.add(entry);
-    const answered = () => {
-      this.#inFlight.delete(entry);
-      if (owner !== undefined) owner.answeredAt = performance.now();
-      this.#options.onStatement?.(text, performance.now() - entry.since);
-    };
+    const isOpen = this.#isOpen;
     // An error repeats the statement that a migration wrote; ours would help nobody.
-    const repeated = owner === undefined ? undefined : text;
-    const sent = this.#link.send(text, parameters, repeated);
+    const repeated = own || ends ? undefined : text;
+    const sent = this.#link.send(text, parameters, repeated, answer);
     const result = sent.then((rows) => {
-      answered();
+      this.#answered(entry, answer, sender, own);
+      if (!ends) this.#follow(answer, isOpen);
       return rows;
     }, (error) => {
-      answered();
-      const failure = this.#stopped ?? error;
+      this.#answered(entry, answer, sender, own);
+      const failure = this.#stopped ?? this.#abandoned ?? error;
       if (
-        failure instanceof Error && owner !== undefined &&
-        !this.#owners.has(failure)
+        failure instanceof Error && sender !== undefined &&
+        !this.#senders.has(failure)
       ) {
-        this.#owners.set(failure, owner);
+        this.#senders.set(failure, sender);
       }
-      if (isOpen && failure instanceof DatabaseError) {
-        this.#transaction.abort(failure);
-      }
+      if (!ends) this.#follow(answer, isOpen, failure);
       throw failure;
     });
+    this.#inFlight.set(entry, result);
     result.catch(() => {});
     return result;
   }
 
-  /** Throws the error that aborted the transaction, unless somebody has seen it already. */
-  #throwUnseen(): void {
-    const unseen = this.#transaction.takeUnseen();
-    if (unseen !== undefined) throw unseen;
+  #answered(
+    entry: InFlight,
+    { at = performance.now() }: Answer,
+    sender: Sender | undefined,
+    own: boolean,
+  ): void {
+    this.#inFlight.delete(entry);
+    if (sender !== undefined) sender.answeredAt = at;
+    // The server does one thing after the other: it began with this when it had answered what came before.
+    const since = Math.max(entry.since, this.#answeredAt);
+    this.#answeredAt = at;
+    if (!own) {
+      this.#options.onStatement?.(entry.sql, Math.max(0, at - since));
+    }
   }
+
+  /** What the answer says of the transaction; one of {@link begin} has to be open still. */
+  #follow({ status }: Answer, isOurs: boolean, failure?: Error): void {
+    if (status === "failed") {
+      this.#aborted ??= failure;
+    } else if (status === "idle" && isOurs) {
+      this.#aborted ??= failure ??
+        new TransactionEndedError("the transaction has been ended");
+    } else if (
+      status !== undefined && !(this.#aborted instanceof TransactionEndedError)
+    ) {
+      this.#aborted = undefined;
+    }
+  }
+
+  /** Why nothing can be sent. */
+  get #refusal(): Error | undefined {
+    return this.#link.lost ?? this.#stopped;
+  }
+
+  #throwIfUnusable(): void {
+    const refusal = this.#refusal;
+    if (refusal !== undefined) throw refusal;
+  }
+
+  /** Nothing after the error that has aborted the transaction can succeed. */
+  #throwAborted(): void {
+    if (this.#aborted !== undefined) throw this.#aborted;
+  }
+}
+
+function rolledBack(): DatabaseError {
+  return new DatabaseError({
+    code: "40000",
+    severity: "ERROR",
+    message: "the server rolled back the transaction instead of committing it",
+  });
 }
 
 function emptyRows(): Rows {

@@ -10,7 +10,7 @@ import { factsQuery, greetingQuery, readGreeting } from "./greeting.ts";
 import type { RunIdentity } from "./history_statements.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import type { Migration } from "./migration.ts";
-import type { Clock, Database, Session } from "./ports.ts";
+import type { Background, Clock, Database, Session } from "./ports.ts";
 import type { Row, Rows } from "./protocol.ts";
 import { PostgresSession } from "./session.ts";
 import { quoteIdentifier } from "./sql_quote.ts";
@@ -28,6 +28,7 @@ export interface DatabaseOptions {
   readonly migrations: readonly Migration[];
   readonly run: RunIdentity;
   readonly clock: Clock;
+  readonly background: Background;
   readonly stop: AbortSignal;
   readonly report: (event: Event) => void;
 }
@@ -83,7 +84,7 @@ export class PostgresDatabase implements Database {
   }
 
   async #tryHost(at: HostAndPort): Promise<Session | ConnectionError> {
-    const { config, migrations, run, stop, report } = this.#options;
+    const { config, migrations, run, background, stop, report } = this.#options;
     let link: Link | undefined;
     try {
       const opened = await this.#open(
@@ -115,6 +116,7 @@ export class PostgresDatabase implements Database {
         migrations,
         openSecond: async () => (await this.#open(at, "select 1")).link,
         report,
+        background,
         stop,
       });
     } catch (error) {

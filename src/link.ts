@@ -11,7 +11,13 @@ import type postgres from "postgres";
 import { ConnectionLostError, DatabaseError, sqlStateOf } from "./errors.ts";
 import { Ending } from "./ending.ts";
 import { type LoggedIn, logIn, replay } from "./log_in.ts";
-import { endsSession, MessageWatch, type Rows, TERMINATE } from "./protocol.ts";
+import {
+  type Answer,
+  endsSession,
+  MessageWatch,
+  type Rows,
+  TERMINATE,
+} from "./protocol.ts";
 import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
 import { passwordForms } from "./scram.ts";
 import { openSocket, sendCancel, type Socket } from "./socket.ts";
@@ -48,6 +54,8 @@ export class Link {
   readonly #loss = new Ending<ConnectionLostError>();
   #ending = false;
   readonly #watch = new MessageWatch();
+  /** The answers that are to come, in the order of the queries: the server keeps it. */
+  readonly #answers: Answer[] = [];
   #session: LoggedIn | undefined;
   #opening: Promise<Driver> | undefined;
   #driver: Driver | undefined;
@@ -70,6 +78,9 @@ export class Link {
     socket.on("close", () => this.#lose());
     // When the server ends the session it says why in its last message, which the driver drops with the connection.
     socket.on("data", (data: Uint8Array) => this.#watch.push(data));
+    this.#watch.onAnswer = (answer) => {
+      Object.assign(this.#answers.shift() ?? {}, answer);
+    };
   }
 
   /**
@@ -139,6 +150,11 @@ export class Link {
     return this.#watch.isIdle;
   }
 
+  /** Whether a backslash in a plain string is itself, as the server reports it. */
+  get conformingStrings(): boolean {
+    return this.#watch.settings.get("standard_conforming_strings") !== "off";
+  }
+
   /** Whether {@link prepare} is done. */
   get isPrepared(): boolean {
     return this.#driver !== undefined;
@@ -164,6 +180,7 @@ export class Link {
    * this turn.
    *
    * @param repeated the statement as an error is to repeat it; not at all when missing
+   * @param answer is filled with what the server says of it, before the promise settles
    * @throws {DatabaseError} when the server refuses it
    * @throws {ConnectionLostError} when the connection is, or gets, lost
    */
@@ -171,6 +188,7 @@ export class Link {
     text: string,
     parameters: readonly unknown[],
     repeated?: string,
+    answer: Answer = { tags: [] },
   ): Promise<Rows> {
     // Without parameters the simple protocol is used: one message, and several statements are allowed.
     const simple = parameters.length === 0;
@@ -179,6 +197,7 @@ export class Link {
       [...parameters] as never[],
       { prepare: false, simple } as never,
     ) as unknown as Query;
+    this.#answers.push(answer);
     return await this.#settled(query, repeated) as unknown as Rows;
   }
 

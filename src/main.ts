@@ -4,6 +4,7 @@
  * @module
  */
 import { migrations as embedded } from "../migrations/mod.ts";
+import { processBackground } from "./background.ts";
 import { type Command, parseArguments } from "./cli.ts";
 import { processClock } from "./clock.ts";
 import { baseline } from "./commands/baseline.ts";
@@ -37,6 +38,7 @@ import {
   type RegistryEntry,
 } from "./migration.ts";
 import { VARIABLES } from "./options.ts";
+import type { Background } from "./ports.ts";
 import { render } from "./report.ts";
 import { redactor } from "./quote.ts";
 import { exitCodeOf, withStop } from "./stop.ts";
@@ -79,13 +81,14 @@ export async function main(
     }
     if (faults.length > 0) throw new UsageError(faults);
     divertConsole(hiderOf(config));
-    return await withStop((stop) =>
-      execute(command!, config, stop, {
+    return await withStop(async (stop, fail) => {
+      using background = processBackground(fail);
+      return await execute(command!, config, stop, background, {
         migrations,
         program,
         host: () => hostName(env),
-      })
-    );
+      });
+    });
   } catch (error) {
     for (const text of failureLines(error)) {
       writeLine({ stream: "stderr", text: `error: ${text}` });
@@ -136,6 +139,7 @@ async function execute(
   command: DatabaseCommand,
   config: Config,
   stop: AbortSignal,
+  background: Background,
   { host, ...rest }: Pick<Context, "migrations" | "program"> & {
     host: () => string | null;
   },
@@ -155,6 +159,7 @@ async function execute(
     migrations: rest.migrations,
     run,
     clock,
+    background,
     stop,
     report,
   });

@@ -74,12 +74,16 @@ export interface Work {
   prepareHistory(): Promise<void>;
 
   /**
-   * Runs the function of one step. In a transaction its last statements may still be on their way when it resolves; an
-   * error of theirs is thrown by what comes next, and names the step all the same.
+   * Runs the function of one step until all that it has started has ended, and seals it: the server checks that it has left
+   * the transaction, or the session, as it was given.
    *
+   * In a transaction its last statements may still be on their way when it resolves; an error of theirs is thrown by what
+   * comes next, and names the step all the same.
+   *
+   * @param begun called when the steps before it are known to have succeeded
    * @throws {MigrationError} with the reason as its cause
    */
-  run(step: Step): Promise<void>;
+  run(step: Step, begun: () => void): Promise<void>;
 
   /**
    * Waits until every statement is answered.
@@ -95,6 +99,24 @@ export interface Work {
    * @returns the rows, in the order of the changes
    */
   write(changes: readonly HistoryChange[]): Promise<readonly Written[]>;
+}
+
+/** What functions leave to themselves: errors that nobody waits for, and timers. */
+export interface Background {
+  /** Calls `work`. Until `end`, `onError` is told of errors that nobody waits for. */
+  watch<T>(work: () => T, onError: (error: unknown) => void): Watch<T>;
+  /** Calls `work` on the program's own account: its timers are not those of a watched function that led to it. */
+  outside<T>(work: () => T): T;
+  /** Stops the program for an error that nobody waits for. */
+  fail(error: Error): void;
+}
+
+/** A function that was called. */
+export interface Watch<T> {
+  readonly result: T;
+  /** The timers that it has set and that are still to come, in words. */
+  timers(): readonly string[];
+  end(): void;
 }
 
 /** Time. */

@@ -16,6 +16,19 @@ export type Rows = readonly Row[] & {
   readonly count?: number | null;
 };
 
+/** Where an answer leaves the session: in no transaction, in one, or in one that an error has aborted. */
+export type TransactionStatus = "idle" | "open" | "failed";
+
+/** What the server said to one query, which may have been several statements. */
+export interface Answer {
+  /** The command tag of each statement that was completed, such as `INSERT 0 1`. */
+  tags: readonly string[];
+  /** Missing as long as there is no answer. */
+  status?: TransactionStatus;
+  /** When it came in, on `performance.now()`. */
+  at?: number;
+}
+
 /** A message of the server. */
 export interface Message {
   /** The letter of its type. */
@@ -35,8 +48,18 @@ export interface Column {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** The letters of `ReadyForQuery`, of `ErrorResponse`, and of the status that no transaction is open. */
-const [READY, ERROR, IDLE] = [0x5a, 0x45, 0x49];
+/** The letters of `ReadyForQuery`, `ErrorResponse`, `CommandComplete` and `ParameterStatus`. */
+const [READY, ERROR, COMPLETE, PARAMETER] = [0x5a, 0x45, 0x43, 0x53];
+
+/** The letter of the status that no transaction is open. */
+const IDLE = 0x49;
+
+/** What `ReadyForQuery` says of the transaction, by its letter. */
+const STATUS: Readonly<Record<string, TransactionStatus>> = {
+  I: "idle",
+  T: "open",
+  E: "failed",
+};
 
 /** The farewell of a client. */
 export const TERMINATE: Uint8Array = message("X");
@@ -193,10 +216,14 @@ export function endsSession(error: DatabaseError): boolean {
 }
 
 /**
- * Listens to a server beside whoever reads its answers: whether a transaction is open, and why it ended the session. Only
- * the messages that tell are looked into.
+ * Listens to a server beside whoever reads its answers: what it says of each query, of its settings, and why it ended the
+ * session. Only the messages that tell are looked into.
  */
 export class MessageWatch {
+  /** The settings that the server reports, such as `standard_conforming_strings`, as they are now. */
+  readonly settings: ReadonlyMap<string, string> = new Map();
+  /** Told of each answer when it is complete. */
+  onAnswer: ((answer: Required<Answer>) => void) | undefined;
   /** The type and the length of the message in hand, as far as they have come in. */
   readonly #head = new Uint8Array(5);
   #headLength = 0;
@@ -204,6 +231,8 @@ export class MessageWatch {
   #left = 0;
   /** The body of a message that tells. */
   #body: Uint8Array[] = [];
+  /** The command tags of the answer in hand. */
+  #tags: string[] = [];
   #isIdle = false;
   #fatal: DatabaseError | undefined;
 
@@ -233,18 +262,31 @@ export class MessageWatch {
   }
 
   get #tells(): boolean {
-    return this.#head[0] === READY || this.#head[0] === ERROR;
+    const type = this.#head[0];
+    return type === READY || type === ERROR || type === COMPLETE ||
+      type === PARAMETER;
   }
 
   #complete(): void {
     const body = concat(this.#body);
-    this.#isIdle = this.#head[0] === READY && body[0] === IDLE;
-    if (this.#head[0] === ERROR) {
-      const error = readError(body);
-      if (endsSession(error)) this.#fatal = error;
-    }
+    const type = this.#head[0];
+    this.#isIdle = type === READY && body[0] === IDLE;
     this.#headLength = 0;
     this.#body = [];
+    if (type === ERROR) {
+      const error = readError(body);
+      if (endsSession(error)) this.#fatal = error;
+    } else if (type === COMPLETE) {
+      this.#tags.push(textOf(body));
+    } else if (type === PARAMETER) {
+      const [name = "", value = ""] = decoder.decode(body).split("\0");
+      (this.settings as Map<string, string>).set(name, value);
+    } else if (type === READY) {
+      const tags = this.#tags;
+      this.#tags = [];
+      const status = STATUS[String.fromCharCode(body[0] ?? 0)] ?? "failed";
+      this.onAnswer?.({ tags, status, at: performance.now() });
+    }
   }
 }
 

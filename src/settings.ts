@@ -20,14 +20,27 @@ export interface Settings {
 export type Scope = "transaction" | "session";
 
 /** Undoes what a migration has set, for this session or transaction. */
-export const RESET = "reset role; reset all";
+export const RESET = "reset session authorization; reset role; reset all";
+
+/** What the server's error says when a seal is broken, in the place of a number. */
+export const BROKEN = {
+  ended: "battlescope-migrate: the transaction has ended",
+  readOnly: "battlescope-migrate: the transaction is read only",
+  unlocked: "battlescope-migrate: the lock is gone",
+} as const;
+
+/** What {@link lockQuery} says of the transaction that it has the lock in, so that it is known again. */
+export interface Begun {
+  /** When the transaction began, as seconds since 1970, exactly as the server wrote it. */
+  readonly at: string;
+}
 
 /** The first half of the lock's key, "bsmg" in ASCII; the second is a hash of the schema. */
 const LOCK_CLASS = 0x62736d67;
 
 /**
  * Applies the settings, then tries to take the lock. Returns one row: `applied`, whether the server has taken the
- * timeouts; `pid`, the backend; `locked`.
+ * timeouts; `pid`, the backend; `began`, see {@link Begun}; `locked`.
  */
 export function lockQuery(settings: Settings, scope: Scope): string {
   const { lockTimeoutMs, statementTimeoutMs, schema } = settings;
@@ -37,9 +50,56 @@ export function lockQuery(settings: Settings, scope: Scope): string {
   return `select ${settingsList(settings, scope)}, ` +
     `current_setting('lock_timeout')::interval = '${lockTimeoutMs} ms'::interval and ` +
     `current_setting('statement_timeout')::interval = '${statementTimeoutMs} ms'::interval as applied, ` +
-    `pg_backend_pid() as pid, ${lock}(${LOCK_CLASS}, hashtext(${
+    `pg_backend_pid() as pid, extract(epoch from pg_catalog.now())::pg_catalog.text as began, ${lock}(${LOCK_CLASS}, hashtext(${
       quoteLiteral(schema)
     })) as locked`;
+}
+
+/**
+ * Ends a step: makes everything that it may have set what it was, has the server prove that the lock is still held, and
+ * checks what is checked at commit, so that an error names this step. A proof that fails is an error, {@link BROKEN}: what
+ * was sent behind it fails, too.
+ *
+ * In a transaction the lock ends with the transaction, so its age is the proof. What is deferred is checked under a
+ * savepoint: afterwards it is deferred again, as the next step may want it.
+ */
+export function sealQuery(
+  settings: Settings,
+  scope: Scope,
+  begun: Begun,
+  releaseSavepoints: string,
+): string {
+  const proof = scope === "transaction"
+    ? `case when extract(epoch from pg_catalog.now()) operator(pg_catalog.<>) '${begun.at}'::pg_catalog.numeric
+        then '${BROKEN.ended}'
+      when pg_catalog.current_setting('transaction_read_only') operator(pg_catalog.=) 'on' then '${BROKEN.readOnly}'
+      else '0' end`
+    : `case when exists (${
+      ownLockQuery(settings)
+    }) then '0' else '${BROKEN.unlocked}' end`;
+  return [
+    ...(releaseSavepoints === "" ? [] : [releaseSavepoints]),
+    RESET,
+    `select ${settingsList(settings, scope)}, (${proof})::pg_catalog.int4`,
+    ...(scope === "transaction"
+      ? [
+        "savepoint battlescope_migrate_seal",
+        "set constraints all immediate",
+        "rollback to savepoint battlescope_migrate_seal",
+        "release savepoint battlescope_migrate_seal",
+      ]
+      : []),
+  ].join("; ");
+}
+
+/** A row when this session has the lock. */
+function ownLockQuery({ schema }: Settings): string {
+  return `select from pg_catalog.pg_locks l where l.locktype operator(pg_catalog.=) 'advisory' and l.granted
+      and l.pid operator(pg_catalog.=) pg_catalog.pg_backend_pid()
+      and l.objsubid operator(pg_catalog.=) 2 and l.classid operator(pg_catalog.=) ${LOCK_CLASS}::pg_catalog.oid
+      and l.objid operator(pg_catalog.=) (pg_catalog.hashtext(${
+    quoteLiteral(schema)
+  })::pg_catalog.int8 operator(pg_catalog.&) 4294967295)::pg_catalog.oid`;
 }
 
 /** The select list that applies the settings: in the transaction, or to the session. */

@@ -1,5 +1,5 @@
 /**
- * What makes the process stop before its work is done: signals, and errors that nobody waits for.
+ * What makes the process stop before its work is done: signals, and what `work` itself finds.
  *
  * @module
  */
@@ -12,12 +12,11 @@ const STOP_LIMIT_MS = 4_500;
 const SAME_SIGNAL_MS = 300;
 
 /**
- * Runs `work` with a signal that aborts on SIGINT, on SIGTERM, and on an error that nobody waits for, which would end the
- * process without a word to the server. Then there is a limit to how long it may take; a second signal ends it at once.
+ * Runs `work` with a signal that aborts on SIGINT, on SIGTERM, and when `work` calls `fail`. Then there is a limit to how long it may take; a second signal ends it at once.
  * As process 1 of a container there is no default action: without a listener nothing would stop.
  */
 export async function withStop(
-  work: (stop: AbortSignal) => Promise<number>,
+  work: (stop: AbortSignal, fail: (error: Error) => void) => Promise<number>,
 ): Promise<number> {
   const controller = new AbortController();
   const hurried = Promise.withResolvers<number>();
@@ -32,20 +31,17 @@ export async function withStop(
     controller.abort(reason);
   };
   // First of all it connects: that is under way while the listeners are made.
-  const done = work(controller.signal);
-  const ignore = [
-    ...(["SIGINT", "SIGTERM"] as const).map((signal) =>
-      onSignal(signal, (error) => {
-        if (!controller.signal.aborted) return stop(error);
-        // `deno task` passes on what the terminal has sent to the whole group: one Ctrl-C arrives twice.
-        const again = performance.now() - stoppedAt >= SAME_SIGNAL_MS;
-        if (again) hurried.resolve(exitCodeOf(error));
-      })
-    ),
-    onStrayError((error) => {
-      if (!controller.signal.aborted) stop(error);
-    }),
-  ];
+  const done = work(controller.signal, (error) => {
+    if (!controller.signal.aborted) stop(error);
+  });
+  const ignore = (["SIGINT", "SIGTERM"] as const).map((signal) =>
+    onSignal(signal, (error) => {
+      if (!controller.signal.aborted) return stop(error);
+      // `deno task` passes on what the terminal has sent to the whole group: one Ctrl-C arrives twice.
+      const again = performance.now() - stoppedAt >= SAME_SIGNAL_MS;
+      if (again) hurried.resolve(exitCodeOf(error));
+    })
+  );
   try {
     return await Promise.race([done, hurried.promise]);
   } finally {
@@ -62,21 +58,6 @@ function onSignal(
   const listener = () => act(new InterruptedError(signal));
   Deno.addSignalListener(signal, listener);
   return () => Deno.removeSignalListener(signal, listener);
-}
-
-/** Errors of timers and of promises that a migration does not wait for. @returns what ends the listening */
-function onStrayError(act: (error: Error) => void): () => void {
-  const listener = (event: ErrorEvent | PromiseRejectionEvent) => {
-    event.preventDefault();
-    const cause = "reason" in event ? event.reason : event.error;
-    act(new Error("something failed that nothing waited for", { cause }));
-  };
-  addEventListener("error", listener);
-  addEventListener("unhandledrejection", listener);
-  return () => {
-    removeEventListener("error", listener);
-    removeEventListener("unhandledrejection", listener);
-  };
 }
 
 /** What the process returns when this ended the work. */

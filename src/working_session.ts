@@ -3,15 +3,11 @@
  *
  * @module
  */
-import type { Kysely } from "kysely";
 import { ARRAY_TYPES_QUERY } from "./array_type.ts";
-import {
-  Connection,
-  type ConnectionOptions,
-  type StatementOwner,
-} from "./connection.ts";
+import { Connection, type ConnectionOptions } from "./connection.ts";
 import {
   causeOf,
+  causesOf,
   ConnectionLostError,
   DatabaseError,
   MigrationError,
@@ -24,19 +20,20 @@ import { dropInvalidIndex } from "./invalid_index.ts";
 import type { Link } from "./link.ts";
 import { Monitor } from "./monitor.ts";
 import type { Step } from "./plan.ts";
-import type { LockedHistory, Session, Work } from "./ports.ts";
+import type { Background, LockedHistory, Session, Work } from "./ports.ts";
 import type { Rows } from "./protocol.ts";
 import { quote } from "./quote.ts";
 import {
+  type Begun,
   lockHolderQuery,
   lockQuery,
   RESET,
+  type Scope,
+  sealQuery,
   type Settings,
-  settingsList,
 } from "./settings.ts";
-import { guardStep } from "./step_guard.ts";
 import { quoteIdentifier } from "./sql_quote.ts";
-import { endsTransaction } from "./statement.ts";
+import { RunningStep } from "./step.ts";
 import {
   SessionHistory,
   type SessionHistoryOptions,
@@ -63,18 +60,9 @@ export interface SessionOptions
   /** Opens another link to the same server, to watch this one. @throws {ConnectionError} */
   readonly openSecond: () => Promise<Link>;
   readonly report: (event: Event) => void;
+  readonly background: Background;
   /** Aborts when the process is asked to stop; its reason is the error of everything in flight. */
   readonly stop: AbortSignal;
-}
-
-// deno-lint-ignore no-explicit-any -- migrations are frozen in time: they must not depend on today's table types
-type AnyKysely = Kysely<any>;
-
-/** The step on whose behalf statements run. */
-interface StepOwner extends StatementOwner {
-  readonly step: Step;
-  /** On `performance.now()`. */
-  readonly startedAt: number;
 }
 
 /** Does what a session is asked for, once the driver of its link is loaded. */
@@ -82,12 +70,11 @@ export class WorkingSession implements Omit<Session, "history"> {
   readonly server: ServerInfo;
   readonly #connection: Connection;
   readonly #options: SessionOptions;
-  #db: AnyKysely | undefined;
   readonly #history: SessionHistory;
   /** The backend at work; behind a pooler it is another in every transaction, known once the first query is answered. */
   #backendPid: number | undefined;
   /** The steps of the work in flight. */
-  #owners: StepOwner[] = [];
+  #steps: RunningStep[] = [];
   readonly #monitor: Monitor;
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #onStop = () => {
@@ -141,19 +128,13 @@ export class WorkingSession implements Omit<Session, "history"> {
 
   async pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
     this.#options.stop.throwIfAborted();
-    this.#owners = [];
-    const kysely = await this.#kysely();
-    return await kysely.connection().execute(async (db) => {
-      this.#connection.intercept((text) =>
-        dropInvalidIndex(this.#connection, text, this.#options.report)
-      );
-      try {
-        return await work(this.#work(db, "session"));
-      } finally {
-        this.#connection.intercept(undefined);
-        await this.#unlock();
-      }
-    });
+    await this.#connection.prepare();
+    try {
+      return await work(this.#work("session"));
+    } finally {
+      this.#closeSteps();
+      await this.#unlock();
+    }
   }
 
   async record(changes: readonly HistoryChange[]): Promise<void> {
@@ -194,41 +175,37 @@ export class WorkingSession implements Omit<Session, "history"> {
   }
 
   async #transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
+    const connection = this.#connection;
     const known = this.#history.known;
-    this.#owners = [];
     if (this.server.pooled) this.#backendPid = undefined;
-    const db = await this.#kysely();
+    await connection.prepare();
     try {
-      return await db.transaction()
-        // A role's defaults must not decide: a snapshot from before the lock would show an old history.
-        .setIsolationLevel("read committed")
-        .setAccessMode("read write")
-        .execute((transaction) => work(this.#work(transaction, "transaction")));
+      await connection.begin();
+      const result = await work(this.#work("transaction"));
+      await connection.commit();
+      return result;
     } catch (error) {
       this.#history.known = known;
+      await connection.rollback();
       throw this.#attributed(error);
     } finally {
-      this.#connection.own(undefined);
+      this.#closeSteps();
     }
   }
 
-  /** Loaded only now: most runs have nothing to run, and it is more than all the rest of the program. */
-  async #kysely(): Promise<AnyKysely> {
-    const [{ openKysely }] = await Promise.all([
-      import("./kysely.ts"),
-      this.#connection.prepare(),
-    ]);
-    return this.#db ??= openKysely(this.#connection.driver());
+  #closeSteps(): void {
+    for (const step of this.#steps) step.close();
+    this.#steps = [];
   }
 
-  #work(db: AnyKysely, scope: "transaction" | "session"): Work {
-    const owners: StepOwner[] = [];
-    this.#owners = owners;
+  #work(scope: Scope): Work {
     let columns: Rows | undefined;
+    let begun: Begun | undefined;
     return {
       lock: async () => {
         const locked = await this.#lock(scope);
         columns = locked?.columns;
+        begun = locked?.begun;
         return locked;
       },
       prepareHistory: async () => {
@@ -237,16 +214,14 @@ export class WorkingSession implements Omit<Session, "history"> {
         const create = () => this.#history.create(form);
         // Outside a transaction it needs one of its own: half a conversion must never be seen.
         if (scope === "transaction") await create();
-        else await db.transaction().execute(create);
+        else await this.#inTransaction(create);
       },
-      run: async (step) => {
-        const owner: StepOwner = { step, startedAt: performance.now() };
-        owners.push(owner);
-        await this.#run(db, owner, scope);
-      },
+      run: (step, onBegun) => this.#run(step, scope, begun!, onBegun),
       settle: async () => {
         await this.#connection.settle();
-        return durationsOf(owners);
+        const { aborted } = this.#connection;
+        if (aborted !== undefined) throw aborted;
+        return durationsOf(this.#steps);
       },
       write: (changes) => {
         const written = this.#history.write(changes, scope);
@@ -256,86 +231,94 @@ export class WorkingSession implements Omit<Session, "history"> {
     };
   }
 
-  async #run(
-    db: AnyKysely,
-    owner: StepOwner,
-    scope: "transaction" | "session",
-  ): Promise<void> {
-    const { migration, direction } = owner.step;
-    const connection = this.#connection;
-    const guarded = guardStep(db, migration.name);
-    const work = direction === "up" ? migration.up : migration.down!;
-    connection.own(owner);
-    if (scope === "transaction") connection.intercept(refuseToEnd);
+  async #inTransaction(work: () => Promise<void>): Promise<void> {
     try {
-      await connection.orEnded((async () => await work(guarded.db))())
-        .finally(() => guarded.end());
-      await this.#assertWhole(direction, scope);
-      await this.#restoreSettings(scope);
+      await this.#connection.begin();
+      await work();
+      await this.#connection.commit();
     } catch (error) {
-      const attributed = this.#attributed(error);
-      throw causeOf(attributed, MigrationError) !== undefined
-        ? attributed
-        : new MigrationError(migration.name, direction, { cause: attributed });
-    } finally {
-      connection.own(undefined);
-      if (scope === "transaction") connection.intercept(undefined);
+      await this.#connection.rollback();
+      throw error;
+    }
+  }
+
+  async #run(
+    step: Step,
+    scope: Scope,
+    begun: Begun,
+    onBegun: () => void,
+  ): Promise<void> {
+    const connection = this.#connection;
+    const before = this.#steps.at(-1);
+    if (before?.sealed === undefined) onBegun();
+    // Those who know that it succeeded are told; that it failed, everybody is told elsewhere.
+    else before.sealed.then(onBegun, () => {});
+    const { openKysely } = await import("./kysely.ts");
+    const running = new RunningStep(step, {
+      connection,
+      background: this.#options.background,
+      scope,
+      openKysely,
+      ...(scope === "session" && {
+        before: (text: string) =>
+          dropInvalidIndex(connection, text, this.#options.report),
+      }),
+    });
+    this.#steps.push(running);
+    try {
+      await running.run();
+      await this.#seal(running, scope, begun);
+    } catch (error) {
+      // What has aborted the transaction is the cause, whatever the function has made of it.
+      const { aborted } = connection;
+      const known = scope === "session" || aborted === undefined ||
+        causesOf(error).includes(aborted);
+      throw this.#attributed(known ? error : aborted, running);
     }
   }
 
   /** A migration must leave the transaction, or the session, as it was given. */
-  async #assertWhole(
-    direction: Step["direction"],
-    scope: "transaction" | "session",
-  ): Promise<void> {
+  async #seal(step: RunningStep, scope: Scope, begun: Begun): Promise<void> {
+    const connection = this.#connection;
     if (scope === "session") {
-      await this.#connection.settle();
-      if (this.#connection.serverIsIdle) return;
-      await this.#connection.query("rollback");
-      throw new Error(
-        `its ${direction} function left a transaction open, which was rolled back`,
-      );
+      await connection.settle();
+      if (!connection.serverIsIdle) {
+        await connection.query("rollback");
+        throw new Error(
+          `its ${step.step.direction} function left a transaction open, which was rolled back`,
+        );
+      }
+    } else if (connection.aborted !== undefined) {
+      throw connection.abortSeen
+        ? new Error(
+          `its ${step.step.direction} function caught an error that had already aborted the transaction`,
+          { cause: connection.aborted },
+        )
+        : connection.aborted;
     }
-    const { aborted, serverIsIdle } = this.#connection;
-    if (aborted !== undefined) {
-      if (!aborted.seen) throw aborted.by;
-      throw new Error(
-        `its ${direction} function caught an error that had already aborted the transaction`,
-        { cause: aborted.by },
-      );
-    }
-    if (serverIsIdle) {
-      throw new Error(
-        `its ${direction} function has ended the transaction: what it did before that is in effect`,
-      );
-    }
-  }
-
-  /** What a migration has set must not decide how the next one runs, or where the history is looked for. */
-  async #restoreSettings(scope: "transaction" | "session"): Promise<void> {
-    if (!this.#connection.takeSettingsChanged()) return;
-    const statement = `${RESET}; select ${
-      settingsList(this.#settings(), scope)
-    }`;
-    if (scope === "transaction") void this.#connection.sendAhead(statement);
-    else await this.#connection.query(statement);
-    this.#connection.takeSettingsChanged(); // our own
+    const sealed = connection.sendAhead(
+      sealQuery(this.#settings(), scope, begun, connection.takeSavepoints()),
+      step,
+    );
+    step.sealed = sealed;
+    sealed.catch(() => {}); // it is met by what is awaited next
+    if (scope === "session" || !this.#options.pipeline) await sealed;
   }
 
   /** An error of a statement that ran ahead surfaces later: it is named after the step that sent it. */
-  #attributed(error: unknown): unknown {
+  #attributed(error: unknown, running?: RunningStep): unknown {
     if (causeOf(error, MigrationError) !== undefined) return error;
     const sender =
-      this.#connection.ownerOf(causeOf(error, ConnectionLostError)) ??
-        this.#connection.ownerOf(causeOf(error, DatabaseError));
+      this.#connection.senderOf(causeOf(error, ConnectionLostError)) ??
+        this.#connection.senderOf(causeOf(error, DatabaseError));
     // The loss of the connection stays the error of everything after it, which is not the fault of that step.
-    const owner = this.#owners.find((one) => one === sender);
-    const hinted = withHint(error, this.server);
-    return owner === undefined
-      ? hinted
-      : new MigrationError(owner.step.migration.name, owner.step.direction, {
-        cause: hinted,
-      });
+    const step = this.#steps.find((one) => one === sender) ?? running;
+    const cause = withHint(step?.explained(error) ?? error, this.server);
+    return step === undefined ? cause : new MigrationError(
+      step.step.migration.name,
+      step.step.direction,
+      { cause },
+    );
   }
 
   /**
@@ -343,16 +326,15 @@ export class WorkingSession implements Omit<Session, "history"> {
    * holds behind a pooler, which drops or rejects startup parameters.
    */
   async #lock(
-    scope: "transaction" | "session",
-  ): Promise<LockedHistory & { columns: Rows } | undefined> {
+    scope: Scope,
+  ): Promise<LockedHistory & { columns: Rows; begun: Begun } | undefined> {
     const connection = this.#connection;
     const queries = this.#history.lockQueries();
-    const { knowsArrayTypes } = connection;
     const answers = await connection.query(
       [
         lockQuery(this.#settings(), scope),
         queries.columns,
-        ...(knowsArrayTypes ? [] : [ARRAY_TYPES_QUERY]),
+        ARRAY_TYPES_QUERY,
         ...(queries.fingerprint === undefined ? [] : [queries.fingerprint]),
       ].join("; "),
     ) as unknown as readonly Rows[];
@@ -363,10 +345,13 @@ export class WorkingSession implements Omit<Session, "history"> {
       ]);
     }
     this.#backendPid = Number(row.pid);
-    connection.takeSettingsChanged(); // our own
-    if (!knowsArrayTypes) connection.learnArrayTypes(rest.shift()!);
+    connection.learnArrayTypes(rest.shift()!);
     if (row.locked !== true) return undefined;
-    return { ...await this.#history.underLock(columns, rest[0]), columns };
+    return {
+      ...await this.#history.underLock(columns, rest[0]),
+      columns,
+      begun: { at: String(row.began) },
+    };
   }
 
   async #unlock(): Promise<void> {
@@ -404,20 +389,10 @@ export class WorkingSession implements Omit<Session, "history"> {
   }
 }
 
-/** A migration that ended the transaction would put half of a run into effect. */
-function refuseToEnd(text: string): Promise<void> {
-  if (!endsTransaction(text)) return Promise.resolve();
-  return Promise.reject(
-    new Error(
-      "it may not end the transaction that it runs in; to run outside of one: export const options = { transaction: false }",
-    ),
-  );
-}
-
 /** A step took from the end of the one before it, or from its own start, until its last answer. */
-function durationsOf(owners: readonly StepOwner[]): number[] {
+function durationsOf(steps: readonly RunningStep[]): number[] {
   let end = 0;
-  return owners.map(({ startedAt, answeredAt = startedAt }) => {
+  return steps.map(({ startedAt, answeredAt = startedAt }) => {
     const start = Math.max(startedAt, end);
     end = Math.max(end, answeredAt);
     return Math.max(0, Math.round(answeredAt - start));

@@ -174,7 +174,7 @@ Failed in T: nothing was changed, 1 not run
 );
 
 scenario(
-  "a constraint that fails at the commit of several migrations fails them all",
+  "a constraint that would fail at the commit of several migrations names the one that broke it",
   {
     "0001_a": migration({ up: DEFERRED }),
     "0002_b": migration({ up: "insert into child values (1)" }),
@@ -186,12 +186,13 @@ scenario(
       stderr: `\
 ${CONNECTED}Applying 0001_a (1 of 2)
 Applying 0002_b (2 of 2)
-error: Cannot commit 2 migrations: insert or update on table "child" violates foreign key constraint "child_id_fkey" (SQLSTATE 23503)
+error: Cannot apply "0002_b": insert or update on table "child" violates foreign key constraint "child_id_fkey" (SQLSTATE 23503)
   detail: Key (id)=(1) is not present in table "parent".
 Failed in T: nothing was changed, 2 not run
 `,
     });
     assertEquals(await s.tables(), []);
+    assertEquals(await s.history(), ["0002_b failed"]);
   },
 );
 
