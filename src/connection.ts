@@ -85,6 +85,8 @@ export class Connection {
   #hasSavepoint = false;
   /** When the last answer came in, on `performance.now()`. */
   #answeredAt = 0;
+  /** The same, of an answer to something that was asked for. */
+  #workedAt = 0;
 
   constructor(link: Link, options: ConnectionOptions) {
     this.#link = link;
@@ -123,6 +125,11 @@ export class Connection {
   /** For how long the server has had nothing to do, in milliseconds. */
   get idleMs(): number {
     return this.#inFlight.size > 0 ? 0 : performance.now() - this.#answeredAt;
+  }
+
+  /** For how long it has had nothing to do but to be told that there is a client; see {@link keepAlive}. */
+  get quietMs(): number {
+    return this.#inFlight.size > 0 ? 0 : performance.now() - this.#workedAt;
   }
 
   /** On whose behalf the statement ran that met this error. */
@@ -311,7 +318,8 @@ export class Connection {
   /** Tells a server that waits for a migration, with its transaction open, that there is still somebody. */
   keepAlive(): void {
     if (this.#inFlight.size > 0 || this.isLost || this.serverIsIdle) return;
-    void this.#send("");
+    const workedAt = this.#workedAt;
+    this.#send("").finally(() => this.#workedAt = workedAt).catch(() => {});
   }
 
   /** Rejects every further statement but a rollback with `reason`, until {@link resume}, and cancels the running one. */
@@ -420,7 +428,7 @@ export class Connection {
     if (sender !== undefined) sender.answeredAt = at;
     // The server does one thing after the other: it began with this when it had answered what came before.
     const since = Math.max(entry.since, this.#answeredAt);
-    this.#answeredAt = at;
+    this.#answeredAt = this.#workedAt = at;
     if (!own) {
       this.#options.onStatement?.(entry.sql, Math.max(0, at - since));
     }

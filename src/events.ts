@@ -132,6 +132,13 @@ export type Event =
     readonly runningMs: number;
     readonly progress?: Progress;
   }
+  /** A migration's function has sent nothing for long: it does, or waits for, something else. */
+  | {
+    readonly event: "quiet";
+    readonly direction: "up" | "down";
+    readonly migration: string;
+    readonly quietMs: number;
+  }
   | {
     readonly event: "retrying";
     readonly reason: string;

@@ -10,6 +10,7 @@ import type { Connection, InFlight } from "./connection.ts";
 import type { Rows } from "./protocol.ts";
 import { ConnectionError } from "./errors.ts";
 import type { Blocker, Event, Progress } from "./events.ts";
+import type { Step } from "./plan.ts";
 import { withoutLiterals } from "./statement.ts";
 
 export interface MonitorOptions {
@@ -19,6 +20,8 @@ export interface MonitorOptions {
   readonly pid: () => number | undefined;
   readonly pooled: boolean;
   readonly lockTimeoutMs: number;
+  /** The migration whose function is at work. */
+  readonly atWork: () => Step | undefined;
   readonly report: (event: Event) => void;
 }
 
@@ -38,6 +41,13 @@ const REFUSED_MS = 30_000;
 /** How often the same news is repeated, in milliseconds. */
 const REPEAT_MS = 10_000;
 
+/** How long a migration may send nothing before that is said, and how often it is said then, in milliseconds. */
+const QUIET_MS = 10_000;
+const QUIET_REPEAT_MS = 60_000;
+
+/** How often the server is told that there is still a client, so that it does not end the session; in milliseconds. */
+const KEEP_ALIVE_MS = 15_000;
+
 /** For how long the server may say that it has answered before the answer counts as lost, in milliseconds. */
 const UNANSWERED_MS = 5_000;
 
@@ -48,7 +58,7 @@ const POOLER_MS = 60_000;
 const SILENT_ATTEMPTS = 2;
 
 const WATCH = (pid: number) =>
-  `select a.state, a.wait_event_type as wait,
+  `select a.state, a.wait_event_type as wait, a.wait_event = 'ClientRead' as reading,
     a.usename = current_user and a.application_name = current_setting('application_name') as ours,
     p.phase, p.blocks_done::float8, p.blocks_total::float8, p.tuples_done::float8, p.tuples_total::float8,
     (select json_agg(json_build_object('pid', b.pid, 'application', b.application_name, 'user', b.usename,
@@ -71,6 +81,8 @@ export class Monitor {
   #statement: InFlight | undefined;
   #answeredSince: number | undefined;
   #reported: { what: string; at: number } | undefined;
+  /** When it was last said that the migration at work sends nothing; missing when it has sent something since. */
+  #quietSaidAt: number | undefined;
 
   constructor(watched: Connection, options: MonitorOptions) {
     this.#watched = watched;
@@ -87,6 +99,7 @@ export class Monitor {
   async #tick(): Promise<void> {
     const statement = this.#watched.oldestInFlight;
     const now = performance.now();
+    if (statement === undefined) this.#whileIdle(now);
     if (
       statement === undefined || this.#busy || now < this.#nextPoll
     ) return;
@@ -100,6 +113,24 @@ export class Monitor {
     this.#nextPoll = now + POLL_MS;
     await this.#look(statement);
     this.#busy = false;
+  }
+
+  /** A migration does something else: the server must not think that it is gone, and who watches must know. */
+  #whileIdle(now: number): void {
+    const step = this.#options.atWork();
+    if (step === undefined) return;
+    const { idleMs, quietMs } = this.#watched;
+    if (idleMs >= KEEP_ALIVE_MS) this.#watched.keepAlive();
+    if (quietMs < QUIET_MS) this.#quietSaidAt = undefined;
+    else if (now - (this.#quietSaidAt ?? -Infinity) >= QUIET_REPEAT_MS) {
+      this.#quietSaidAt = now;
+      this.#options.report({
+        event: "quiet",
+        migration: step.migration.name,
+        direction: step.direction,
+        quietMs: Math.round(quietMs),
+      });
+    }
   }
 
   async #look(statement: InFlight): Promise<void> {
@@ -159,7 +190,8 @@ export class Monitor {
     }
     const state = row?.state;
     // Roles that may not see the state see null or a text in its place; those say nothing.
-    const answered = row === undefined ||
+    // In the middle of the extended protocol it is active, and waits for the client.
+    const answered = row === undefined || row.reading === true ||
       (typeof state === "string" && state.startsWith("idle"));
     if (!answered) {
       this.#answeredSince = undefined;

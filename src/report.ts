@@ -132,6 +132,14 @@ function textLines(event: Event, options: RenderOptions): Line[] {
             : ` (${progressText(event.progress)})`
         }`,
       );
+    case "quiet":
+      return note(
+        `The ${event.direction} function of ${
+          visible(event.migration)
+        } has sent nothing for ${
+          formatDuration(event.quietMs)
+        }: it is waited for`,
+      );
     case "retrying":
       return note(
         `Trying again in ${formatDuration(event.waitMs)}, ${

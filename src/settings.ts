@@ -33,7 +33,13 @@ export const BROKEN = {
 export interface Begun {
   /** When the transaction began, as seconds since 1970, exactly as the server wrote it. */
   readonly at: string;
+  /** What {@link SESSION_SETTINGS} has found: names and values. */
+  readonly settings: readonly (readonly [string, string])[];
 }
+
+/** What was set on the connection before, by whoever has it in his care; to be asked before anything is set. */
+export const SESSION_SETTINGS =
+  "select s.name, s.setting from pg_catalog.pg_settings s where s.source operator(pg_catalog.=) 'session'";
 
 /** The first half of the lock's key, "bsmg" in ASCII; the second is a hash of the schema. */
 const LOCK_CLASS = 0x62736d67;
@@ -80,7 +86,13 @@ export function sealQuery(
   return [
     ...(releaseSavepoints === "" ? [] : [releaseSavepoints]),
     RESET,
-    `select ${settingsList(settings, scope)}, (${proof})::pg_catalog.int4`,
+    `select ${
+      begun.settings.map(([name, value]) =>
+        `pg_catalog.set_config(${quoteLiteral(name)}, ${
+          quoteLiteral(value)
+        }, false), `
+      ).join("")
+    }${settingsList(settings, scope)}, (${proof})::pg_catalog.int4`,
     ...(scope === "transaction"
       ? [
         "savepoint battlescope_migrate_seal",

@@ -62,6 +62,11 @@ export class RunningStep implements Sender {
     this.#host = host;
   }
 
+  /** Whether its function, or what that has started, is at work. */
+  get isRunning(): boolean {
+    return this.#phase === "running";
+  }
+
   /**
    * Calls the function and waits for all that it starts.
    *

@@ -30,6 +30,7 @@ import {
   RESET,
   type Scope,
   sealQuery,
+  SESSION_SETTINGS,
   type Settings,
 } from "./settings.ts";
 import { quoteIdentifier } from "./sql_quote.ts";
@@ -109,6 +110,10 @@ export class WorkingSession implements Omit<Session, "history"> {
       pid: () => this.#backendPid,
       pooled: options.server.pooled,
       lockTimeoutMs: options.lockTimeoutMs,
+      atWork: () => {
+        const last = this.#steps.at(-1);
+        return last?.isRunning ? last.step : undefined;
+      },
       report: options.report,
     });
     options.stop.addEventListener("abort", this.#onStop, { once: true });
@@ -332,13 +337,18 @@ export class WorkingSession implements Omit<Session, "history"> {
     const queries = this.#history.lockQueries();
     const answers = await connection.query(
       [
+        // A pooler has its own settings on a connection that others have used.
+        ...(this.server.pooled ? [SESSION_SETTINGS] : []),
         lockQuery(this.#settings(), scope),
         queries.columns,
         ARRAY_TYPES_QUERY,
         ...(queries.fingerprint === undefined ? [] : [queries.fingerprint]),
       ].join("; "),
     ) as unknown as readonly Rows[];
-    const [[row] = [], columns = [], ...rest] = answers;
+    const given = this.server.pooled ? answers[0]! : [];
+    const [[row] = [], columns = [], ...rest] = answers.slice(
+      this.server.pooled ? 1 : 0,
+    );
     if (row?.applied !== true) {
       throw new RefusedError([
         "Cannot set lock_timeout and statement_timeout: the server, or a pooler before it, did not take them",
@@ -350,7 +360,13 @@ export class WorkingSession implements Omit<Session, "history"> {
     return {
       ...await this.#history.underLock(columns, rest[0]),
       columns,
-      begun: { at: String(row.began) },
+      begun: {
+        at: String(row.began),
+        settings: given.map(({ name, setting }) => [
+          String(name),
+          String(setting),
+        ]),
+      },
     };
   }
 
