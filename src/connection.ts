@@ -34,6 +34,8 @@ export interface ConnectionOptions {
 export interface Sender {
   /** When the last of its statements was answered, on `performance.now()`. */
   answeredAt?: number;
+  /** A transaction that it wanted committed and the server has rolled back: nothing it does with the error mends that. */
+  uncommitted?: Error;
 }
 
 /** What is under way, for those who watch it. */
@@ -150,6 +152,9 @@ export class Connection {
   /** Begins a transaction, in the flight of the statement that follows. A role's defaults must not decide how it reads. */
   async begin(): Promise<void> {
     this.#throwIfUnusable();
+    if (this.#inFlight.size === 0 && !this.serverIsIdle) {
+      throw new Error("Cannot begin a transaction: another one is open");
+    }
     this.#isOpen = true;
     this.#aborted = this.#abandoned = undefined;
     this.#hasSavepoint = false;
@@ -188,6 +193,18 @@ export class Connection {
     await this.#send("rollback").catch(() =>
       this.destroy("a transaction could not be rolled back")
     );
+  }
+
+  /**
+   * Rolls back the transaction that a migration has begun outside of ours and left open.
+   *
+   * @returns whether there was one
+   */
+  async rollBackForeign(): Promise<boolean> {
+    await this.settle();
+    if (this.isLost || this.serverIsIdle) return false;
+    await this.#send("rollback");
+    return true;
   }
 
   /**
@@ -369,7 +386,7 @@ export class Connection {
         .length;
     const rollbacks = answer.tags.filter((tag) => tag === "ROLLBACK").length;
     // A commit that the server answers so has committed nothing.
-    if (rollbacks > asked) throw stuckOn ?? rolledBack();
+    if (rollbacks > asked) throw sender.uncommitted ??= stuckOn ?? rolledBack();
     return rows;
   }
 

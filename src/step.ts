@@ -15,7 +15,7 @@ import { Ending } from "./ending.ts";
 import { causesOf, DatabaseError, MigrationError } from "./errors.ts";
 import type { AnyKysely, Run } from "./kysely.ts";
 import type { Step } from "./plan.ts";
-import type { Background } from "./ports.ts";
+import type { Background, Watch } from "./ports.ts";
 import type { Rows } from "./protocol.ts";
 import { BROKEN, type Scope } from "./settings.ts";
 
@@ -44,6 +44,7 @@ export class RunningStep implements Sender {
   readonly step: Step;
   readonly startedAt: number = performance.now();
   answeredAt?: number;
+  uncommitted?: Error;
   /** The answer to what proves that it has left everything as it was; missing until that is asked. */
   sealed?: Promise<unknown>;
   readonly #host: StepHost;
@@ -53,6 +54,9 @@ export class RunningStep implements Sender {
   /** `closing` while Kysely ends the transaction that it believes to have. */
   #phase: "opening" | "running" | "ended" | "closing" | "closed" = "opening";
   #failed = false;
+  #watch: Watch<unknown> | undefined;
+  /** The errors that its statements were answered with. */
+  readonly #told = new WeakSet<Error>();
   /** The statements that are not answered yet, and how many there have been. */
   #pending = 0;
   #sent = 0;
@@ -85,6 +89,7 @@ export class RunningStep implements Sender {
     try {
       await connection.orEnded(this.#failing.orEnded(watch.result));
       await connection.orEnded(this.#failing.orEnded(this.#quiet(db)));
+      if (this.uncommitted !== undefined) throw this.uncommitted;
       const [timer] = watch.timers();
       if (timer !== undefined) {
         throw new Error(
@@ -99,12 +104,15 @@ export class RunningStep implements Sender {
       throw error;
     } finally {
       this.#phase = "ended";
-      watch.end();
+      // What a failed one has left behind goes on failing: that is no news.
+      if (this.#failed) this.#watch = watch;
+      else watch.end();
     }
   }
 
   /** Lets Kysely end what it has begun. What is sent from now on, it refuses by itself. */
   close(): void {
+    this.#watch?.end();
     if (this.#phase !== "ended") return;
     this.#phase = "closing";
     this.#closed.resolve();
@@ -165,6 +173,9 @@ export class RunningStep implements Sender {
     try {
       await before?.(text);
       return await connection.run(text, parameters, this);
+    } catch (error) {
+      if (error instanceof Error) this.#told.add(error);
+      throw error;
     } finally {
       this.#pending--;
       this.#sent++;
@@ -224,11 +235,7 @@ export class RunningStep implements Sender {
   #stray(error: unknown): void {
     if (this.#failed) return;
     this.#failed = true;
-    const own = causesOf(error).some((one) =>
-      one instanceof DatabaseError ||
-      this.#host.connection.senderOf(one) !== undefined
-    );
-    const failure = own
+    const failure = causesOf(error).some((one) => this.#told.has(one))
       ? error as Error
       : new Error("something failed that nothing waited for", { cause: error });
     if (this.#host.scope === "transaction") this.#failing.come(failure);

@@ -275,6 +275,8 @@ export class WorkingSession implements Omit<Session, "history"> {
       await this.#seal(running, scope, begun);
     } catch (error) {
       // What has aborted the transaction is the cause, whatever the function has made of it.
+      // What is recorded of it must not be part of what it left open.
+      if (scope === "session") await connection.rollBackForeign();
       const { aborted } = connection;
       const known = scope === "session" || aborted === undefined ||
         causesOf(error).includes(aborted);
@@ -286,9 +288,7 @@ export class WorkingSession implements Omit<Session, "history"> {
   async #seal(step: RunningStep, scope: Scope, begun: Begun): Promise<void> {
     const connection = this.#connection;
     if (scope === "session") {
-      await connection.settle();
-      if (!connection.serverIsIdle) {
-        await connection.query("rollback");
+      if (await connection.rollBackForeign()) {
         throw new Error(
           `its ${step.step.direction} function left a transaction open, which was rolled back`,
         );

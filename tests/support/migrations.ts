@@ -36,6 +36,11 @@ export function upCode(body: string): string {
   return `import { type Kysely, sql } from "kysely";\n\n${code("up", body)}`;
 }
 
+/** The code of a `down`, to be put behind {@link upCode}. */
+export function downCode(body: string): string {
+  return `\n${code("down", body)}`;
+}
+
 function code(name: "up" | "down", body: string): string {
   return `export async function ${name}(db: Kysely<unknown>): Promise<void> {\n${body}\n}\n`;
 }
