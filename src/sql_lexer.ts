@@ -130,6 +130,7 @@ class Nesting {
 
   /** A token of the statement is read. */
   follow(scanner: Scanner): void {
+    if (this.#form === "plain") return;
     const { word } = scanner;
     if (this.#form === "open") {
       this.#head += this.#head === "" ? word : ` ${word}`;

@@ -62,7 +62,8 @@ const BLANK = /[ \t\n\r\f\v]+|--[^\n\r]*/y;
 const COMMENT = /\/\*/y;
 const COMMENT_MARK = /\/\*|\*\//g;
 const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
-const NUMBER = /\.?\d(?:[\w\u0080-\uffff]|\.(?!\.)|(?<=[eE])[+-](?=\d))*/y;
+const NUMBER =
+  /(?:0[A-Za-z]\w*|(?:\d[\d_]*(?:\.(?!\.)[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d[\d_]*)?)[\w\u0080-\uffff]*/y;
 const PARAMETER = /\$\d+/y;
 /** It ends where a comment begins in it. */
 const OPERATOR = /(?:(?!--|\/\*)[~!@#^&|`?+*\/%<>=-])+/y;
