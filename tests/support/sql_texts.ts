@@ -99,7 +99,7 @@ export const blank = fc.oneof(
 );
 
 /** Strings that are valid as strings are read here. */
-const stringOf = (conforming: boolean) => {
+const stringOf = (conforming: boolean): fc.Arbitrary<string> => {
   const doubled = (text: string) => text.replaceAll("'", "''");
   const escaped = (text: string) =>
     text.replaceAll("\\", "\\\\").replace(
@@ -139,7 +139,7 @@ const name = without("\\", "\0").map((text) => text.slice(0, 20)).map((text) =>
   `"${text.replaceAll('"', '""')}x"`
 );
 
-const expressionOf = (conforming: boolean) =>
+const expressionOf = (conforming: boolean): fc.Arbitrary<string> =>
   fc.oneof(
     { weight: 3, arbitrary: stringOf(conforming) },
     stringOf(conforming).filter((text) => text.startsWith("'")).map((text) =>
@@ -167,7 +167,7 @@ const expressionOf = (conforming: boolean) =>
     ),
   );
 
-const columnOf = (conforming: boolean) =>
+const columnOf = (conforming: boolean): fc.Arbitrary<string> =>
   fc.tuple(
     expressionOf(conforming),
     fc.oneof(
@@ -188,7 +188,7 @@ const columnOf = (conforming: boolean) =>
     ),
   ).map((parts) => parts.join(" "));
 
-const selectOf = (conforming: boolean) =>
+const selectOf = (conforming: boolean): fc.Arbitrary<string> =>
   fc.tuple(
     blank,
     fc.array(columnOf(conforming), { minLength: 1, maxLength: 3 }),
@@ -196,7 +196,7 @@ const selectOf = (conforming: boolean) =>
     .map(([blank, columns]) => `select${blank}${columns.join(`${blank},`)}`);
 
 /** Statements that can be run again and come to the same, of many shapes. */
-const statementOf = (conforming: boolean) => {
+const statementOf = (conforming: boolean): fc.Arbitrary<string> => {
   const select = selectOf(conforming);
   const string = stringOf(conforming);
   const or = fc.constantFrom("or replace", "OR/*;*/REPLACE", "Or --'\nReplace");
@@ -241,7 +241,7 @@ const statementOf = (conforming: boolean) => {
 };
 
 /** Texts of several statements; a few of them with something in a place where it does not belong. */
-export const textOf = (conforming: boolean) =>
+export const textOf = (conforming: boolean): fc.Arbitrary<string> =>
   fc.tuple(
     fc.array(fc.tuple(blank, statementOf(conforming)), { maxLength: 4 }),
     fc.constantFrom(";", ";;", "; ;", ";\n", "/**/;--;\n"),
