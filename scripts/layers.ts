@@ -19,6 +19,7 @@ const CORE = [
   "errors",
   "quote",
   "sql_quote",
+  "sql_tokens",
   "sql_lexer",
   "statement",
   "array_type",

@@ -1,6 +1,6 @@
 /**
- * What can be told of a statement before it is sent, from its tokens. Used to decide which statements may be sent ahead and
- * which may not be sent at all; the server's answer is the proof.
+ * What can be told of a text before it is sent, from its statements: which may be sent ahead, and which may not be sent at
+ * all. What the server answers is the proof.
  *
  * @module
  */
@@ -8,12 +8,11 @@ import {
   type LexOptions,
   readStatements,
   type SqlStatement,
-  type SqlToken,
   statementsOf,
-  tokensOf,
 } from "./sql_lexer.ts";
+import { type SqlToken, tokensOf } from "./sql_tokens.ts";
 
-/** What a statement does to the open transaction. `prepare_transaction` ends it, too, for this session. */
+/** What a statement does to the open transaction; `prepare_transaction` takes it away from the session. */
 export type TransactionEffect =
   | "begin"
   | "commit"
@@ -24,7 +23,7 @@ export type TransactionEffect =
   | "prepare_transaction"
   | "none";
 
-/** What each statement of the text does to the transaction, in order; `undefined` when its end is cut off. */
+/** What each statement of the text does to the transaction, in order; `undefined` when the text is incomplete. */
 export function transactionEffects(
   text: string,
   options?: LexOptions,
@@ -32,12 +31,16 @@ export function transactionEffects(
   return statementsOf(text, options)?.map(effectOf);
 }
 
-/** Whether a statement of the text would end the transaction that it runs in. Here a doubt counts as a yes. */
+const ENDS: ReadonlySet<TransactionEffect> = new Set<TransactionEffect>([
+  "commit",
+  "rollback",
+  "prepare_transaction",
+]);
+
+/** Whether a statement of the text would end the transaction that it runs in. Here a doubt is a yes. */
 export function endsTransaction(text: string, options?: LexOptions): boolean {
-  return transactionEffects(text, options)?.some((effect) =>
-    effect === "commit" || effect === "rollback" ||
-    effect === "prepare_transaction"
-  ) ?? true;
+  const effects = transactionEffects(text, options);
+  return effects === undefined || effects.some((effect) => ENDS.has(effect));
 }
 
 const DEFINES: ReadonlySet<string> = new Set([
@@ -59,36 +62,44 @@ const NOT_IN_TRANSACTION: ReadonlySet<string> = new Set([
 
 /**
  * Whether the text returns nothing that a migration could use, so that it need not be awaited: one statement that creates,
- * alters or drops something, comments, grants or revokes. Not one that moves rows (`create table … as`) or that cannot run
- * in a transaction block.
+ * alters or drops something, comments, grants or revokes. Neither one that fills what it creates (`create table … as`), nor
+ * one that cannot run in a transaction block. A doubt is a no.
  */
 export function isDefinition(text: string, options?: LexOptions): boolean {
-  const statement = single(text, options);
-  if (statement === undefined) return false;
-  const [head, object] = words(statement, 2);
-  if (head === undefined || !DEFINES.has(head)) return false;
-  if (object !== undefined && NOT_IN_TRANSACTION.has(object)) return false;
-  if (head === "create" && movesRows(statement)) return false;
-  return !outermostWords(statement).includes("concurrently");
+  for (const { kind, text: head } of tokensOf(text, options)) {
+    if (kind === "word" && DEFINES.has(head)) break;
+    return false;
+  }
+  const [statement, ...others] = statementsOf(text, options) ?? [];
+  if (statement === undefined || others.length > 0) return false;
+  const words = outermostWords(statement);
+  return !NOT_IN_TRANSACTION.has(words[1] ?? "") &&
+    !words.includes("concurrently") && !createsFilled(words);
 }
 
-/** Whether a statement of the text hands data to the client, or takes them from it, in the middle of the conversation. */
+/** Whether the words are those of a statement that creates a table, or a materialized view, from a query. */
+function createsFilled(words: readonly string[]): boolean {
+  const as = words.indexOf("as");
+  const before = words.slice(0, as);
+  return as >= 0 && words[0] === "create" &&
+    (before.includes("table") || before.includes("materialized"));
+}
+
+/**
+ * Whether a statement of the text hands data to the client, or takes them from it, in the middle of the conversation. Told
+ * also when the text is incomplete, as one that has the data in it may be.
+ */
 export function copiesThroughClient(
   text: string,
   options?: LexOptions,
 ): boolean {
-  for (const statement of readStatements(text, options)) {
-    if (words(statement, 1)[0] !== "copy") continue;
-    const names = outermostWords(statement);
-    const direction = names.findIndex((word) =>
-      word === "from" || word === "to"
-    );
-    const place = names[direction + 1];
-    if (direction >= 0 && (place === "stdin" || place === "stdout")) {
-      return true;
-    }
-  }
-  return false;
+  return readStatements(text, options).statements.some((statement) => {
+    if (statement.head !== "copy") return false;
+    const words = outermostWords(statement);
+    const at = words.findIndex((word) => word === "from" || word === "to");
+    const place = at < 0 ? undefined : words[at + 1];
+    return place === "stdin" || place === "stdout";
+  });
 }
 
 /** What `create index concurrently` creates, and on which table; both as they are written, without spaces. */
@@ -96,25 +107,25 @@ export function concurrentIndex(
   text: string,
   options?: LexOptions,
 ): { readonly index: string; readonly table: string } | undefined {
-  const statement = single(text, options);
-  if (statement === undefined) return undefined;
-  const tokens = take(statement.tokens, 20);
-  const skip = (...expected: string[]): boolean => {
-    const matches = expected.every((word, at) => isWord(tokens[at], word));
-    if (matches) tokens.splice(0, expected.length);
-    return matches;
+  const [statement, ...others] = statementsOf(text, options) ?? [];
+  if (statement?.head !== "create" || others.length > 0) return undefined;
+  const tokens = [...first(20, statement)];
+  const skip = (...words: readonly string[]): boolean => {
+    const found = words.every((word, at) => wordOf(tokens[at]) === word);
+    if (found) tokens.splice(0, words.length);
+    return found;
   };
-  if (!skip("create")) return undefined;
+  skip("create");
   skip("unique");
   if (!skip("index", "concurrently")) return undefined;
   skip("if", "not", "exists");
-  const index = name(tokens.shift());
+  const index = nameOf(tokens.shift());
   if (!skip("on")) return undefined;
   skip("only");
-  const table = [name(tokens.shift())];
-  while (tokens[0]?.text === "." && tokens[0].kind === "punctuation") {
+  const table = [nameOf(tokens.shift())];
+  while (tokens[0]?.text === ".") {
     tokens.shift();
-    table.push(name(tokens.shift()));
+    table.push(nameOf(tokens.shift()));
   }
   if (index === undefined || table.includes(undefined)) return undefined;
   return { index, table: table.join(".") };
@@ -124,119 +135,109 @@ export function concurrentIndex(
 const SHOWN = 200;
 
 /**
- * The statement on one line, with `?` for every string and number: literals may be other people's data. Meant to be
- * shown, not run; at most 200 characters. Where it is not said how strings are read, both ways must come to the same.
+ * The text on one line, with `?` for every string and number: literals may be other people's data. Meant to be shown, not
+ * run; at most 200 characters. Unless it is said how strings are read, it is shown as far as both ways come to the same.
  */
 export function withoutLiterals(text: string, options?: LexOptions): string {
-  const shown = masked(text, options);
-  if (options?.conforming !== undefined || !text.includes("\\")) return shown;
+  const shown = masked(text, { conforming: true, ...options });
+  if (options?.conforming !== undefined) return shown;
   const other = masked(text, { conforming: false });
   if (shown === other) return shown;
   let same = 0;
   while (shown[same] === other[same]) same++;
-  return `${shown.slice(0, same).trimEnd()}…`;
+  return `${shown.slice(0, same)}…`;
 }
 
-function masked(text: string, options?: LexOptions): string {
+function masked(text: string, options: LexOptions): string {
   let shown = "";
   let end = 0;
   for (const token of tokensOf(text, options)) {
-    const { kind, start } = token;
-    if (start > end && shown !== "") shown += " ";
-    shown += kind === "string" || kind === "number"
+    if (token.start > end && shown !== "") shown += " ";
+    shown += token.kind === "string" || token.kind === "number"
       ? "?"
-      : text.slice(start, token.end);
+      : text.slice(token.start, token.end);
     if (shown.length > SHOWN) return `${shown.slice(0, SHOWN)}…`;
     end = token.end;
   }
   return shown;
 }
 
-/** The only statement of the text, if it has one and no more. */
-function single(text: string, options?: LexOptions): SqlStatement | undefined {
-  const statements = statementsOf(text, options);
-  return statements?.length === 1 ? statements[0] : undefined;
-}
-
 function effectOf(statement: SqlStatement): TransactionEffect {
-  const [head, second, third] = words(statement, 3);
-  switch (head) {
+  switch (statement.head) {
     case "begin":
     case "savepoint":
     case "release":
-      return head;
-    case "start":
-      return second === "transaction" ? "begin" : "none";
+      return statement.head;
     case "end":
       return "commit";
     case "abort":
       return "rollback";
+    case "start":
     case "commit":
-      return second === "prepared" ? "none" : "commit";
     case "prepare":
-      return second === "transaction" ? "prepare_transaction" : "none";
-    case "rollback": {
-      if (second === "prepared") return "none";
-      const next = second === "work" || second === "transaction"
-        ? third
-        : second;
-      return next === "to" ? "rollback_to" : "rollback";
-    }
+    case "rollback":
+      return effectOfWords([...first(3, statement)].map(wordOf));
     default:
       return "none";
   }
 }
 
-/** Whether it creates a table or a materialized view and fills it. */
-function movesRows(statement: SqlStatement): boolean {
-  const names = outermostWords(statement);
-  if (names.includes("materialized")) return true;
-  const before = names.slice(0, names.indexOf("as"));
-  return names.includes("as") && before.includes("table");
-}
-
-/** The first tokens, as far as they are words. */
-function words(statement: SqlStatement, count: number): (string | undefined)[] {
-  return take(statement.tokens, count).map(({ kind, text }) =>
-    kind === "word" ? text : undefined
-  );
-}
-
-/** The words of the statement that are neither in parentheses nor after a dot. */
-function outermostWords(statement: SqlStatement): string[] {
-  const found: string[] = [];
-  let depth = 0;
-  let previous = "";
-  for (const { kind, text } of statement.tokens) {
-    if (kind === "punctuation" && text === "(") depth++;
-    else if (kind === "punctuation" && text === ")") depth--;
-    else if (kind === "word" && depth === 0 && previous !== ".") {
-      found.push(text);
+/** The effect of a statement whose first word alone does not tell. */
+function effectOfWords(
+  [head, second, third]: readonly string[],
+): TransactionEffect {
+  // What was prepared is not the open transaction, and none may be open then.
+  if (second === "prepared") return "none";
+  switch (head) {
+    case "start":
+      return second === "transaction" ? "begin" : "none";
+    case "prepare":
+      return second === "transaction" ? "prepare_transaction" : "none";
+    case "rollback": {
+      const isNoise = second === "work" || second === "transaction";
+      return (isNoise ? third : second) === "to" ? "rollback_to" : "rollback";
     }
-    previous = text;
+    default:
+      return "commit";
   }
-  return found;
 }
 
-function take<T>(items: Iterable<T>, count: number): T[] {
-  const taken: T[] = [];
-  for (const item of items) {
-    taken.push(item);
-    if (taken.length === count) break;
+/** The words of the statement that are neither in parentheses nor part of a qualified name. */
+function outermostWords(statement: SqlStatement): string[] {
+  const words: string[] = [];
+  let depth = 0;
+  let isPart = false;
+  for (const token of statement.tokens) {
+    if (token.text === "(") depth++;
+    else if (token.text === ")") depth--;
+    else if (token.kind === "word" && depth === 0 && !isPart) {
+      words.push(token.text);
+    }
+    isPart = token.text === ".";
   }
-  return taken;
+  return words;
 }
 
-function isWord(token: SqlToken | undefined, word: string): boolean {
-  return token?.kind === "word" && token.text === word;
+function* first(
+  count: number,
+  { tokens }: SqlStatement,
+): Generator<SqlToken, void> {
+  let left = count;
+  for (const token of tokens) {
+    yield token;
+    if (--left === 0) return;
+  }
 }
 
-/** A name as it is written; not one in Unicode escapes. */
-function name(token: SqlToken | undefined): string | undefined {
-  if (token?.kind === "word") return token.text;
-  return token?.kind === "identifier" && token.text.startsWith('"')
-    ? token.text
-    : undefined;
+/** The token if it is a word, else an empty text. */
+function wordOf(token: SqlToken | undefined): string {
+  return token?.kind === "word" ? token.text : "";
+}
+
+/** The token if it is a name without Unicode escapes. */
+function nameOf(token: SqlToken | undefined): string | undefined {
+  const isName = token?.kind === "word" || token?.text.startsWith('"');
+  return isName ? token?.text : undefined;
 }
 
 /** Whether the statement changes settings that would outlive it. */

@@ -1,0 +1,269 @@
+/** The lexer against the server: whatever the text, both must find the same in it. */
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { statementsOf } from "../../src/sql_lexer.ts";
+import { tokensOf } from "../../src/sql_tokens.ts";
+import {
+  endsTransaction,
+  type TransactionEffect,
+  transactionEffects,
+} from "../../src/statement.ts";
+import { pgTest } from "../support/postgres.ts";
+import {
+  type SimpleSession,
+  withSimpleSession,
+} from "../support/simple_query.ts";
+import { blank, mean, textOf } from "../support/sql_texts.ts";
+
+const UNTERMINATED = /^unterminated /;
+
+/** Runs the property with strings read both ways. */
+async function eitherWay(
+  session: SimpleSession,
+  property: (conforming: boolean) => Promise<void>,
+): Promise<void> {
+  for (const conforming of [true, false]) {
+    await session.ask(`set standard_conforming_strings to ${conforming}`);
+    await property(conforming);
+  }
+}
+
+/** What heads of statements there are for what the server calls a command. */
+const HEADS: Readonly<Record<string, readonly string[]>> = {
+  SELECT: ["select", "with", "values", "table", ""],
+  COMMIT: ["commit", "end"],
+};
+
+pgTest(
+  "statementsOf() finds the statements that the server runs",
+  async (db) => {
+    await db.query("create table t (a int)");
+    await withSimpleSession(db.url, async (session) => {
+      await session.ask("set check_function_bodies to off");
+      let accepted = 0;
+      await eitherWay(session, async (conforming) => {
+        const property = fc.asyncProperty(textOf(conforming), async (text) => {
+          const { results, error } = await session.ask(text);
+          const statements = statementsOf(text, { conforming });
+          if (error !== undefined) {
+            if (UNTERMINATED.test(error.message)) {
+              assertEquals(statements, undefined);
+            }
+            return;
+          }
+          accepted++;
+          assertEquals(statements?.length, results.length);
+          for (const [at, { start, end, head }] of statements!.entries()) {
+            const alone = await session.ask(text.slice(start, end));
+            assertEquals(alone.results, [results[at]]);
+            const command = results[at]!.tag.split(" ")[0]!;
+            const heads = HEADS[command] ?? [command.toLowerCase()];
+            assert(heads.includes(head), `${head} is not ${command}`);
+          }
+        });
+        await fc.assert(property, { numRuns: 1_000 });
+      });
+      assert(accepted > 1_000, `only ${accepted} texts were accepted`);
+    });
+  },
+);
+
+/** What the scanner finds wrong in a token that is complete. */
+const BAD_TOKEN =
+  /^(?:trailing junk after|zero-length delimited identifier|unsafe use of string constant|invalid hexadecimal|invalid Unicode)/;
+
+/** Whether PL/pgSQL takes the tokens for one expression. */
+function isExpression(text: string, conforming: boolean): boolean {
+  let depth = 0;
+  let count = 0;
+  for (const { kind, text: token } of tokensOf(text, { conforming })) {
+    count++;
+    if (kind !== "punctuation") continue;
+    if (token === ";") return false;
+    if (token === "(" || token === "[") depth++;
+    if ((token === ")" || token === "]") && --depth < 0) return false;
+  }
+  return depth === 0 && count > 0;
+}
+
+pgTest(
+  "statementsOf() reads any tokens as the server's scanner does",
+  async (db) => {
+    await withSimpleSession(db.url, async (session) => {
+      // PL/pgSQL reads with the same scanner, and any tokens will do for an expression that it does not check.
+      await session.ask("set check_function_bodies to off");
+      const seen = { complete: 0, incomplete: 0 };
+      await eitherWay(session, async (conforming) => {
+        const texts = fc.array(mean, { maxLength: 12 }).map((parts) =>
+          parts.join("")
+        );
+        const property = fc.asyncProperty(texts, async (text) => {
+          const body = `begin if false then perform ${text}\n; end if; end `;
+          const { error } = await session.ask(`do $body$ ${body}$body$`);
+          const statements = statementsOf(body, { conforming });
+          if (statements === undefined) {
+            seen.incomplete++;
+            assert(error !== undefined);
+            return;
+          }
+          if (error !== undefined) {
+            assert(!UNTERMINATED.test(error.message), error.message);
+          }
+          if (!isExpression(text, conforming)) return;
+          seen.complete++;
+          if (error !== undefined) {
+            assert(BAD_TOKEN.test(error.message), error.message);
+          }
+        });
+        await fc.assert(property, { numRuns: 2_000 });
+      });
+      assert(
+        Math.min(seen.complete, seen.incomplete) > 500,
+        JSON.stringify(seen),
+      );
+    });
+  },
+);
+
+/** Every way to say it, in a transaction with the savepoints `keep`, then `s`, `work`, `transaction` and `savepoint`. */
+const SPELLINGS: readonly (readonly [TransactionEffect, readonly string[]])[] =
+  [
+    ["begin", [
+      "begin",
+      "begin work",
+      "begin transaction isolation level read committed, read write",
+      "start transaction",
+      "start transaction read write",
+    ]],
+    ["commit", [
+      "commit",
+      "commit work",
+      "commit transaction",
+      "commit and chain",
+      "commit work and no chain",
+      "end",
+      "end work",
+      "end transaction and chain",
+    ]],
+    ["rollback", [
+      "rollback",
+      "rollback work",
+      "rollback transaction",
+      "rollback and chain",
+      "rollback work and no chain",
+      "abort",
+      "abort work",
+      "abort transaction and chain",
+    ]],
+    ["rollback_to", [
+      "rollback to s",
+      "rollback to savepoint s",
+      "rollback work to s",
+      "rollback transaction to savepoint s",
+      'rollback to "s"',
+      'rollback to U&"\\0073"',
+      "rollback to work",
+      "rollback work to work",
+      "rollback transaction to transaction",
+      "rollback to savepoint",
+      "rollback to savepoint savepoint",
+    ]],
+    ["savepoint", [
+      "savepoint b",
+      'savepoint "commit"',
+      "savepoint work",
+      "savepoint prepared",
+      "savepoint to_",
+    ]],
+    ["release", ["release s", "release savepoint s", 'release "s"']],
+    ["none", [
+      "select 1 as commit",
+      "prepare p as select 1",
+      "deallocate all",
+      "set transaction read write",
+      "set session characteristics as transaction read write",
+      "commit prepared 'a'",
+      "rollback prepared 'a'",
+      "do $do$ begin commit; end $do$",
+      '"commit"',
+      'U&"commit"',
+      "commit_",
+      "commit$",
+    ]],
+  ];
+
+const OPENING =
+  "begin; savepoint keep; savepoint s; savepoint work; savepoint transaction; savepoint savepoint";
+
+/** Statements that seem to end a transaction and do not, or that could hide one that does. */
+const DECOYS = [
+  "",
+  ";",
+  "select 'a\\\\', ';commit';",
+  "select E'\\'; commit; --';",
+  "select 1 as begin;",
+  "create or replace view v as select begin atomic from (select 1 as begin) a;",
+  "create or replace function pg_temp.f() returns int begin atomic select 1 as end; select case when true then 1 end; end;",
+  "create or replace rule r as on insert to t do also (select 1; select 2);",
+];
+
+pgTest(
+  "transactionEffects() tells what each statement did, however it is spelled",
+  async (db) => {
+    await db.query("create table t (a int)");
+    const cased = (text: string) =>
+      /["$]/.test(text) ? fc.constant(text) : fc.mixedCase(fc.constant(text));
+    const text = fc.tuple(
+      fc.constantFrom(...DECOYS),
+      fc.constantFrom(...SPELLINGS.flatMap(([, texts]) => texts)).chain(cased),
+      fc.array(blank, { minLength: 12, maxLength: 12 }),
+      fc.constantFrom("", ";", ";;"),
+    ).map(([decoy, spelled, blanks, end]) => {
+      const left = [...blanks];
+      const words = spelled.replaceAll(" ", () => left.pop()!);
+      return `${left.pop()}${decoy}${left.pop()}${words}${left.pop()}${end}`;
+    });
+    await withSimpleSession(db.url, async (session) => {
+      await eitherWay(session, async (conforming) => {
+        const seen = new Set<TransactionEffect>();
+        const property = fc.asyncProperty(text, async (text) => {
+          await session.ask(OPENING);
+          const { results, error } = await session.ask(text);
+          const back = await session.ask("rollback to savepoint keep");
+          await session.ask("rollback");
+          const survived = back.error === undefined;
+          const effects = results.map(({ tag }) => effectOf(tag, survived));
+          if (error === undefined) {
+            for (const effect of effects) seen.add(effect);
+            assertEquals(transactionEffects(text, { conforming }), effects);
+          }
+          assertEquals(endsTransaction(text, { conforming }), !survived);
+        });
+        await fc.assert(property, { numRuns: 1_500 });
+        assertEquals(
+          [...seen].sort(),
+          SPELLINGS.map(([effect]) => effect).sort(),
+        );
+      });
+    });
+  },
+);
+
+/** What the statement with this tag has done, by whether the savepoint that was set before is still there. */
+function effectOf(tag: string, survived: boolean): TransactionEffect {
+  switch (tag) {
+    case "BEGIN":
+    case "START TRANSACTION":
+      return "begin";
+    case "COMMIT":
+      return "commit";
+    case "SAVEPOINT":
+      return "savepoint";
+    case "RELEASE":
+      return "release";
+    case "ROLLBACK":
+      return survived ? "rollback_to" : "rollback";
+    default:
+      return "none";
+  }
+}
