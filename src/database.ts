@@ -110,6 +110,7 @@ export class PostgresDatabase implements Database {
         history: greeting.history,
         pipeline: config.pipeline,
         lockTimeoutMs: config.lockTimeoutMs,
+        lockRetryMs: config.lockRetryMs,
         statementTimeoutMs: config.statementTimeoutMs,
         chosenSchema: config.schema,
         run,

@@ -104,6 +104,11 @@ export function sealQuery(
   ].join("; ");
 }
 
+/** Sets how long a statement outside a transaction waits for a lock; milliseconds. */
+export function lockTimeoutQuery(ms: number): string {
+  return `select pg_catalog.set_config('lock_timeout', '${ms}ms', false)`;
+}
+
 /** A row when this session has the lock. */
 function ownLockQuery({ schema }: Settings): string {
   return `select from pg_catalog.pg_locks l where l.locktype operator(pg_catalog.=) 'advisory' and l.granted

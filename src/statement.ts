@@ -102,6 +102,25 @@ export function copiesThroughClient(
   });
 }
 
+/**
+ * Whether the text is one statement that waits for old snapshots while it holds up nobody: it builds, rebuilds or drops an
+ * index, or detaches a partition, concurrently.
+ */
+export function waitsForSnapshots(
+  text: string,
+  options?: LexOptions,
+): boolean {
+  const [statement, ...others] = statementsOf(text, options) ?? [];
+  if (statement === undefined || others.length > 0) return false;
+  if (!["create", "reindex", "drop", "alter"].includes(statement.head)) {
+    return false;
+  }
+  for (const { kind, text } of statement.tokens) {
+    if (kind === "word" && text === "concurrently") return true;
+  }
+  return false;
+}
+
 /** What `create index concurrently` creates, and on which table; both as they are written, without spaces. */
 export function concurrentIndex(
   text: string,

@@ -27,6 +27,7 @@ import {
   type Begun,
   lockHolderQuery,
   lockQuery,
+  lockTimeoutQuery,
   RESET,
   type Scope,
   sealQuery,
@@ -34,6 +35,7 @@ import {
   type Settings,
 } from "./settings.ts";
 import { quoteIdentifier } from "./sql_quote.ts";
+import { waitsForSnapshots } from "./statement.ts";
 import { RunningStep } from "./step.ts";
 import {
   SessionHistory,
@@ -55,6 +57,7 @@ export interface SessionOptions
   /** As `server_version_num`. */
   readonly versionNumber: number;
   readonly lockTimeoutMs: number;
+  readonly lockRetryMs: number;
   readonly statementTimeoutMs: number;
   /** The schema that was chosen and so has to become the search path. */
   readonly chosenSchema: string | undefined;
@@ -264,10 +267,7 @@ export class WorkingSession implements Omit<Session, "history"> {
       background: this.#options.background,
       scope,
       openKysely,
-      ...(scope === "session" && {
-        before: (text: string) =>
-          dropInvalidIndex(connection, text, this.#options.report),
-      }),
+      ...(scope === "session" && { before: this.#beforeOutside() }),
     });
     this.#steps.push(running);
     try {
@@ -282,6 +282,23 @@ export class WorkingSession implements Omit<Session, "history"> {
         causesOf(error).includes(aborted);
       throw this.#attributed(known ? error : aborted, running);
     }
+  }
+
+  /** What is done before a statement that runs outside a transaction. */
+  #beforeOutside(): (text: string) => Promise<void> {
+    const connection = this.#connection;
+    const { lockTimeoutMs, lockRetryMs, report } = this.#options;
+    let current = lockTimeoutMs;
+    return async (text) => {
+      await dropInvalidIndex(connection, text, report);
+      // Waiting for old snapshots is in nobody's way: there is no need to try it again and again.
+      const wanted = lockTimeoutMs > 0 && waitsForSnapshots(text)
+        ? Math.max(lockTimeoutMs, lockRetryMs)
+        : lockTimeoutMs;
+      if (wanted === current) return;
+      current = wanted;
+      void connection.sendAhead(lockTimeoutQuery(wanted));
+    };
   }
 
   /** A migration must leave the transaction, or the session, as it was given. */
