@@ -48,6 +48,8 @@ export function processBackground(
   };
   addEventListener("error", listener);
   addEventListener("unhandledrejection", listener);
+  const outside = <T>(work: () => T): T =>
+    context === undefined ? work() : context.run(undefined, work);
   return {
     watch<T>(work: () => T, onError: (error: unknown) => void): Watch<T> {
       if (context === undefined) {
@@ -67,9 +69,8 @@ export function processBackground(
         },
       };
     },
-    outside: (work) =>
-      context === undefined ? work() : context.run(undefined, work),
-    fail,
+    outside,
+    fail: (error) => outside(() => fail(error)),
     [Symbol.dispose]() {
       restore();
       removeEventListener("error", listener);

@@ -310,11 +310,11 @@ export class Connection {
     await Promise.allSettled([...this.#inFlight.values()]);
   }
 
-  /** The statement that forgets the savepoints of the migration that has ended: nobody may go back to them. */
-  takeSavepoints(): string {
-    const release = this.#hasSavepoint ? `release savepoint ${SAVEPOINT}` : "";
+  /** Forgets the savepoints of the migration that has ended: nobody may go back to them. */
+  releaseSavepoints(sender: Sender): void {
+    if (!this.#hasSavepoint) return;
     this.#hasSavepoint = false;
-    return release;
+    void this.sendAhead(`release savepoint ${SAVEPOINT}`, sender);
   }
 
   /**

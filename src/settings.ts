@@ -73,7 +73,6 @@ export function sealQuery(
   settings: Settings,
   scope: Scope,
   begun: Begun,
-  releaseSavepoints: string,
 ): string {
   const proof = scope === "transaction"
     ? `case when extract(epoch from pg_catalog.now()) operator(pg_catalog.<>) '${begun.at}'::pg_catalog.numeric
@@ -84,7 +83,6 @@ export function sealQuery(
       ownLockQuery(settings)
     }) then '0' else '${BROKEN.unlocked}' end`;
   return [
-    ...(releaseSavepoints === "" ? [] : [releaseSavepoints]),
     RESET,
     `select ${
       begun.settings.map(([name, value]) =>

@@ -6,6 +6,14 @@
  *
  * @module
  */
+import type {
+  KyselyPlugin,
+  PluginTransformQueryArgs,
+  PluginTransformResultArgs,
+  QueryResult,
+  RootOperationNode,
+  UnknownRow,
+} from "kysely";
 import {
   type Connection,
   type Sender,
@@ -51,8 +59,7 @@ export class RunningStep implements Sender {
   readonly #closed = Promise.withResolvers<void>();
   /** Comes when the step fails although its function goes on. */
   readonly #failing = new Ending();
-  /** `closing` while Kysely ends the transaction that it believes to have. */
-  #phase: "opening" | "running" | "ended" | "closing" | "closed" = "opening";
+  #phase: "opening" | "running" | "ended" = "opening";
   #failed = false;
   #watch: Watch<unknown> | undefined;
   /** The errors that its statements were answered with. */
@@ -104,18 +111,16 @@ export class RunningStep implements Sender {
       throw error;
     } finally {
       this.#phase = "ended";
+      this.#closed.resolve();
       // What a failed one has left behind goes on failing: that is no news.
       if (this.#failed) this.#watch = watch;
       else watch.end();
     }
   }
 
-  /** Lets Kysely end what it has begun. What is sent from now on, it refuses by itself. */
+  /** Forgets what a failed step has left behind. */
   close(): void {
     this.#watch?.end();
-    if (this.#phase !== "ended") return;
-    this.#phase = "closing";
-    this.#closed.resolve();
   }
 
   /** The error in the words of a migration. */
@@ -140,10 +145,7 @@ export class RunningStep implements Sender {
     return error;
   }
 
-  /**
-   * The database as the migration gets it. It stays open until {@link close}, so that what comes after the end of the
-   * function is noticed.
-   */
+  /** The database as the migration gets it. What is sent through it after the end of the function is noticed. */
   async #open(): Promise<AnyKysely> {
     const given = Promise.withResolvers<AnyKysely>();
     const keep = (db: AnyKysely): Promise<void> => {
@@ -157,17 +159,20 @@ export class RunningStep implements Sender {
       ? kysely.transaction().execute(keep)
       : kysely.connection().execute(keep);
     session.catch(given.reject);
-    return await given.promise;
+    const guard = new LateGuard(() => this.#refuseLate());
+    return (await given.promise).withPlugin(guard);
   }
 
   async #take(text: string, parameters: readonly unknown[]): Promise<Rows> {
     const { connection, before } = this.#host;
-    if (this.#phase === "opening" || this.#phase === "closing") {
-      // The transaction is the session's: Kysely only thinks that it begins and ends one.
-      if (this.#phase === "closing") this.#phase = "closed";
+    // The transaction is the session's: Kysely only thinks that it begins and ends one.
+    const isKyselys = this.#host.scope === "transaction" &&
+      (this.#phase === "opening" ||
+        (this.#phase === "ended" && text === "commit"));
+    if (isKyselys) {
       return Object.assign([], { command: null, count: null });
     }
-    if (this.#phase !== "running" || this.#failed) throw this.#late();
+    this.#refuseLate();
     this.#sent++;
     this.#pending++;
     try {
@@ -182,8 +187,9 @@ export class RunningStep implements Sender {
     }
   }
 
-  /** A statement has come too late. If the step has failed, that has been said. */
-  #late(): Error {
+  /** @throws {Error} when a statement comes too late; if the step has failed, that has been said */
+  #refuseLate(): void {
+    if (this.#phase === "running" && !this.#failed) return;
     const { migration, direction } = this.step;
     const error = new Error(
       `its ${direction} function has ended, and a statement that it left to itself came too late`,
@@ -194,7 +200,7 @@ export class RunningStep implements Sender {
         new MigrationError(migration.name, direction, { cause: error }),
       );
     }
-    return error;
+    throw error;
   }
 
   /** Waits until nothing that was started is under way: not in Kysely's queue, not on the connection, not in this turn. */
@@ -250,5 +256,21 @@ export class RunningStep implements Sender {
     const { connection } = this.#host;
     if (this.#pending > 0) await connection.abandon(reason);
     else await connection.settle();
+  }
+}
+
+/** Looks at every statement when it is made, before Kysely says that its transaction is over. */
+class LateGuard implements KyselyPlugin {
+  constructor(readonly refuseLate: () => void) {}
+
+  transformQuery({ node }: PluginTransformQueryArgs): RootOperationNode {
+    this.refuseLate();
+    return node;
+  }
+
+  transformResult(
+    { result }: PluginTransformResultArgs,
+  ): Promise<QueryResult<UnknownRow>> {
+    return Promise.resolve(result);
   }
 }

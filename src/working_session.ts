@@ -208,12 +208,14 @@ export class WorkingSession implements Omit<Session, "history"> {
 
   #work(scope: Scope): Work {
     let columns: Rows | undefined;
-    let begun: Begun | undefined;
+    let seal = "";
     return {
       lock: async () => {
         const locked = await this.#lock(scope);
         columns = locked?.columns;
-        begun = locked?.begun;
+        if (locked !== undefined) {
+          seal = sealQuery(this.#settings(), scope, locked.begun);
+        }
         return locked;
       },
       prepareHistory: async () => {
@@ -224,7 +226,7 @@ export class WorkingSession implements Omit<Session, "history"> {
         if (scope === "transaction") await create();
         else await this.#inTransaction(create);
       },
-      run: (step, onBegun) => this.#run(step, scope, begun!, onBegun),
+      run: (step, onBegun) => this.#run(step, scope, seal, onBegun),
       settle: async () => {
         await this.#connection.settle();
         const { aborted } = this.#connection;
@@ -253,7 +255,7 @@ export class WorkingSession implements Omit<Session, "history"> {
   async #run(
     step: Step,
     scope: Scope,
-    begun: Begun,
+    seal: string,
     onBegun: () => void,
   ): Promise<void> {
     const connection = this.#connection;
@@ -272,7 +274,7 @@ export class WorkingSession implements Omit<Session, "history"> {
     this.#steps.push(running);
     try {
       await running.run();
-      await this.#seal(running, scope, begun);
+      await this.#sealStep(running, scope, seal);
     } catch (error) {
       // What has aborted the transaction is the cause, whatever the function has made of it.
       // What is recorded of it must not be part of what it left open.
@@ -302,7 +304,11 @@ export class WorkingSession implements Omit<Session, "history"> {
   }
 
   /** A migration must leave the transaction, or the session, as it was given. */
-  async #seal(step: RunningStep, scope: Scope, begun: Begun): Promise<void> {
+  async #sealStep(
+    step: RunningStep,
+    scope: Scope,
+    seal: string,
+  ): Promise<void> {
     const connection = this.#connection;
     if (scope === "session") {
       if (await connection.rollBackForeign()) {
@@ -318,10 +324,8 @@ export class WorkingSession implements Omit<Session, "history"> {
         )
         : connection.aborted;
     }
-    const sealed = connection.sendAhead(
-      sealQuery(this.#settings(), scope, begun, connection.takeSavepoints()),
-      step,
-    );
+    connection.releaseSavepoints(step);
+    const sealed = connection.sendAhead(seal, step);
     step.sealed = sealed;
     sealed.catch(() => {}); // it is met by what is awaited next
     if (scope === "session" || !this.#options.pipeline) await sealed;
