@@ -231,11 +231,21 @@ export class Connection {
   /**
    * Sends one or several statements of the program's own ahead of the next that is awaited. The answer settles with that
    * flight; who does not look at it still meets its error there.
+   *
+   * @param onDone called when it has succeeded, before anything is said of what was sent behind it
    */
-  sendAhead(text: string, sender?: Sender): Promise<Rows> {
+  sendAhead(
+    text: string,
+    sender?: Sender,
+    onDone?: () => void,
+  ): Promise<Rows> {
     const refusal = this.#refusal;
     if (refusal !== undefined) return rejected(refusal);
-    return this.#send(text, { ...(sender && { sender }), own: true });
+    return this.#send(text, {
+      ...(sender && { sender }),
+      ...(onDone && { onDone }),
+      own: true,
+    });
   }
 
   /**
@@ -399,6 +409,7 @@ export class Connection {
       own = sender === undefined,
       answer = { tags: [] },
       ends = false,
+      onDone,
     }: {
       parameters?: readonly unknown[];
       sender?: Sender;
@@ -407,6 +418,7 @@ export class Connection {
       answer?: Answer;
       /** Whether it ends the transaction. */
       ends?: boolean;
+      onDone?: () => void;
     } = {},
   ): Promise<Rows> {
     const entry: InFlight = { sql: text, since: performance.now() };
@@ -417,6 +429,7 @@ export class Connection {
     const result = sent.then((rows) => {
       this.#answered(entry, answer, sender, own);
       if (!ends) this.#follow(answer, isOpen);
+      onDone?.();
       return rows;
     }, (error) => {
       this.#answered(entry, answer, sender, own);

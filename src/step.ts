@@ -53,14 +53,14 @@ export class RunningStep implements Sender {
   readonly startedAt: number = performance.now();
   answeredAt?: number;
   uncommitted?: Error;
-  /** The answer to what proves that it has left everything as it was; missing until that is asked. */
-  sealed?: Promise<unknown>;
   readonly #host: StepHost;
   readonly #closed = Promise.withResolvers<void>();
   /** Comes when the step fails although its function goes on. */
   readonly #failing = new Ending();
   #phase: "opening" | "running" | "ended" = "opening";
   #failed = false;
+  #isSealed = false;
+  #onSealed: (() => void) | undefined;
   #watch: Watch<unknown> | undefined;
   /** The errors that its statements were answered with. */
   readonly #told = new WeakSet<Error>();
@@ -116,6 +116,18 @@ export class RunningStep implements Sender {
       if (this.#failed) this.#watch = watch;
       else watch.end();
     }
+  }
+
+  /** The server has proved that it has left everything as it was. */
+  sealed(): void {
+    this.#isSealed = true;
+    this.#onSealed?.();
+  }
+
+  /** Calls `then` when it is {@link sealed}; never, when it fails. */
+  whenSealed(then: () => void): void {
+    if (this.#isSealed) then();
+    else this.#onSealed = then;
   }
 
   /** Forgets what a failed step has left behind. */

@@ -260,9 +260,8 @@ export class WorkingSession implements Omit<Session, "history"> {
   ): Promise<void> {
     const connection = this.#connection;
     const before = this.#steps.at(-1);
-    if (before?.sealed === undefined) onBegun();
-    // Those who know that it succeeded are told; that it failed, everybody is told elsewhere.
-    else before.sealed.then(onBegun, () => {});
+    if (before === undefined) onBegun();
+    else before.whenSealed(onBegun);
     const { openKysely } = await import("./kysely.ts");
     const running = new RunningStep(step, {
       connection,
@@ -325,9 +324,7 @@ export class WorkingSession implements Omit<Session, "history"> {
         : connection.aborted;
     }
     connection.releaseSavepoints(step);
-    const sealed = connection.sendAhead(seal, step);
-    step.sealed = sealed;
-    sealed.catch(() => {}); // it is met by what is awaited next
+    const sealed = connection.sendAhead(seal, step, () => step.sealed());
     if (scope === "session" || !this.#options.pipeline) await sealed;
   }
 
