@@ -65,15 +65,15 @@ const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
 const NUMBER =
   /(?:0[A-Za-z]\w*|(?:\d[\d_]*(?:\.(?!\.)[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d[\d_]*)?)[\w\u0080-\uffff]*/y;
 const PARAMETER = /\$\d+/y;
-/** It ends where a comment begins in it. */
-const OPERATOR = /(?:(?!--|\/\*)[~!@#^&|`?+*\/%<>=-])+/y;
+/** It ends where a comment begins in it, and is no longer than a name. */
+const OPERATOR = /(?:(?!--|\/\*)[~!@#^&|`?+*\/%<>=-]){1,63}/y;
 const PREFIXED_QUOTE = /[eEbBxX]'|[uU]&['"]/y;
 const DOLLAR_QUOTE = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
 const QUOTE_OR_BACKSLASH = /['\\]/g;
 
-/** Words, numbers, spaces, parentheses and most operators, as many as fit on the stack of the engine. */
+/** Words, numbers, spaces, parentheses and operators, as many as fit on the stack of the engine. */
 const DULL =
-  /(?:[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*(?![\w$\u0080-\uffff'])|[^\0'"$;\/A-Za-z_\u0080-\uffff-]+){1,1000}/y;
+  /(?:[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*(?![\w$\u0080-\uffff'])|[^\0'"$;\/A-Za-z_\u0080-\uffff-]+|-(?!-)|\/(?!\*)){1,1000}/y;
 
 /** How a string is read: `escape` knows backslashes, `bit` does not even know doubled quotes. */
 type StringMode = "plain" | "escape" | "bit";

@@ -79,10 +79,9 @@ export function isDefinition(text: string, options?: LexOptions): boolean {
 
 /** Whether the words are those of a statement that creates a table, or a materialized view, from a query. */
 function createsFilled(words: readonly string[]): boolean {
-  const as = words.indexOf("as");
-  const before = words.slice(0, as);
-  return as >= 0 && words[0] === "create" &&
-    (before.includes("table") || before.includes("materialized"));
+  const [head, ...kind] = words.slice(0, 4);
+  const holdsRows = kind.includes("table") || kind[0] === "materialized";
+  return head === "create" && holdsRows && words.includes("as");
 }
 
 /**
@@ -158,23 +157,23 @@ const SHOWN = 200;
  * run; at most 200 characters. Unless it is said how strings are read, it is shown as far as both ways come to the same.
  */
 export function withoutLiterals(text: string, options?: LexOptions): string {
-  const shown = masked(text, { conforming: true, ...options });
+  const shown = masked(text, options);
   if (options?.conforming !== undefined) return shown;
   const other = masked(text, { conforming: false });
   if (shown === other) return shown;
   let same = 0;
-  while (shown[same] === other[same]) same++;
+  while (same < shown.length && shown[same] === other[same]) same++;
   return `${shown.slice(0, same)}…`;
 }
 
-function masked(text: string, options: LexOptions): string {
+function masked(text: string, options?: LexOptions): string {
   let shown = "";
   let end = 0;
   for (const token of tokensOf(text, options)) {
     if (token.start > end && shown !== "") shown += " ";
-    shown += token.kind === "string" || token.kind === "number"
-      ? "?"
-      : text.slice(token.start, token.end);
+    const isLiteral = token.kind === "string" || token.kind === "number";
+    const written = text.slice(token.start, token.end);
+    shown += isLiteral ? "?" : written.replace(/\s+/g, " ");
     if (shown.length > SHOWN) return `${shown.slice(0, SHOWN)}…`;
     end = token.end;
   }
@@ -195,23 +194,27 @@ function effectOf(statement: SqlStatement): TransactionEffect {
     case "commit":
     case "prepare":
     case "rollback":
-      return effectOfWords([...first(3, statement)].map(wordOf));
+      return effectOfMore([...first(3, statement)]);
     default:
       return "none";
   }
 }
 
 /** The effect of a statement whose first word alone does not tell. */
-function effectOfWords(
-  [head, second, third]: readonly string[],
-): TransactionEffect {
+function effectOfMore(tokens: readonly SqlToken[]): TransactionEffect {
+  const [head, second, third] = tokens.map(wordOf);
   // What was prepared is not the open transaction, and none may be open then.
   if (second === "prepared") return "none";
   switch (head) {
     case "start":
       return second === "transaction" ? "begin" : "none";
-    case "prepare":
-      return second === "transaction" ? "prepare_transaction" : "none";
+    case "prepare": {
+      // A prepared statement may have that name, too.
+      const isNamed = tokens[2]?.kind === "string";
+      return second === "transaction" && isNamed
+        ? "prepare_transaction"
+        : "none";
+    }
     case "rollback": {
       const isNoise = second === "work" || second === "transaction";
       return (isNoise ? third : second) === "to" ? "rollback_to" : "rollback";

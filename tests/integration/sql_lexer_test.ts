@@ -179,6 +179,8 @@ const SPELLINGS: readonly (readonly [TransactionEffect, readonly string[]])[] =
     ["none", [
       "select 1 as commit",
       "prepare p as select 1",
+      "prepare transaction as select 1",
+      "prepare prepared as select 1",
       "deallocate all",
       "set transaction read write",
       "set session characteristics as transaction read write",
@@ -193,7 +195,7 @@ const SPELLINGS: readonly (readonly [TransactionEffect, readonly string[]])[] =
   ];
 
 const OPENING =
-  "begin; savepoint keep; savepoint s; savepoint work; savepoint transaction; savepoint savepoint";
+  "deallocate all; begin; savepoint keep; savepoint s; savepoint work; savepoint transaction; savepoint savepoint";
 
 /** Statements that seem to end a transaction and do not, or that could hide one that does. */
 const DECOYS = [
