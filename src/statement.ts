@@ -31,18 +31,6 @@ export function transactionEffects(
   return statementsOf(text, options)?.map(effectOf);
 }
 
-const ENDS: ReadonlySet<TransactionEffect> = new Set<TransactionEffect>([
-  "commit",
-  "rollback",
-  "prepare_transaction",
-]);
-
-/** Whether a statement of the text would end the transaction that it runs in. Here a doubt is a yes. */
-export function endsTransaction(text: string, options?: LexOptions): boolean {
-  const effects = transactionEffects(text, options);
-  return effects === undefined || effects.some((effect) => ENDS.has(effect));
-}
-
 const DEFINES: ReadonlySet<string> = new Set([
   "create",
   "alter",
@@ -66,12 +54,8 @@ const NOT_IN_TRANSACTION: ReadonlySet<string> = new Set([
  * one that cannot run in a transaction block. A doubt is a no.
  */
 export function isDefinition(text: string, options?: LexOptions): boolean {
-  for (const { kind, text: head } of tokensOf(text, options)) {
-    if (kind === "word" && DEFINES.has(head)) break;
-    return false;
-  }
-  const [statement, ...others] = statementsOf(text, options) ?? [];
-  if (statement === undefined || others.length > 0) return false;
+  const statement = only(text, DEFINES, options);
+  if (statement === undefined) return false;
   const words = outermostWords(statement);
   return !NOT_IN_TRANSACTION.has(words[1] ?? "") &&
     !words.includes("concurrently") && !createsFilled(words);
@@ -101,6 +85,13 @@ export function copiesThroughClient(
   });
 }
 
+const MAY_BE_CONCURRENT: ReadonlySet<string> = new Set([
+  "create",
+  "reindex",
+  "drop",
+  "alter",
+]);
+
 /**
  * Whether the text is one statement that waits for old snapshots while it holds up nobody: it builds, rebuilds or drops an
  * index, or detaches a partition, concurrently.
@@ -109,13 +100,10 @@ export function waitsForSnapshots(
   text: string,
   options?: LexOptions,
 ): boolean {
-  const [statement, ...others] = statementsOf(text, options) ?? [];
-  if (statement === undefined || others.length > 0) return false;
-  if (!["create", "reindex", "drop", "alter"].includes(statement.head)) {
-    return false;
-  }
-  for (const { kind, text } of statement.tokens) {
-    if (kind === "word" && text === "concurrently") return true;
+  const statement = only(text, MAY_BE_CONCURRENT, options);
+  if (statement === undefined) return false;
+  for (const token of statement.tokens) {
+    if (wordOf(token) === "concurrently") return true;
   }
   return false;
 }
@@ -125,9 +113,9 @@ export function concurrentIndex(
   text: string,
   options?: LexOptions,
 ): { readonly index: string; readonly table: string } | undefined {
-  const [statement, ...others] = statementsOf(text, options) ?? [];
-  if (statement?.head !== "create" || others.length > 0) return undefined;
-  const tokens = [...first(20, statement)];
+  const statement = only(text, new Set(["create"]), options);
+  if (statement === undefined) return undefined;
+  const tokens = first(20, statement.tokens);
   const skip = (...words: readonly string[]): boolean => {
     const found = words.every((word, at) => wordOf(tokens[at]) === word);
     if (found) tokens.splice(0, words.length);
@@ -194,7 +182,7 @@ function effectOf(statement: SqlStatement): TransactionEffect {
     case "commit":
     case "prepare":
     case "rollback":
-      return effectOfMore([...first(3, statement)]);
+      return effectOfMore(first(3, statement.tokens));
     default:
       return "none";
   }
@@ -224,6 +212,18 @@ function effectOfMore(tokens: readonly SqlToken[]): TransactionEffect {
   }
 }
 
+/** The one statement of the text, if it begins with one of these words; most texts are told by their first word. */
+function only(
+  text: string,
+  heads: ReadonlySet<string>,
+  options?: LexOptions,
+): SqlStatement | undefined {
+  const [token] = first(1, tokensOf(text, options));
+  if (!heads.has(wordOf(token))) return undefined;
+  const statements = statementsOf(text, options);
+  return statements?.length === 1 ? statements[0] : undefined;
+}
+
 /** The words of the statement that are neither in parentheses nor part of a qualified name. */
 function outermostWords(statement: SqlStatement): string[] {
   const words: string[] = [];
@@ -240,15 +240,13 @@ function outermostWords(statement: SqlStatement): string[] {
   return words;
 }
 
-function* first(
-  count: number,
-  { tokens }: SqlStatement,
-): Generator<SqlToken, void> {
-  let left = count;
+function first(count: number, tokens: Iterable<SqlToken>): SqlToken[] {
+  const found: SqlToken[] = [];
   for (const token of tokens) {
-    yield token;
-    if (--left === 0) return;
+    found.push(token);
+    if (found.length === count) break;
   }
+  return found;
 }
 
 /** The token if it is a word, else an empty text. */

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { statementsOf } from "../../src/sql_lexer.ts";
 import { tokensOf } from "../../src/sql_tokens.ts";
 import {
-  endsTransaction,
+  copiesThroughClient,
   type TransactionEffect,
   transactionEffects,
 } from "../../src/statement.ts";
@@ -235,11 +235,15 @@ pgTest(
           await session.ask("rollback");
           const survived = back.error === undefined;
           const effects = results.map(({ tag }) => effectOf(tag, survived));
+          const told = transactionEffects(text, { conforming });
           if (error === undefined) {
             for (const effect of effects) seen.add(effect);
-            assertEquals(transactionEffects(text, { conforming }), effects);
+            assertEquals(told, effects);
           }
-          assertEquals(endsTransaction(text, { conforming }), !survived);
+          const ends = told?.some((one) =>
+            one === "commit" || one === "rollback"
+          );
+          assertEquals(ends, !survived);
         });
         await fc.assert(property, { numRuns: 1_500 });
         assertEquals(
@@ -269,3 +273,50 @@ function effectOf(tag: string, survived: boolean): TransactionEffect {
       return "none";
   }
 }
+
+pgTest(
+  "copiesThroughClient() knows for which COPY the server turns to the client",
+  async (db) => {
+    await db.query(
+      `create table t (a int, stdin int); create table stdin (a int); create table "from" (a int)`,
+    );
+    const copies = [
+      "copy t from stdin",
+      "copy t to stdout",
+      "copy t from stdout",
+      "copy t to stdin",
+      "copy t (a, stdin) from stdin where a > 1",
+      "copy stdin from stdin",
+      "copy public . stdin to stdout with (format csv)",
+      'copy "from" to stdout',
+      "copy binary t to stdout",
+      "copy (select a from stdin) to stdout",
+      "copy (values ((1))) to stdout (header)",
+      "select 1; copy t to stdout; select 2",
+      "select 'copy t to stdout'",
+      "copy t from '/nowhere'",
+      "copy stdin from '/nowhere'",
+      "copy t (stdin) from program 'exit 1'",
+      "copy (select a from stdin) to '/nowhere/stdin'",
+      'copy t from "stdin"',
+      "copy t from program stdin",
+      "copy nowhere to '/nowhere' (null 'to stdout')",
+    ];
+    await withSimpleSession(db.url, async (session) => {
+      const seen = new Set<boolean>();
+      const property = fc.asyncProperty(
+        fc.constantFrom(...copies),
+        fc.array(blank, { minLength: 10, maxLength: 10 }),
+        async (spelled, blanks) => {
+          const left = [...blanks];
+          const text = spelled.replaceAll(" ", () => left.pop() ?? " ");
+          const { copies } = await session.ask(text);
+          seen.add(copies);
+          assertEquals(copiesThroughClient(text), copies);
+        },
+      );
+      await fc.assert(property, { numRuns: 500 });
+      assertEquals(seen.size, 2);
+    });
+  },
+);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import postgres from "postgres";
 import { type Message, MessageReader } from "./protocol.ts";
 
@@ -20,8 +20,8 @@ export interface Answer {
   /** Of the statements that ran, without the empty ones. */
   readonly results: readonly Result[];
   readonly error?: { readonly code: string; readonly message: string };
-  /** Whether a transaction is open now: `I`, `T`, or `E` when it has failed. */
-  readonly status: string;
+  /** Whether the server wanted data from the client, or had some for it. */
+  readonly copies: boolean;
 }
 
 /** A session that shows whole answers. */
@@ -29,53 +29,59 @@ export interface SimpleSession {
   ask(text: string): Promise<Answer>;
 }
 
-/** Opens a session for the time of a test. */
+/** Opens a session for the time of a test. The driver logs in, and has no part in what follows. */
 export async function withSimpleSession(
   url: string,
   test: (session: SimpleSession) => Promise<void>,
 ): Promise<void> {
   const { hostname, port } = new URL(url);
-  const reader = new MessageReader("server");
-  let received: Message[] = [];
-  let ready = () => {};
+  const socket = connect(Number(port), hostname);
+  const options = { max: 1, fetch_types: false, socket: () => socket };
   // The driver's types say nothing of the option.
-  const options = {
-    max: 1,
-    fetch_types: false,
-    onnotice: () => {},
-    socket: () => {
-      const socket = connect(Number(port), hostname);
-      socket.on("data", (chunk: Uint8Array) => {
-        received.push(...reader.push(chunk));
-        if (received.at(-1)?.type === "Z") ready();
-      });
-      return socket;
-    },
-  };
   const sql = postgres(url, options as postgres.Options<never>);
   try {
-    await sql.unsafe("select 1");
-    await test({
-      ask: async (text) => {
-        received = [];
-        const complete = new Promise<void>((resolve) => ready = resolve);
-        await sql.unsafe(text).catch(() => {});
-        if (received.at(-1)?.type !== "Z") await complete;
-        return answerOf(received);
-      },
-    });
+    await sql.unsafe("");
+    socket.removeAllListeners("data");
+    await test({ ask: (text) => ask(socket, text) });
   } finally {
-    await sql.end();
+    socket.destroy();
+    await sql.end({ timeout: 0 });
   }
 }
 
-const decoder = new TextDecoder();
+async function ask(socket: Socket, text: string): Promise<Answer> {
+  const reader = new MessageReader("server");
+  const received: Message[] = [];
+  const complete = Promise.withResolvers<void>();
+  const read = (chunk: Uint8Array) => {
+    for (const message of reader.push(chunk)) {
+      received.push(message);
+      if (message.type === "G") socket.write(messageOf("f", "no data"));
+      if (message.type === "Z") complete.resolve();
+    }
+  };
+  const lost = () => complete.reject(new Error(`The session ended: ${text}`));
+  socket.on("data", read).on("close", lost);
+  socket.write(messageOf("Q", text));
+  await complete.promise;
+  socket.off("data", read).off("close", lost);
+  return answerOf(received);
+}
+
+function messageOf(type: string, text: string): Uint8Array {
+  const content = new TextEncoder().encode(text);
+  const bytes = new Uint8Array(content.length + 6);
+  bytes[0] = type.charCodeAt(0);
+  new DataView(bytes.buffer).setInt32(1, content.length + 5);
+  bytes.set(content, 5);
+  return bytes;
+}
 
 function answerOf(messages: readonly Message[]): Answer {
+  const decoder = new TextDecoder();
   const results: Result[] = [];
   let rows: string[] = [];
   let error: Answer["error"];
-  let status = "";
   for (const { type, bytes } of messages) {
     const text = decoder.decode(bytes.subarray(5));
     if (type === "D") rows.push(text);
@@ -84,12 +90,11 @@ function answerOf(messages: readonly Message[]): Answer {
       rows = [];
     }
     if (type === "E") {
-      const fields = text.split("\0");
       const field = (letter: string) =>
-        fields.find((one) => one.startsWith(letter))?.slice(1) ?? "";
+        text.split("\0").find((one) => one.startsWith(letter))?.slice(1) ?? "";
       error = { code: field("C"), message: field("M") };
     }
-    if (type === "Z") status = text;
   }
-  return { results, status, ...(error && { error }) };
+  const copies = messages.some(({ type }) => type === "G" || type === "H");
+  return { results, copies, ...(error && { error }) };
 }

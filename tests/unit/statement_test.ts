@@ -4,7 +4,6 @@ import {
   changesSettings,
   concurrentIndex,
   copiesThroughClient,
-  endsTransaction,
   isDefinition,
   type TransactionEffect,
   transactionEffects,
@@ -71,6 +70,12 @@ CREATE RULE r AS
 
 \\unrestrict AbC123
 `;
+
+/** Whether a statement of the text ends the transaction. A doubt is a yes. */
+const endsTransaction = (text: string) =>
+  transactionEffects(text)?.some((effect) =>
+    ["commit", "rollback", "prepare_transaction"].includes(effect)
+  ) ?? true;
 
 const filterBy = (texts: readonly string[], test: (text: string) => boolean) =>
   texts.filter((text) => test(text));
@@ -185,7 +190,7 @@ Deno.test("isDefinition() says no to queries, to several statements and in doubt
   assertEquals(isDefinition(backslash, { conforming: false }), false);
 });
 
-Deno.test("endsTransaction() sees every way to end one", () => {
+Deno.test("transactionEffects() sees every way to end one", () => {
   const texts = [
     "commit",
     " COMMIT;",
@@ -225,7 +230,7 @@ Deno.test("endsTransaction() sees every way to end one", () => {
   assertEquals(filterBy(texts, (text) => !endsTransaction(text)), []);
 });
 
-Deno.test("endsTransaction() leaves everything else alone", () => {
+Deno.test("transactionEffects() takes nothing else for an end", () => {
   const texts = [
     "select 1",
     "savepoint a",
