@@ -110,6 +110,11 @@ export class Connection {
     return this.#abortSeen;
   }
 
+  /** How the server reads strings, as far as it has answered. */
+  get conformingStrings(): boolean {
+    return this.#link.conformingStrings;
+  }
+
   /** Whether the server, with its last answer, said that no transaction is open. */
   get serverIsIdle(): boolean {
     return this.#link.serverIsIdle;

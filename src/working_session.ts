@@ -271,9 +271,14 @@ export class WorkingSession implements Omit<Session, "history"> {
       ...(scope === "session" && { before: this.#beforeOutside() }),
     });
     this.#steps.push(running);
+    const { conformingStrings } = connection;
     try {
       await running.run();
       await this.#sealStep(running, scope, seal);
+      // The next texts are understood before they are sent: how they will be read must be known.
+      if (connection.conformingStrings !== conformingStrings) {
+        await connection.settle();
+      }
     } catch (error) {
       // What has aborted the transaction is the cause, whatever the function has made of it.
       // What is recorded of it must not be part of what it left open.
