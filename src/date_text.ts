@@ -11,13 +11,11 @@
 const DATE_TIME =
   /^(\d{4,})-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?)?)?( BC)?$/;
 
-/** A date as text; one that is invalid is written as what it is, which the server refuses. */
+/** A valid date as text. */
 export function writeDate(date: Date): string {
-  const instant = date.getTime();
-  if (Number.isNaN(instant)) return String(date);
   const wall = wallClock(date);
   // `getTimezoneOffset` knows no seconds, which the zones had until about 1900.
-  const offset = Math.round((wall.getTime() - instant) / 1_000);
+  const offset = Math.round((wall.getTime() - date.getTime()) / 1_000);
   const parts = [offset / 3_600, offset / 60 % 60, offset % 60].map((part) =>
     Math.trunc(Math.abs(part))
   );

@@ -86,7 +86,11 @@ class ParameterWriter {
     }
     const bytes = bytesOf(value);
     if (bytes !== undefined) return (wanted) => this.#bytes(bytes, wanted);
-    if (value instanceof Date) return writeDate(value);
+    if (value instanceof Date) {
+      return Number.isNaN(value.getTime())
+        ? ({ isText }) => this.#invalidDate(value, isText)
+        : writeDate(value);
+    }
     if ("toPostgres" in value && typeof value.toPostgres === "function") {
       if (seen.includes(value)) {
         throw this.#refusal("has a toPostgres that leads back to itself");
@@ -123,6 +127,12 @@ class ParameterWriter {
     } catch {
       throw this.#refusal("is to be a text, and its bytes are no UTF-8");
     }
+  }
+
+  /** The server says what is wrong with it, unless it would take any text. */
+  #invalidDate(date: Date, isText: boolean): string {
+    if (isText) throw this.#refusal("is an invalid Date");
+    return String(date);
   }
 
   /** A `bigint` in it becomes a number, of which JSON and PostgreSQL keep every digit. */

@@ -85,6 +85,10 @@ Deno.test("writeParameters() writes bytes as the type has it that is wanted", ()
   assertEquals(written(bytes, INTEGER), "\\x616263");
 });
 
+Deno.test("writeParameters() leaves an invalid date to the server where that does not take any text", () => {
+  assertEquals(written(new Date(NaN), TIMESTAMPTZ), "Invalid Date");
+});
+
 Deno.test("writeParameters() refuses what cannot be sent, by its statement and its place", () => {
   const circle: Record<string, unknown> = {};
   circle.self = circle;
@@ -117,6 +121,10 @@ Deno.test("writeParameters() refuses what cannot be sent, by its statement and i
     `Cannot run "${STATEMENT}": parameter $1 is a symbol, which is no value for a column`,
   );
   assertRefused(
+    () => written(new Date(NaN), TEXT),
+    `Cannot run "${STATEMENT}": parameter $1 is an invalid Date`,
+  );
+  assertRefused(
     () => written(new Uint8Array([255]), TEXT),
     `Cannot run "${STATEMENT}": parameter $1 is to be a text, and its bytes are no UTF-8`,
   );
@@ -135,7 +143,8 @@ Deno.test("writeParameters() refuses more parameters than the protocol can count
 });
 
 /** OIDs of `pg_type`. */
-const [BYTEA, TEXT, INTEGER, UUID, JSON_OID, TEXTS, BOXES] = [
+const [TIMESTAMPTZ, BYTEA, TEXT, INTEGER, UUID, JSON_OID, TEXTS, BOXES] = [
+  1184,
   17,
   25,
   23,
