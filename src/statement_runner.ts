@@ -91,15 +91,26 @@ export class StatementRunner {
     answer: Answer,
   ): Promise<Rows> {
     const parameters = writeParameters(text, values);
+    const rows = await this.#inTurn(text, parameters, answer);
+    // Without more to wait for, a statement ends before the next: with as many steps whether it succeeds or fails.
+    if (resultsOf(rows).some(isUnread)) await this.#read(rows, answer);
+    return rows as Rows;
+  }
+
+  #inTurn(
+    text: string,
+    parameters: readonly Parameter[],
+    answer: Answer,
+  ): PromiseLike<unknown> {
     const before = this.#asking;
     if (parameters.every(isText)) {
       const send = () => this.#send(text, parameters, answer);
-      return await this.#read(await (before?.then(send) ?? send()), answer);
+      return before?.then(send) ?? send();
     }
     const ask = () => this.#ask(text, parameters, answer);
     const result = before?.then(ask) ?? ask();
     this.#asking = result.then(() => {}, () => {});
-    return await this.#read(await result, answer);
+    return result;
   }
 
   /** Sends a statement whose parameters depend on types; once more, when one of the types has to be looked up first. */
@@ -159,23 +170,25 @@ export class StatementRunner {
   }
 
   /** Converts what the driver has left as text because it did not know the type yet. */
-  async #read(rows: unknown, answer: Answer): Promise<Rows> {
-    const results = (isResult(rows) ? [rows] : rows) as Result[];
-    for (const result of results) {
-      if (result.length === 0 || !result.columns?.some(isUnread)) continue;
-      await this.#learn(result.columns.map(({ type }) => type), answer);
+  async #read(rows: unknown, answer: Answer): Promise<void> {
+    const unread = resultsOf(rows).filter(isUnread);
+    await this.#learn(
+      unread.flatMap(({ columns }) => columns!.map(({ type }) => type)),
+      answer,
+    );
+    for (const result of unread) {
       // Of several columns of one name the last one counts.
-      const byName = new Map(result.columns.map((one) => [one.name, one]));
-      for (const column of [...byName.values()].filter(isUnread)) {
-        const { name, type } = column;
-        const parse = parserOf(this.#type(type));
+      const byName = new Map(result.columns!.map((one) => [one.name, one]));
+      for (const { name, type, parser } of byName.values()) {
+        const parse = parser === undefined
+          ? parserOf(this.#type(type))
+          : undefined;
         if (parse === undefined) continue;
         for (const row of result) {
           if (row[name] !== null) row[name] = parse(String(row[name]));
         }
       }
     }
-    return rows as Rows;
   }
 
   /** Looks up those among the types that are not known, in a flight after the one that `answer` answers. */
@@ -218,12 +231,15 @@ function isText(parameter: Parameter): parameter is string | null {
   return typeof parameter !== "function";
 }
 
-/** Whether the driver may have left it as text for not knowing its type. */
-function isUnread({ type, parser }: Column): boolean {
-  return parser === undefined && builtInType(type) === undefined;
+/** Whether the driver may have left values as text for not knowing their types. */
+function isUnread({ length, columns }: Result): boolean {
+  return length > 0 &&
+    columns?.some(({ type, parser }) =>
+        parser === undefined && builtInType(type) === undefined
+      ) === true;
 }
 
-/** Whether it answers one statement; several are answered with a list of results. */
-function isResult(answer: unknown): boolean {
-  return "columns" in (answer as object);
+/** One statement is answered with its rows, several with a list of such. */
+function resultsOf(rows: unknown): readonly Result[] {
+  return "columns" in (rows as object) ? [rows as Result] : rows as Result[];
 }

@@ -455,7 +455,10 @@ for (const [what, [statement, flights]] of Object.entries(FLIGHTS)) {
   for (let i = 0; i < ${count}; i++) ${statement};`,
           ),
         });
-        const { code, stderr } = await s.run("up", { url: proxy.url(url) });
+        // What is sent ahead shares flights with whatever comes next, as it happens.
+        const { code, stderr } = await s.run("up --no-pipeline", {
+          url: proxy.url(url),
+        });
         assertEquals(code, 0, stderr);
         taken.push(proxy.sessions[0]!.flights);
       }
