@@ -496,6 +496,61 @@ scenario(
 );
 
 scenario(
+  "the types of an extension that the run itself has created are known when they come",
+  {
+    "0001_extension": upCode(
+      `  await sql\`create extension citext\`.execute(db);
+  await sql\`create table words (word citext, words citext[])\`.execute(db);
+  await sql\`insert into words values (\${new Uint8Array([97])}, \${["A", null]})\`.execute(db);
+  const { rows } = await sql<any>\`select word, words from words\`.execute(db);
+  await sql\`insert into words values (\${rows[0].word + "b"}, \${[...rows[0].words, "c"]})\`.execute(db);`,
+    ),
+  },
+  async (s) => {
+    const { code, stderr } = await s.run("up");
+
+    assertEquals(code, 0, stderr);
+    assertEquals(
+      await s.db.query("select word::text, words::text from words"),
+      [
+        { word: "a", words: "{A,NULL}" },
+        { word: "ab", words: "{A,NULL,c}" },
+      ],
+    );
+  },
+);
+
+for (
+  const [what, value] of [
+    ["a value", "1"],
+    ["an array", "[1]"],
+    ["an undefined value", "undefined"],
+  ]
+) {
+  scenario(
+    `the error of a statement that was sent ahead is told, and not what becomes of ${what} behind it`,
+    {
+      "0001_ahead": upCode(
+        `  await sql\`create table n (v integr)\`.execute(db);
+  await sql\`insert into n values (\${${value}})\`.execute(db);`,
+      ),
+    },
+    async (s) => {
+      for (const option of ["", " --no-pipeline"]) {
+        const { url } = await s.db.createDatabase();
+        const { code, stderr } = await s.run(`up${option}`, { url });
+
+        assertEquals(code, 1);
+        assertStringIncludes(
+          stderr,
+          'error: Cannot apply "0001_ahead": type "integr" does not exist (SQLSTATE 42704)\n',
+        );
+      }
+    },
+  );
+}
+
+scenario(
   "what an operator or a type in the search path is called does not decide how a type is looked up",
   {
     "0001_types": upCode(
