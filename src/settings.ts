@@ -150,7 +150,7 @@ export function settingsList(settings: Settings, scope: Scope): string {
       set("synchronous_commit", "on")
     } end, ` +
     // Digits enough to read back the same number.
-    `case when current_setting('extra_float_digits')::int < 1 then ${
+    `case when pg_catalog.current_setting('extra_float_digits')::pg_catalog.int4 operator(pg_catalog.<) 1 then ${
       set("extra_float_digits", "1")
     } end`;
 }
