@@ -10,7 +10,6 @@
  *
  * @module
  */
-import { addArrayTypes } from "./array_type.ts";
 import { Ending } from "./ending.ts";
 import { DatabaseError } from "./errors.ts";
 import type { Link } from "./link.ts";
@@ -339,12 +338,6 @@ export class Connection {
   async orEnded<T>(work: Promise<T>): Promise<T> {
     work.catch(() => {}); // what it rejects with later is past
     return await this.#link.orLost(this.#stopping.orEnded(work));
-  }
-
-  /** Makes the driver read and write arrays as arrays; `rows` answer {@link ARRAY_TYPES_QUERY}. */
-  learnArrayTypes(rows: Rows): void {
-    const { conversionsOf, sql } = this.#link.driver;
-    addArrayTypes(conversionsOf(sql), rows);
   }
 
   /** Tells a server that waits for a migration, with its transaction open, that there is still somebody. */

@@ -1,5 +1,5 @@
 /**
- * postgres.js on a socket of ours: its options, its errors, its types.
+ * postgres.js on a socket of ours: its options and its errors.
  *
  * Loaded when there is something to run. It shares no module with the rest of the program: what is loaded at the start
  * stays one file.
@@ -8,10 +8,11 @@
  */
 import process from "node:process";
 import postgres from "postgres";
-import type { Conversions } from "./array_type.ts";
 import type { Target } from "./target.ts";
 import type { ServerMessage } from "./errors.ts";
 import type { Socket } from "./socket.ts";
+
+export { StatementRunner } from "./statement_runner.ts";
 
 export interface DriverOptions {
   readonly target: Target;
@@ -55,18 +56,13 @@ export function openDriver(
     // Behind a transaction pooler a prepared statement belongs to somebody else's backend.
     prepare: false,
     debug: false,
-    fetch_types: false, // see array_type.ts
+    fetch_types: false, // see statement_runner.ts
     publications: "alltables",
     no_subscribe: true,
     target_session_attrs: null,
     onnotice: (notice: postgres.Notice) =>
       onNotice(notice.severity ?? "NOTICE", notice.message ?? ""),
   } as unknown as postgres.Options<Record<string, postgres.PostgresType>>);
-}
-
-/** The driver's tables of conversions; what is added holds for the queries that follow. */
-export function conversionsOf(sql: postgres.Sql): Conversions {
-  return sql.options as unknown as Conversions;
 }
 
 /** What the server said, if this is an error of the server's; `statement` is what it is about. */

@@ -34,8 +34,15 @@ function hintFor(
     case "55P04": // unsafe_new_enum_value_usage
       return "A new value of an enum can be used after the commit only: " +
         "add it in a migration of its own, with export const options = { transaction: false }";
+    case "42P18": // indeterminate_datatype
+      return "Write the type of the value behind it, as in sql`${value}::text`; " +
+        "a definition takes no parameters: write the value into it with sql.lit(value)";
     case "42501": // insufficient_privilege
       return grantFor(message, place);
+    case "42601": // syntax_error
+      return /"\$\d+"$/.test(message)
+        ? "A parameter is not allowed there: write a value into the statement with sql.lit(value), a name with sql.id(name)"
+        : undefined;
     default:
       return undefined;
   }

@@ -21,6 +21,7 @@ import {
 import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
 import { passwordForms } from "./scram.ts";
 import { openSocket, sendCancel, type Socket } from "./socket.ts";
+import type { StatementRunner } from "./statement_runner.ts";
 import type { Target } from "./target.ts";
 import type { HostAndPort } from "./url.ts";
 
@@ -35,14 +36,12 @@ const CANCEL_TIMEOUT_MS = 2_000;
 /** invalid_password */
 const INVALID_PASSWORD = "28P01";
 
-type Query = postgres.PendingQuery<postgres.Row[]>;
-
 /** postgres.js, once it is needed, on the open session. */
 type Driver =
-  & Omit<typeof import("./driver.ts"), "openDriver" | "mendRuntime">
+  & Pick<typeof import("./driver.ts"), "serverError" | "isLoss">
   & {
     readonly sql: postgres.Sql;
-    readonly handle: postgres.ReservedSql;
+    readonly runner: StatementRunner;
   };
 
 /** A session on one socket. */
@@ -183,6 +182,7 @@ export class Link {
    * @param answer is filled with what the server says of it, before the promise settles
    * @throws {DatabaseError} when the server refuses it
    * @throws {ConnectionLostError} when the connection is, or gets, lost
+   * @throws {Error} for a parameter that cannot be sent
    */
   async send(
     text: string,
@@ -190,15 +190,8 @@ export class Link {
     repeated?: string,
     answer: Answer = { tags: [] },
   ): Promise<Rows> {
-    // Without parameters the simple protocol is used: one message, and several statements are allowed.
-    const simple = parameters.length === 0;
-    const query = this.driver.handle.unsafe(
-      text,
-      [...parameters] as never[],
-      { prepare: false, simple } as never,
-    ) as unknown as Query;
-    this.#answers.push(answer);
-    return await this.#settled(query, repeated) as unknown as Rows;
+    const rows = this.driver.runner.run(text, parameters, answer);
+    return await this.#settled(rows, repeated);
   }
 
   /** Asks the server to cancel the running statement. Never rejects: the caller cannot do more than ask. */
@@ -246,7 +239,8 @@ export class Link {
   }
 
   async #openDriver(): Promise<Driver> {
-    const { openDriver, mendRuntime, ...driver } = await import("./driver.ts");
+    const { openDriver, mendRuntime, StatementRunner, ...driver } =
+      await import("./driver.ts");
     if (IS_DENO_2_4) {
       silenceDeprecations();
       mendRuntime();
@@ -257,7 +251,8 @@ export class Link {
       onNotice: this.#onNotice,
     });
     const handle = await this.#settled(sql.reserve());
-    return this.#driver = { ...driver, sql, handle };
+    const runner = new StatementRunner(sql, handle, this.#answers);
+    return this.#driver = { ...driver, sql, runner };
   }
 
   readonly #onNotice = (severity: string, message: string) =>

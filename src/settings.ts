@@ -129,6 +129,9 @@ export function settingsList(settings: Settings, scope: Scope): string {
     ["tcp_keepalives_idle", "10"],
     ["tcp_keepalives_interval", "5"],
     ["tcp_keepalives_count", "3"],
+    // How values are printed, for the driver that reads them. The order of day and month stays the role's.
+    ["DateStyle", "ISO"],
+    ["bytea_output", "hex"],
   ];
   if (versionNumber >= 170_000) values.push(["transaction_timeout", "0"]);
   if (chosenSchema !== undefined) {
@@ -145,6 +148,10 @@ export function settingsList(settings: Settings, scope: Scope): string {
     // "Applied" is printed after the commit: where a server crash could lose that commit, it is made to wait for its disk.
     `case when current_setting('synchronous_commit') = 'off' then ${
       set("synchronous_commit", "on")
+    } end, ` +
+    // Digits enough to read back the same number.
+    `case when pg_catalog.current_setting('extra_float_digits')::pg_catalog.int4 operator(pg_catalog.<) 1 then ${
+      set("extra_float_digits", "1")
     } end`;
 }
 

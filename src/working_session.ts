@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { ARRAY_TYPES_QUERY } from "./array_type.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import {
   causeOf,
@@ -364,12 +363,11 @@ export class WorkingSession implements Omit<Session, "history"> {
         ...(this.server.pooled ? [SESSION_SETTINGS] : []),
         lockQuery(this.#settings(), scope),
         queries.columns,
-        ARRAY_TYPES_QUERY,
         ...(queries.fingerprint === undefined ? [] : [queries.fingerprint]),
       ].join("; "),
     ) as unknown as readonly Rows[];
     const given = this.server.pooled ? answers[0]! : [];
-    const [[row] = [], columns = [], ...rest] = answers.slice(
+    const [[row] = [], columns = [], fingerprint] = answers.slice(
       this.server.pooled ? 1 : 0,
     );
     if (row?.applied !== true) {
@@ -378,10 +376,9 @@ export class WorkingSession implements Omit<Session, "history"> {
       ]);
     }
     this.#backendPid = Number(row.pid);
-    connection.learnArrayTypes(rest.shift()!);
     if (row.locked !== true) return undefined;
     return {
-      ...await this.#history.underLock(columns, rest[0]),
+      ...await this.#history.underLock(columns, fingerprint),
       columns,
       begun: {
         at: String(row.began),

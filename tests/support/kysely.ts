@@ -17,7 +17,20 @@ export async function withKysely<T>(
   url: string,
   use: (db: Kysely<unknown>) => Promise<T>,
 ): Promise<T> {
-  const client = postgres(url, { max: 1, onnotice: () => {} });
+  const client = postgres(url, {
+    max: 1,
+    onnotice: () => {},
+    types: {
+      // Kysely's own dialect, on node-postgres, sends a string as it is; this driver would make JSON of JSON.
+      json: {
+        to: 114,
+        from: [114, 3802],
+        serialize: (value: unknown) =>
+          typeof value === "string" ? value : JSON.stringify(value),
+        parse: JSON.parse,
+      },
+    },
+  });
   try {
     return await use(
       new Kysely({ dialect: new PostgresJSDialect({ postgres: client }) }),
