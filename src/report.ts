@@ -160,6 +160,14 @@ function textLines(event: Event, options: RenderOptions): Line[] {
       );
     case "recorded":
       return result(`${RECORDED[event.action]} ${visible(event.migration)}`);
+    case "outcome":
+      // What was rolled back is counted at the end.
+      return event.outcome === "unknown"
+        ? [{
+          stream: "stderr",
+          text: `${maybeText(event.direction)} ${visible(event.migration)}`,
+        }]
+        : [];
     case "status":
       return statusLines(event.states, options).flatMap(result);
     case "failed":
@@ -191,13 +199,26 @@ function jsonOf(
         : undefined;
     case "status":
       return statusJson(event.server, event.states, event.program);
+    case "applied":
+    case "rolled_back":
+    case "recorded":
+      return { ...named, ...rest, outcome: "committed" };
     case "failed":
-      return { ...named, ...failureOf(event.error) };
+      return {
+        ...named,
+        ...failureOf(event.error),
+        ...(event.outcome && { outcome: event.outcome }),
+      };
     case "summary":
       return { ...named, ...event.summary };
     default:
       return { ...named, ...rest };
   }
+}
+
+function maybeText(direction: "up" | "down" | undefined): string {
+  if (direction === undefined) return "Maybe recorded";
+  return direction === "up" ? "Maybe applied" : "Maybe rolled back";
 }
 
 /** One line of JSON that no terminal acts on. Only texts are searched for the password: a number that looks like it stays. */
