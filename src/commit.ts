@@ -124,12 +124,14 @@ export async function lookUp<T>(
   for (;;) {
     const session = await connectToPrimary(ports, deadline);
     try {
-      return await underLock(
-        ports,
-        session,
-        "transaction",
-        Math.max(limits.lockWaitMs, LEAST_LOCK_MS),
-        async (work) => look(await work.trace(changedIds(changes)), work),
+      return await session.despiteStop(() =>
+        underLock(
+          ports,
+          session,
+          "transaction",
+          Math.max(limits.lockWaitMs, LEAST_LOCK_MS),
+          async (work) => look(await work.trace(changedIds(changes)), work),
+        )
       );
     } catch (error) {
       const leftMs = deadline - clock.now();
@@ -195,10 +197,7 @@ async function connectToPrimary(
   for (;;) {
     const leftMs = () => Math.max(deadline - clock.now(), 0);
     const session = await database.connect(leftMs());
-    if (!session.server.readOnly) {
-      await session.resume();
-      return session;
-    }
+    if (!session.server.readOnly) return session;
     await session.close();
     const { host, port, database: name } = session.server;
     const reason = `"${name}" at ${host}:${port} is a standby`;

@@ -64,9 +64,13 @@ export class Journal {
     const change: HistoryChange = this.#step.direction === "up"
       ? { kind: "finish", id, durationMs }
       : { kind: "roll_back", id };
-    await session.resume();
+    const write = () => session.despiteStop(() => work.write([change]));
     try {
-      await work.write([change]);
+      // The request to stop may come while it is written, and cancel it.
+      await write().catch((error) => {
+        if (session.isLost) throw error;
+        return write();
+      });
     } catch (error) {
       if (!session.isLost) throw this.#notClosed(error);
       await this.#closeAnew(change, error);

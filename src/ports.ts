@@ -45,8 +45,8 @@ export interface Session {
   /** Runs `work` outside a transaction, on the one connection; the lock it takes is released at its end. */
   pinned<T>(work: (work: Work) => Promise<T>): Promise<T>;
 
-  /** Makes a session that was stopped work again for a moment: for what must be written, or found out, at the end. */
-  resume(): Promise<void>;
+  /** Runs `work` also after the process was asked to stop, then in little time: what must be written, or found out, at the end. */
+  despiteStop<T>(work: () => Promise<T>): Promise<T>;
 
   /** Who has the migration lock now; `undefined` when nobody has it, or it cannot be seen. */
   lockHolder(): Promise<LockHolder | undefined>;

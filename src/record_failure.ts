@@ -36,7 +36,9 @@ export async function recordFailure(
   let mayBeThere = false;
   const write = async (at: Session) => {
     try {
-      await writeOnce(ports, at, begun, change, () => void (mayBeThere = true));
+      await at.despiteStop(() =>
+        writeOnce(ports, at, begun, change, () => void (mayBeThere = true))
+      );
     } catch (reason) {
       if (!at.isLost) mayBeThere = false;
       throw reason;
@@ -76,7 +78,6 @@ async function writeOnce(
   change: HistoryChange,
   onWrite: () => void,
 ): Promise<void> {
-  await session.resume();
   const deadline = clock.now() + LOCK_MS.limit;
   for (let isLast = false;;) {
     const isDone = await session.transaction(async (work) => {

@@ -161,13 +161,8 @@ function textLines(event: Event, options: RenderOptions): Line[] {
     case "recorded":
       return result(`${RECORDED[event.action]} ${visible(event.migration)}`);
     case "outcome":
-      // What was rolled back is counted at the end.
-      return event.outcome === "unknown"
-        ? [{
-          stream: "stderr",
-          text: `${maybeText(event.direction)} ${visible(event.migration)}`,
-        }]
-        : [];
+      // The error and the summary say it to a person.
+      return [];
     case "status":
       return statusLines(event.states, options).flatMap(result);
     case "failed":
@@ -214,11 +209,6 @@ function jsonOf(
     default:
       return { ...named, ...rest };
   }
-}
-
-function maybeText(direction: "up" | "down" | undefined): string {
-  if (direction === undefined) return "Maybe recorded";
-  return direction === "up" ? "Maybe applied" : "Maybe rolled back";
 }
 
 /** One line of JSON that no terminal acts on. Only texts are searched for the password: a number that looks like it stays. */

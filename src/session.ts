@@ -34,8 +34,8 @@ export class PostgresSession implements Session {
     return this.#loaded?.isUnanswered ?? false;
   }
 
-  async resume(): Promise<void> {
-    (await this.#work()).resume();
+  async despiteStop<T>(work: () => Promise<T>): Promise<T> {
+    return await (await this.#work()).despiteStop(work);
   }
 
   async kyselyTable(
