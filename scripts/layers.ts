@@ -34,6 +34,7 @@ const CORE = [
   "build",
   "version",
   "history",
+  "outcome",
   "states",
   "plan",
   "settle",
@@ -52,7 +53,7 @@ const CORE = [
 ];
 
 /** The engine. */
-const APPLY = ["under_lock", "commit_fate", "apply"];
+const APPLY = ["under_lock", "commit", "journal", "record_failure", "apply"];
 
 /** Files that are one adapter together. Any other file, or folder, that is in no table is an adapter of its own. */
 const DATABASE_ADAPTER = [

@@ -3,57 +3,60 @@
  *
  * @module
  */
-import { commitError, commitFate, type Fate, type Ran } from "./commit_fate.ts";
+import { cannotTell, commitUnderLock, type Limits } from "./commit.ts";
 import {
   causeOf,
-  ConnectionLostError,
   MigrationError,
   RefusedError,
   sqlStateOf,
+  UnsettledError,
 } from "./errors.ts";
 import { failureText } from "./failure.ts";
 import type { HistoryChange, HistoryRow } from "./history.ts";
+import { Journal } from "./journal.ts";
 import type { Plan, Planned, Step } from "./plan.ts";
 import type { LockedHistory, Ports, Session, Work, Written } from "./ports.ts";
+import { type Begun, recordFailure } from "./record_failure.ts";
 import { jitter, underLock } from "./under_lock.ts";
 
 /** How to run: see the options of the same names. Times are milliseconds. */
-export interface ApplyOptions {
+export interface ApplyOptions extends Limits {
   readonly transaction: "all" | "each";
-  readonly lockWaitMs: number;
   readonly lockRetryMs: number;
 }
 
-/** Makes the plan anew from the history under the lock, after `done` steps of this run. */
+/** Makes the plan anew from the history under the lock, after the steps that this run has done. */
 export type Planner = (
   history: readonly HistoryRow[],
-  done: number,
+  done: readonly Step[],
 ) => Planned<Plan>;
 
 /** What the run came to, also when it failed. */
-export interface Outcome {
+export interface Applied {
   readonly applied: number;
   readonly rolledBack: number;
   /** Steps that were planned and are not in effect. */
   readonly notRun: number;
   /** Non-transactional steps that failed half-way; they are not counted in `notRun`. */
   readonly unfinished: number;
+  /** Steps of which nobody can tell whether they are in effect; they are not counted in `notRun`. */
+  readonly unknown: number;
   readonly error: unknown;
 }
 
-/** A step whose function was called. */
-interface Begun {
+/** A step that ran. It counts once its transaction is committed. */
+interface Ran {
   readonly step: Step;
+  /** On the port's clock. */
   readonly startedAt: number;
-  readonly journalId?: number;
+  /** Milliseconds; missing where the server measures it. */
+  readonly durationMs?: number;
 }
 
-/** What one segment did, and the plan that it was the beginning of. */
+/** What one transaction did, and what is planned after it. */
 interface Segment {
-  readonly steps: readonly Step[];
   readonly ran: readonly Ran[];
-  /** The rows that tell of it, once they are written. */
-  readonly written?: Promise<readonly Written[]>;
+  readonly rest: readonly Step[];
 }
 
 /** PostgreSQL's lock_not_available and deadlock_detected: the transaction was rolled back and may be tried again. */
@@ -62,12 +65,9 @@ const RETRIED: readonly (string | undefined)[] = ["55P03", "40P01"];
 /** The wait before another attempt grows from the first to the last; half of it is chance. Milliseconds. */
 const RETRY_MS = { first: 200, last: 10_000 };
 
-/** How long recording a failure may look for a new connection, in milliseconds. */
-const RECORD_CONNECT_MS = 5_000;
-
 /**
- * Runs what the planner plans, segment by segment, each under the lock. A failed step does not throw: the outcome says
- * what is in effect and what failed.
+ * Runs what the planner plans, segment by segment, each under the lock. A failed step does not throw: the result says
+ * what is in effect, what nobody knows of, and what failed.
  *
  * @param planned the plan made without the lock; it decides nothing but what to begin with
  */
@@ -77,177 +77,144 @@ export async function apply(
   planner: Planner,
   planned: Plan,
   options: ApplyOptions,
-): Promise<Outcome> {
-  const run = new Run(ports, session, planner, options);
-  let steps = planned.steps;
+): Promise<Applied> {
+  const run = new Run(ports, session, planner, options, planned.steps);
   try {
-    refusePooler(session, steps);
-    while (steps.length > 0) {
-      const segment = await run.segment(steps);
-      steps = segment.steps.slice(segment.ran.length);
-    }
-    return run.outcome(0, undefined);
+    refusePooler(session, planned.steps);
+    await run.all();
+    return run.result(undefined);
   } catch (error) {
-    await run.recordFailure(error);
-    return run.outcome(steps.length, error);
+    await run.fail(error);
+    return run.result(error);
   }
 }
 
-/** One run: what is committed, and what was in flight when it failed. */
+/** One run: what is committed, what is planned, and what was in flight when it failed. */
 class Run {
-  readonly #done: Ran[] = [];
-  /** Set while a transaction commits: what it holds. */
-  #committing: readonly Ran[] | undefined;
-  /** What is planned after the segment in flight. */
-  #rest: readonly Step[] = [];
-  /** The steps of the segment in flight; `journalId` is the history row of a non-transactional one. */
+  readonly #done: Step[] = [];
+  /** What is planned and not begun, or not known to be in effect. */
+  #left: readonly Step[];
+  /** Whose functions were called since the last commit. */
   #begun: Begun[] = [];
+  /** What the failure left in a state that has to be looked at. */
+  #unfinished: readonly Step[] = [];
+  #unknown: readonly Step[] = [];
 
   constructor(
     readonly ports: Ports,
     readonly session: Session,
     readonly planner: Planner,
     readonly options: ApplyOptions,
-  ) {}
-
-  /** Runs the first segment of the plan as it is under the lock. It may differ from `steps`: another migrator may have run. */
-  async segment(steps: readonly Step[]): Promise<Segment> {
-    const segment = steps[0]!.migration.transaction
-      ? await this.#transaction(steps)
-      : await this.#pinned(steps);
-    const written = await segment.written ?? [];
-    for (const [i, ran] of segment.ran.entries()) {
-      const { direction, migration } = ran.step;
-      this.#done.push(ran);
-      this.ports.report({
-        event: direction === "up" ? "applied" : "rolled_back",
-        migration: migration.name,
-        // What a row of the history says of a migration that was rolled back is how long it took to apply.
-        durationMs: ran.durationMs ??
-          (direction === "up" ? written[i]?.durationMs : null) ??
-          this.#elapsed(ran.startedAt),
-      });
-    }
-    return segment;
+    planned: readonly Step[],
+  ) {
+    this.#left = planned;
   }
 
-  outcome(notRun: number, error: unknown): Outcome {
+  /** Runs segment after segment. The plan may change under the lock: another migrator may have run. */
+  async all(): Promise<void> {
+    while (this.#left.length > 0) {
+      this.#begun = [];
+      if (this.#left[0]!.migration.transaction) await this.#transaction();
+      else await this.#alone();
+    }
+  }
+
+  result(error: unknown): Applied {
     const count = (direction: Step["direction"]) =>
-      this.#done.filter(({ step }) => step.direction === direction).length;
-    const failed = causeOf(error, MigrationError) && this.#begun.at(-1);
-    const unfinished = failed?.journalId === undefined ? 0 : 1;
+      this.#done.filter((step) => step.direction === direction).length;
     return {
       applied: count("up"),
       rolledBack: count("down"),
-      notRun: notRun - unfinished,
-      unfinished,
+      notRun: this.#left.length,
+      unfinished: this.#unfinished.length,
+      unknown: this.#unknown.length,
       error,
     };
   }
 
-  /** Keeps the failure in the history. When that cannot be done it is said, and the failure itself stays the error. */
-  async recordFailure(error: unknown): Promise<void> {
+  /** Tells what became of the steps that had begun, and records the failure of one that is known not to be in effect. */
+  async fail(error: unknown): Promise<void> {
     const failure = causeOf(error, MigrationError);
-    const begun = failure &&
+    const failed = failure &&
       this.#begun.findLast(({ step }) =>
         step.migration.name === failure.migration &&
         step.direction === failure.direction
       );
-    if (begun === undefined) return;
-    const change = this.#failureChange(begun, failureText(error));
-    let session = this.session;
-    try {
-      if (causeOf(error, ConnectionLostError) !== undefined) {
-        session = await this.ports.database.connect(RECORD_CONNECT_MS);
-      }
-      await session.record([change]);
-    } catch (reason) {
+    for (const { step } of this.#begun) {
+      const isKnown = !this.#unknown.includes(step) &&
+        !this.#unfinished.includes(step);
       this.ports.report({
-        event: "warning",
-        message:
-          `Cannot record the failure of "${begun.step.migration.name}" in the history: ${
-            failureText(reason)
-          }`,
+        event: "outcome",
+        direction: step.direction,
+        migration: step.migration.name,
+        outcome: isKnown ? "rolled_back" : "unknown",
       });
-    } finally {
-      if (session !== this.session) await session.close();
+    }
+    if (failed !== undefined) {
+      await recordFailure(this.ports, this.session, failed, error);
     }
   }
 
   /** One transaction for the longest run of transactional steps, or for one; tried again when it could not get a lock. */
-  async #transaction(planned: readonly Step[]): Promise<Segment> {
+  async #transaction(): Promise<void> {
     const { clock, report } = this.ports;
     const deadline = clock.now() + this.options.lockRetryMs;
     for (let wait = RETRY_MS.first;; wait = Math.min(wait * 2, RETRY_MS.last)) {
-      try {
-        return await this.#underLock(
-          "transaction",
-          (work, history) =>
-            this.#transactionWork(work, this.#plan(history, planned)),
-        );
-      } catch (caught) {
-        const committing = this.#committing;
-        this.#committing = undefined;
-        const lost = causeOf(caught, ConnectionLostError) !== undefined;
-        const fate = committing === undefined || !lost
-          ? "failed"
-          : await this.#fateOf(committing);
-        if (fate === "committed") return this.#lateNews(committing!);
-        const error = committing === undefined
-          ? caught
-          : commitError(committing, fate, caught);
-        const leftMs = deadline - clock.now();
-        if (!RETRIED.includes(sqlStateOf(error)) || leftMs <= 0) throw error;
-        const waitMs = Math.min(leftMs, jitter(wait));
-        report({
-          event: "retrying",
-          reason: failureText(causeOf(error, MigrationError) ?? error),
-          waitMs,
-          leftMs,
-        });
-        await clock.sleep(waitMs);
-      }
+      const error = await this.#attempt();
+      if (error === undefined) return;
+      const leftMs = deadline - clock.now();
+      if (!RETRIED.includes(sqlStateOf(error)) || leftMs <= 0) throw error;
+      const waitMs = Math.min(leftMs, jitter(wait));
+      report({
+        event: "retrying",
+        reason: failureText(causeOf(error, MigrationError) ?? error),
+        waitMs,
+        leftMs,
+      });
+      await clock.sleep(waitMs);
     }
   }
 
-  /** Asks a new session whether a commit took effect although its answer was lost. */
-  async #fateOf(ran: readonly Ran[]): Promise<Fate> {
-    let session: Session | undefined;
-    try {
-      session = await this.ports.database.connect(RECORD_CONNECT_MS);
-      return await commitFate(this.ports, session, ran);
-    } catch {
-      return "unknown";
-    } finally {
-      await session?.close();
+  /**
+   * @returns the error that kept it from taking effect
+   * @throws {UnsettledError} when it may have taken effect
+   */
+  async #attempt(): Promise<unknown> {
+    const commit = await commitUnderLock(
+      this.ports,
+      this.session,
+      this.options,
+      async (work, history) => {
+        const segment = await this.#runSegment(work, this.#plan(history));
+        const changes = segment.ran.map((one) => this.#change(one));
+        return { changes, value: segment };
+      },
+    ).catch((error) => ({ outcome: "not begun", error } as const));
+    if (commit.outcome === "not begun") return commit.error;
+    const { ran, rest } = commit.value;
+    switch (commit.outcome) {
+      case "committed":
+        this.#count(ran, rest, commit.written);
+        return undefined;
+      case "rolled_back":
+        return commitError(ran, commit.error);
+      case "unknown":
+        this.#left = rest;
+        this.#unknown = ran.map(({ step }) => step);
+        throw cannotTell(`${nameOf(ran)} took effect`, commit);
     }
   }
 
-  #lateNews(ran: readonly Ran[]): Segment {
+  async #runSegment(work: Work, steps: readonly Step[]): Promise<Segment> {
+    this.#left = steps;
     this.#begun = [];
-    this.ports.report({
-      event: "warning",
-      message:
-        "The connection was lost during the commit; the history says that the commit took effect",
-    });
-    return { steps: [...ran.map(({ step }) => step), ...this.#rest], ran };
-  }
-
-  async #transactionWork(
-    work: Work,
-    steps: readonly Step[],
-  ): Promise<Segment> {
     const segment = steps.slice(0, this.#segmentLength(steps));
-    if (segment.length === 0) return { steps, ran: [] };
+    const rest = steps.slice(segment.length);
+    if (segment.length === 0) return { ran: [], rest };
     await work.prepareHistory();
-    this.#begun = [];
     const started: Ran[] = [];
     for (const step of segment) {
-      const { startedAt, onBegun } = this.#begin(
-        step,
-        started.length,
-        steps.length,
-      );
+      const { startedAt, onBegun } = this.#begin(step, started.length);
       await work.run(step, onBegun);
       started.push({ step, startedAt });
     }
@@ -257,86 +224,74 @@ class Run {
       ...one,
       ...(durations[i] !== undefined && { durationMs: durations[i] }),
     }));
-    const written = work.write(ran.map((one) => this.#change(one)));
-    written.catch(() => {}); // what it rejects with, the commit rejects with
-    this.#committing = ran;
-    this.#rest = steps.slice(segment.length);
-    return { steps, ran, written };
+    return { ran, rest };
   }
 
   /** One non-transactional step, journalled: the history says `running` before it runs. */
-  #pinned(planned: readonly Step[]): Promise<Segment> {
-    return this.#underLock("pinned", async (work, history) => {
-      const steps = this.#plan(history, planned);
-      const [step] = steps;
-      if (step === undefined || step.migration.transaction) {
-        return { steps, ran: [] };
-      }
-      await work.prepareHistory();
-      this.#begun = [];
-      const { startedAt, onBegun } = this.#begin(step, 0, steps.length);
-      const journalId = await this.#journal(work, step);
-      this.#begun = [{ step, startedAt, journalId }];
-      await work.run(step, onBegun);
-      const durationMs = this.#elapsed(startedAt);
-      await work.write([
-        step.direction === "up"
-          ? { kind: "finish", id: journalId, durationMs }
-          : { kind: "roll_back", id: journalId },
-      ]);
-      return { steps, ran: [{ step, startedAt, durationMs }] };
-    });
-  }
-
-  /** Opens the journal row of a step, and closes the one that an interrupted attempt left open. */
-  async #journal(work: Work, step: Step): Promise<number> {
-    if (step.direction === "down") {
-      const [row] = await work.write([
-        { kind: "start_rollback", id: step.row!.id },
-      ]);
-      return row!.id;
-    }
-    const left: HistoryChange[] = step.row?.status === "running"
-      ? [{
-        kind: "fail",
-        id: step.row.id,
-        durationMs: null,
-        error: "interrupted",
-      }]
-      : [];
-    const rows = await work.write([...left, {
-      kind: "insert",
-      name: step.migration.name,
-      checksum: step.migration.checksum,
-      status: "running",
-      startedAgoMs: 0,
-      durationMs: null,
-      error: null,
-    }]);
-    return rows.at(-1)!.id;
-  }
-
-  async #underLock(
-    scope: "transaction" | "pinned",
-    use: (work: Work, history: LockedHistory) => Promise<Segment>,
-  ): Promise<Segment> {
-    const segment = await underLock(
-      this.ports,
-      this.session,
-      scope,
-      this.options.lockWaitMs,
-      use,
+  async #alone(): Promise<void> {
+    const { ports, session, options: limits } = this;
+    await underLock(
+      ports,
+      session,
+      "pinned",
+      limits.lockWaitMs,
+      async (work, history) => {
+        this.#left = this.#plan(history);
+        const [step, ...rest] = this.#left;
+        if (step === undefined || step.migration.transaction) return;
+        const { startedAt, onBegun } = this.#begin(step, 0);
+        const journal = new Journal(step, { ports, session, limits, work });
+        try {
+          await journal.open();
+          this.#begun = [{ step, startedAt, journalId: journal.id! }];
+          await work.run(step, onBegun).catch(async (error) => {
+            throw session.isUnanswered
+              ? await journal.unanswered(error)
+              : error;
+          });
+          const durationMs = this.#elapsed(startedAt);
+          await journal.close(durationMs);
+          this.#count([{ step, startedAt, durationMs }], rest);
+        } catch (error) {
+          if (causeOf(error, UnsettledError) !== undefined) {
+            this.#left = rest;
+            this.#unknown = [step];
+          } else if (journal.id !== undefined) {
+            this.#left = rest;
+            this.#unfinished = [step];
+          }
+          throw error;
+        }
+      },
     );
-    this.#committing = undefined;
+  }
+
+  /** What ran is in effect. */
+  #count(
+    ran: readonly Ran[],
+    rest: readonly Step[],
+    written: readonly Written[] = [],
+  ): void {
+    this.#done.push(...ran.map(({ step }) => step));
+    this.#left = rest;
     this.#begun = [];
-    return segment;
+    for (const [i, { step, startedAt, durationMs }] of ran.entries()) {
+      this.ports.report({
+        event: step.direction === "up" ? "applied" : "rolled_back",
+        migration: step.migration.name,
+        // What a row of the history says of a migration that was rolled back is how long it took to apply.
+        durationMs: durationMs ??
+          (step.direction === "up" ? written[i]?.durationMs : null) ??
+          this.#elapsed(startedAt),
+      });
+    }
   }
 
   /** What is left of the plan, or a new one when another migrator has run. */
-  #plan(history: LockedHistory, left: readonly Step[]): readonly Step[] {
+  #plan(history: LockedHistory): readonly Step[] {
     // To plan for each of many transactions would take longer, in the end, than to run them.
-    if (history.isKnown) return left;
-    const planned = this.planner(history.rows, this.#done.length);
+    if (history.isKnown) return this.#left;
+    const planned = this.planner(history.rows, this.#done);
     if (!planned.ok) throw new RefusedError(planned.faults);
     refusePooler(this.session, planned.plan.steps);
     return planned.plan.steps;
@@ -350,11 +305,13 @@ class Run {
     return end < 0 ? counted.length : end;
   }
 
-  /** @returns the time on the port's clock */
+  /**
+   * @param before steps that have begun since the last commit
+   * @returns the time on the port's clock
+   */
   #begin(
     step: Step,
     before: number,
-    planned: number,
   ): { startedAt: number; onBegun: () => void } {
     const startedAt = this.ports.clock.now();
     this.#begun.push({ step, startedAt });
@@ -363,7 +320,7 @@ class Run {
       direction: step.direction,
       migration: step.migration.name,
       number: this.#done.length + before + 1,
-      total: this.#done.length + planned,
+      total: this.#done.length + this.#left.length,
     } as const;
     return { startedAt, onBegun: () => this.ports.report(event) };
   }
@@ -387,29 +344,22 @@ class Run {
   #elapsed(startedAt: number): number {
     return Math.round(this.ports.clock.now() - startedAt);
   }
+}
 
-  #failureChange(
-    { step, startedAt, journalId }: Begun,
-    error: string,
-  ): HistoryChange {
-    const durationMs = this.#elapsed(startedAt);
-    if (journalId !== undefined) {
-      const own = step.direction === "up" ? durationMs : null;
-      return { kind: "fail", id: journalId, durationMs: own, error };
-    }
-    if (step.direction === "down") {
-      return { kind: "note_error", id: step.row!.id, error };
-    }
-    return {
-      kind: "insert",
-      name: step.migration.name,
-      checksum: step.migration.checksum,
-      status: "failed",
-      startedAgoMs: durationMs,
-      durationMs,
-      error,
-    };
-  }
+/** A constraint that is checked at commit, or a connection that ended before it. */
+function commitError(ran: readonly Ran[], cause: unknown): unknown {
+  // One that was sent ahead of the commit has been named already.
+  if (causeOf(cause, MigrationError) !== undefined) return cause;
+  const { migration, direction } = ran[0]!.step;
+  return ran.length === 1
+    ? new MigrationError(migration.name, direction, { cause })
+    : new Error(`Cannot commit ${nameOf(ran)}`, { cause });
+}
+
+function nameOf(ran: readonly Ran[]): string {
+  return ran.length === 1
+    ? `"${ran[0]!.step.migration.name}"`
+    : `${ran.length} migrations`;
 }
 
 /** What cannot work behind a pooler is refused before anything runs. */

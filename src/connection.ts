@@ -11,7 +11,7 @@
  * @module
  */
 import { Ending } from "./ending.ts";
-import { DatabaseError } from "./errors.ts";
+import { causeOf, ConnectionLostError, DatabaseError } from "./errors.ts";
 import type { Link } from "./link.ts";
 import type { Answer, Rows } from "./protocol.ts";
 import type { LexOptions } from "./sql_lexer.ts";
@@ -70,6 +70,7 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #inFlight = new Map<InFlight, Promise<unknown>>();
   readonly #senders = new WeakMap<Error, Sender>();
+  #isUnanswered = false;
   #stopped: Error | undefined;
   /** Comes some time after {@link stop}. */
   #stopping = new Ending();
@@ -121,6 +122,11 @@ export class Connection {
 
   get isLost(): boolean {
     return this.#link.lost !== undefined;
+  }
+
+  /** Whether a statement was sent that has no answer, and may never have one: it may have taken effect. */
+  get isUnanswered(): boolean {
+    return this.#isUnanswered || this.#inFlight.size > 0;
   }
 
   /** The oldest statement that is not answered yet. */
@@ -431,6 +437,11 @@ export class Connection {
       return rows;
     }, (error) => {
       this.#answered(entry, answer, sender, own);
+      // A farewell of the server answers what it was at: it has not done that, nor what comes after it.
+      if (
+        error instanceof ConnectionLostError &&
+        causeOf(error, DatabaseError) === undefined
+      ) this.#isUnanswered = true;
       const failure = this.#stopped ?? this.#abandoned ?? error;
       if (
         failure instanceof Error && sender !== undefined &&

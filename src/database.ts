@@ -23,6 +23,9 @@ const UNDEFINED_TABLE = "42P01";
 /** The wait between two attempts grows from the first to the last, in milliseconds. */
 const RETRY_MS = { first: 250, last: 5_000 };
 
+/** How long an attempt may take once the process was asked to stop, in milliseconds. */
+const STOPPED_CONNECT_MS = 400;
+
 export interface DatabaseOptions {
   readonly config: Config;
   readonly migrations: readonly Migration[];
@@ -164,8 +167,11 @@ export class PostgresDatabase implements Database {
     at: HostAndPort,
     attempt: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    const { config: { connectTimeoutMs, target }, stop } = this.#options;
-    using limit = deadline(connectTimeoutMs, stop);
+    const { config, stop } = this.#options;
+    const limitMs = stop.aborted
+      ? Math.min(config.connectTimeoutMs, STOPPED_CONNECT_MS)
+      : config.connectTimeoutMs;
+    using limit = deadline(limitMs, stop);
     try {
       return await attempt(limit.signal);
     } catch (error) {
@@ -174,8 +180,8 @@ export class PostgresDatabase implements Database {
       throw connectionFailure(
         error,
         at,
-        target,
-        limit.isOver() ? connectTimeoutMs : undefined,
+        config.target,
+        limit.isOver() ? limitMs : undefined,
       );
     }
   }

@@ -116,6 +116,24 @@ export class MigrationError extends Error {
   }
 }
 
+/** It ended in a way that somebody has to look at; `cause` is what made it so. */
+export class UnsettledError extends Error {
+  override readonly name = "UnsettledError";
+  /** Why the program cannot settle it. */
+  readonly detail: string | undefined;
+  /** What to do. */
+  readonly hint: string;
+
+  constructor(
+    message: string,
+    options: { cause: unknown; detail?: string; hint: string },
+  ) {
+    super(message, options);
+    this.detail = options.detail;
+    this.hint = options.hint;
+  }
+}
+
 /** The SQLSTATE of an error or of the errors that caused it, or `undefined`. */
 export function sqlStateOf(error: unknown): string | undefined {
   return causeOf(error, DatabaseError)?.server.code;

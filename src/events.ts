@@ -5,6 +5,7 @@
  * @module
  */
 import type { CommandName } from "./options.ts";
+import type { Outcome } from "./outcome.ts";
 import type { RepairRequest } from "./settle.ts";
 import type { MigrationState } from "./states.ts";
 
@@ -68,6 +69,11 @@ export interface Summary {
   readonly notRun: number;
   /** Non-transactional steps that failed half-way; they are not counted in `notRun`. */
   readonly unfinished: number;
+  /** Steps and records of which nobody can tell whether they are in effect; they are not counted in `notRun`. */
+  readonly unknown: number;
+  /** What became of all that is not counted as done; `committed` when everything is. Missing for a dry run. */
+  readonly outcome?: Outcome;
+  /** Without the time for which a person was asked. */
   readonly durationMs: number;
   readonly dryRun: boolean;
   readonly failed: boolean;
@@ -157,6 +163,14 @@ export type Event =
     readonly migration: string;
     readonly action: RecordAction;
   }
+  /** A step that began, or a record that was to be written, and is not known to be in effect. */
+  | {
+    readonly event: "outcome";
+    /** Missing when nothing was run. */
+    readonly direction?: "up" | "down";
+    readonly migration: string;
+    readonly outcome: Exclude<Outcome, "committed">;
+  }
   | {
     readonly event: "status";
     readonly server: ServerInfo;
@@ -164,5 +178,10 @@ export type Event =
     /** What `version` says of the program. */
     readonly program: Readonly<Record<string, unknown>>;
   }
-  | { readonly event: "failed"; readonly error: unknown }
+  | {
+    readonly event: "failed";
+    readonly error: unknown;
+    /** As {@link Summary.outcome}; missing where nothing could change. */
+    readonly outcome?: Outcome;
+  }
   | { readonly event: "summary"; readonly summary: Summary };

@@ -12,6 +12,7 @@ import {
   MigrationError,
   RefusedError,
   sqlStateOf,
+  UnsettledError,
   UsageError,
 } from "./errors.ts";
 import { visible } from "./quote.ts";
@@ -42,9 +43,11 @@ export function failureOf(error: unknown): Failure {
   const migration = causeOf(error, MigrationError);
   const database = causeOf(error, DatabaseError);
   const connection = causeOf(error, ConnectionError);
+  const unsettled = causeOf(error, UnsettledError);
   const server = database?.server;
   const statement = server?.statement;
-  const hint = server?.hint ?? connection?.hint;
+  const detail = unsettled?.detail ?? server?.detail;
+  const hint = unsettled?.hint ?? server?.hint ?? connection?.hint;
   return {
     message: messageOf(error),
     ...(migration && {
@@ -52,7 +55,7 @@ export function failureOf(error: unknown): Failure {
       direction: migration.direction,
     }),
     ...(server && { code: server.code }),
-    ...(server?.detail !== undefined && { detail: server.detail }),
+    ...(detail !== undefined && { detail }),
     ...(hint !== undefined && { hint }),
     ...(server?.where !== undefined && { where: server.where }),
     ...(statement !== undefined && {

@@ -46,6 +46,12 @@ export type HistoryChange =
     readonly appliedAt?: string;
   }
   | { readonly kind: "start_rollback"; readonly id: number }
+  /** The rollback that was about to begin did not run. */
+  | {
+    readonly kind: "cancel_rollback";
+    readonly id: number;
+    readonly status: AppliedRow["status"];
+  }
   | { readonly kind: "roll_back"; readonly id: number }
   | {
     readonly kind: "finish";

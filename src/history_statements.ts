@@ -170,6 +170,8 @@ function assignmentsOf(
   switch (change.kind) {
     case "start_rollback":
       return `status = 'running', rolled_back_run = ${runId}`;
+    case "cancel_rollback":
+      return `status = ${quoteLiteral(change.status)}, rolled_back_run = null`;
     case "roll_back":
       return `status = 'rolled_back', ${rolledBack}`;
     case "finish":

@@ -6,6 +6,7 @@
 import { RefusedError } from "./errors.ts";
 import type { HistoryRow, HistoryStatus } from "./history.ts";
 import { compareNames } from "./migration.ts";
+import type { TracedRow } from "./outcome.ts";
 import type { Row, Rows } from "./protocol.ts";
 import { quote } from "./quote.ts";
 import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
@@ -50,6 +51,30 @@ export function readHistoryState(rows: Rows, schema?: string): HistoryState {
     fingerprint: fingerprintOf(rows),
     rows: readHistoryRows(rows, schema),
   };
+}
+
+/** The rows that a run has written or rolled back, and those with these ids. */
+export function traceQuery(
+  schema: string,
+  runId: string,
+  ids: readonly number[],
+): string {
+  const run = `${quoteLiteral(runId)}::uuid`;
+  const listed = ids.length > 0 ? ` or id in (${ids.join(", ")})` : "";
+  return `${historyQuery(historyTable(schema))}
+    where run_id = ${run} or rolled_back_run = ${run}${listed}`;
+}
+
+/** Reads the answer to {@link traceQuery}. */
+export function readTrace(rows: Rows, runId: string): readonly TracedRow[] {
+  return rows.map(({ row }) => {
+    const json = row as Row;
+    return {
+      ...historyRow(json),
+      isOurs: json.run_id === runId,
+      isUndoneByUs: json.rolled_back_run === runId,
+    };
+  });
 }
 
 /** As JSON, because one query must be able to read both forms. */

@@ -14,6 +14,8 @@ import { commandFaults } from "./commands/faults.ts";
 import { redo } from "./commands/redo.ts";
 import { repair } from "./commands/repair.ts";
 import { status } from "./commands/status.ts";
+import { outcomeOf, summaryOf } from "./commands/summary.ts";
+import { keepTelling } from "./commands/telling.ts";
 import { up } from "./commands/up.ts";
 import {
   type Config,
@@ -145,7 +147,9 @@ async function execute(
   },
 ): Promise<number> {
   const hide = hiderOf(config);
-  const report = reporter(config, { stream: command.kind !== "status", hide });
+  const { report, failure } = keepTelling(
+    reporter(config, { stream: command.kind !== "status", hide }),
+  );
   const clock = processClock(stop);
   const started = clock.now();
   const run = {
@@ -169,41 +173,32 @@ async function execute(
     config,
     ports: { database, clock, operator, report },
   };
-  const result = await dispatch(command, context)
+  const conclude = (result: Result): number => {
+    const { error, exitCode } = result;
+    if (error !== undefined) {
+      const outcome = command.kind !== "status" && outcomeOf(result);
+      report({ event: "failed", error, ...(outcome && { outcome }) });
+    }
+    if (command.kind !== "status") {
+      const durationMs = clock.now() - started - operator.askedMs;
+      const summary = summaryOf(command, result, durationMs);
+      report({ event: "summary", summary });
+    }
+    // What could not be told on standard output is told again, as a failure, on standard error.
+    if (error === undefined && failure() !== undefined) {
+      return conclude({
+        ...result,
+        exitCode: ExitCode.failed,
+        error: failure(),
+      });
+    }
+    return stop.aborted && exitCode !== ExitCode.done
+      ? exitCodeOf(stop.reason)
+      : exitCode;
+  };
+  return await dispatch(command, context)
     .catch((error): Result => ({ exitCode: exitCodeOf(error), error }))
-    .then((result) => withStrayError(result, stop));
-  const failed = result.error !== undefined;
-  if (failed) report({ event: "failed", error: result.error });
-  if (command.kind !== "status") {
-    const {
-      applied = 0,
-      rolledBack = 0,
-      recorded = 0,
-      notRun = 0,
-      unfinished = 0,
-      dryRun = false,
-    } = result;
-    const durationMs = Math.round(clock.now() - started);
-    report({
-      event: "summary",
-      summary: {
-        command: command.kind,
-        ...(command.kind === "up" && command.request.to !== undefined &&
-          { to: command.request.to }),
-        applied,
-        rolledBack,
-        recorded,
-        notRun,
-        unfinished,
-        durationMs,
-        dryRun,
-        failed,
-      },
-    });
-  }
-  return stop.aborted && result.exitCode !== ExitCode.done
-    ? exitCodeOf(stop.reason)
-    : result.exitCode;
+    .then((result) => conclude(withStrayError(result, stop)));
 }
 
 /** What was done before a signal came is done; what a migration left to itself and failed makes no success. */

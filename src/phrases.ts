@@ -59,18 +59,19 @@ export function serverText(server: ServerInfo): string {
 
 /** The line that closes a run. */
 export function summaryText(summary: Summary): string {
-  const { applied, rolledBack, recorded, notRun, unfinished, dryRun } = summary;
+  const { applied, rolledBack, recorded, notRun, dryRun } = summary;
   const took = `in ${formatDuration(summary.durationMs)}`;
   if (summary.failed) {
-    const done = [
-      ...(applied > 0 ? [`${count(applied, "migration")} applied`] : []),
-      ...(rolledBack > 0
-        ? [`${count(rolledBack, "migration")} rolled back`]
-        : []),
-      ...(unfinished > 0
-        ? [`${count(unfinished, "migration")} left half-way`]
-        : []),
-    ];
+    const { unfinished, unknown } = summary;
+    const done = ([
+      [applied, "applied"],
+      [rolledBack, "rolled back"],
+      [recorded, "recorded"],
+      [unfinished, "left half-way"],
+      [unknown, "unknown"],
+    ] as const).flatMap(([n, what]) =>
+      n > 0 ? [`${count(n, "migration")} ${what}`] : []
+    );
     const rest = notRun > 0 ? `, ${notRun} not run` : "";
     return `Failed ${took}: ${
       done.length > 0 ? done.join(", ") : "nothing was changed"

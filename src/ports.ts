@@ -6,6 +6,7 @@
  */
 import type { Event, LockHolder, ServerInfo } from "./events.ts";
 import type { HistoryChange, HistoryRow } from "./history.ts";
+import type { TracedRow } from "./outcome.ts";
 import type { Step } from "./plan.ts";
 
 /** Opens sessions. */
@@ -15,7 +16,7 @@ export interface Database {
    *
    * @param limitMs a shorter time to keep trying than the configured one, in milliseconds
    * @throws {ConnectionError} when there is no connection in time, or at once when waiting cannot help
-   * @throws {InterruptedError} when the process is asked to stop meanwhile
+   * @throws {InterruptedError} when the process is asked to stop meanwhile; one that was stopped before has one short attempt
    */
   connect(limitMs?: number): Promise<Session>;
 }
@@ -26,6 +27,12 @@ export interface Session {
 
   /** The history as it was at the log-in, without a lock; empty when there was no table. */
   readonly history: readonly HistoryRow[];
+
+  /** Whether the connection is lost. A commit that was not answered by then may have taken effect. */
+  readonly isLost: boolean;
+
+  /** Whether a statement was sent that has no answer, and may never have one: it may have taken effect. */
+  readonly isUnanswered: boolean;
 
   /** The rows of a migration table in Kysely's form. */
   kyselyTable(
@@ -38,8 +45,8 @@ export interface Session {
   /** Runs `work` outside a transaction, on the one connection; the lock it takes is released at its end. */
   pinned<T>(work: (work: Work) => Promise<T>): Promise<T>;
 
-  /** Writes to the history in a transaction of its own, also after the process was asked to stop. */
-  record(changes: readonly HistoryChange[]): Promise<void>;
+  /** Runs `work` also after the process was asked to stop, then in little time: what must be written, or found out, at the end. */
+  despiteStop<T>(work: () => Promise<T>): Promise<T>;
 
   /** Who has the migration lock now; `undefined` when nobody has it, or it cannot be seen. */
   lockHolder(): Promise<LockHolder | undefined>;
@@ -93,6 +100,9 @@ export interface Work {
    */
   settle(): Promise<readonly number[]>;
 
+  /** The rows of the history that this run has written or rolled back, and those with these ids, as they are now. */
+  trace(ids: readonly number[]): Promise<readonly TracedRow[]>;
+
   /**
    * Writes to the history. In a transaction the answer comes with the commit: it must not be awaited before.
    *
@@ -130,6 +140,8 @@ export interface Clock {
 /** The person at the terminal. */
 export interface Operator {
   readonly isTerminal: boolean;
+  /** For how long the answers were waited for so far, in milliseconds: that is no time of the program's. */
+  readonly askedMs: number;
   /** Asks a question that `y` or `yes` answers; anything else, also the end of the input, is a no. */
   confirm(question: string): Promise<boolean>;
 }

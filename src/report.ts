@@ -160,6 +160,9 @@ function textLines(event: Event, options: RenderOptions): Line[] {
       );
     case "recorded":
       return result(`${RECORDED[event.action]} ${visible(event.migration)}`);
+    case "outcome":
+      // The error and the summary say it to a person.
+      return [];
     case "status":
       return statusLines(event.states, options).flatMap(result);
     case "failed":
@@ -191,8 +194,16 @@ function jsonOf(
         : undefined;
     case "status":
       return statusJson(event.server, event.states, event.program);
+    case "applied":
+    case "rolled_back":
+    case "recorded":
+      return { ...named, ...rest, outcome: "committed" };
     case "failed":
-      return { ...named, ...failureOf(event.error) };
+      return {
+        ...named,
+        ...failureOf(event.error),
+        ...(event.outcome && { outcome: event.outcome }),
+      };
     case "summary":
       return { ...named, ...event.summary };
     default:

@@ -5,7 +5,7 @@
  * @module
  */
 import type { LockHolder, ServerInfo } from "./events.ts";
-import type { HistoryChange, HistoryRow } from "./history.ts";
+import type { HistoryRow } from "./history.ts";
 import type { Link } from "./link.ts";
 import type { Session, Work } from "./ports.ts";
 import type { SessionOptions, WorkingSession } from "./working_session.ts";
@@ -17,12 +17,25 @@ export class PostgresSession implements Session {
   readonly #link: Link;
   readonly #options: SessionOptions;
   #working: Promise<WorkingSession> | undefined;
+  #loaded: WorkingSession | undefined;
 
   constructor(link: Link, options: SessionOptions) {
     this.#link = link;
     this.#options = options;
     this.server = options.server;
     this.history = options.history?.rows ?? [];
+  }
+
+  get isLost(): boolean {
+    return this.#link.lost !== undefined;
+  }
+
+  get isUnanswered(): boolean {
+    return this.#loaded?.isUnanswered ?? false;
+  }
+
+  async despiteStop<T>(work: () => Promise<T>): Promise<T> {
+    return await (await this.#work()).despiteStop(work);
   }
 
   async kyselyTable(
@@ -37,10 +50,6 @@ export class PostgresSession implements Session {
 
   async pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
     return await (await this.#work()).pinned(work);
-  }
-
-  async record(changes: readonly HistoryChange[]): Promise<void> {
-    await (await this.#work()).record(changes);
   }
 
   async lockHolder(): Promise<LockHolder | undefined> {
@@ -58,6 +67,6 @@ export class PostgresSession implements Session {
 
   async #begin(): Promise<WorkingSession> {
     const { WorkingSession } = await import("./working_session.ts");
-    return new WorkingSession(this.#link, this.#options);
+    return this.#loaded = new WorkingSession(this.#link, this.#options);
   }
 }

@@ -9,6 +9,7 @@ import type { Connection } from "./connection.ts";
 import { DatabaseError, RefusedError } from "./errors.ts";
 import { type HistoryChange, type HistoryRow, rowsAfter } from "./history.ts";
 import type { Migration } from "./migration.ts";
+import type { TracedRow } from "./outcome.ts";
 import type { LockedHistory, Written } from "./ports.ts";
 import type { Rows } from "./protocol.ts";
 import { quoteValue } from "./quote.ts";
@@ -30,7 +31,9 @@ import {
   readFingerprint,
   readHistoryState,
   readKyselyRows,
+  readTrace,
   tablePath,
+  traceQuery,
 } from "./history_table.ts";
 
 export interface SessionHistoryOptions {
@@ -125,6 +128,18 @@ export class SessionHistory {
     for (const statement of convertStatements(schema, run, rows, checksums)) {
       await this.#connection.query(statement);
     }
+  }
+
+  /** The rows that this run has written or rolled back, and those with these ids. */
+  async trace(ids: readonly number[]): Promise<readonly TracedRow[]> {
+    const columns = await this.#connection.query(columnsQuery(this.#schema));
+    // Where it has the form of Kysely's, or is not there, this run has written nothing.
+    if (this.form(columns) !== "ready") return [];
+    const { runId } = this.#options.run;
+    return readTrace(
+      await this.#connection.query(traceQuery(this.#schema, runId, ids)),
+      runId,
+    );
   }
 
   /** Writes changes; in a transaction they are sent ahead of what is awaited next. */

@@ -44,12 +44,19 @@ export function divertConsole(hide: (text: string) => string): void {
 /** The person at the terminal, if standard input is one. */
 export function terminalOperator(stop: AbortSignal): Operator {
   const isTerminal = Deno.stdin.isTerminal();
+  let askedMs = 0;
   return {
     isTerminal,
+    get askedMs() {
+      return askedMs;
+    },
     confirm: async (question) => {
       if (!isTerminal) return false;
       Deno.stderr.writeSync(new TextEncoder().encode(`${question} [y/N] `));
-      const answer = await readAnswer(stop);
+      const askedAt = performance.now();
+      const answer = await readAnswer(stop).finally(() =>
+        askedMs += performance.now() - askedAt
+      );
       return /^y(?:es)?$/i.test(answer.trim());
     },
   };

@@ -13,7 +13,6 @@ import {
   RefusedError,
 } from "./errors.ts";
 import type { Event, LockHolder, ServerInfo } from "./events.ts";
-import type { HistoryChange } from "./history.ts";
 import { withHint } from "./hints.ts";
 import { dropInvalidIndex } from "./invalid_index.ts";
 import type { Link } from "./link.ts";
@@ -44,8 +43,8 @@ import {
 /** How long a stopped session may take to roll back before its connection is dropped, in milliseconds. */
 const STOP_LIMIT_MS = 3_000;
 
-/** How often and how long recording a failure tries to get the lock, in milliseconds. */
-const RECORD_LOCK = { every: 100, limit: 1_500 };
+/** How long after the request to stop the last words may take, in milliseconds: what must be written, or found out. */
+const LAST_WORDS_MS = 3_600;
 
 /** What a session needs to know besides its connection. Times are milliseconds. */
 export interface SessionOptions
@@ -69,7 +68,7 @@ export interface SessionOptions
 }
 
 /** Does what a session is asked for, once the driver of its link is loaded. */
-export class WorkingSession implements Omit<Session, "history"> {
+export class WorkingSession implements Omit<Session, "history" | "isLost"> {
   readonly server: ServerInfo;
   readonly #connection: Connection;
   readonly #options: SessionOptions;
@@ -79,15 +78,16 @@ export class WorkingSession implements Omit<Session, "history"> {
   /** The steps of the work in flight. */
   #steps: RunningStep[] = [];
   readonly #monitor: Monitor;
+  /** When it was asked to stop, on `performance.now()`. */
+  #stoppedAt: number | undefined;
+  #isLastWords = false;
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #onStop = () => {
+    this.#stoppedAt = performance.now();
     // A stopped server answers at once; one that does not is left, and notices by itself.
-    this.#stopTimer = setTimeout(
-      () =>
-        this.#connection.destroy(
-          "the server did not answer the request to cancel",
-        ),
+    this.#destroyAfter(
       STOP_LIMIT_MS,
+      "the server did not answer the request to cancel",
     );
     void this.#connection.stop(this.#options.stop.reason);
   };
@@ -119,7 +119,11 @@ export class WorkingSession implements Omit<Session, "history"> {
       report: options.report,
     });
     options.stop.addEventListener("abort", this.#onStop, { once: true });
-    if (options.stop.aborted) this.#onStop();
+    if (options.stop.aborted) {
+      this.#onStop();
+      // It is there for the last words, after one that did not answer.
+      this.#stoppedAt! -= STOP_LIMIT_MS;
+    }
   }
 
   async kyselyTable(
@@ -128,37 +132,48 @@ export class WorkingSession implements Omit<Session, "history"> {
     return await this.#history.kyselyTable(table);
   }
 
+  get isUnanswered(): boolean {
+    return this.#connection.isUnanswered;
+  }
+
+  async despiteStop<T>(work: () => Promise<T>): Promise<T> {
+    this.#resume();
+    this.#isLastWords = true;
+    try {
+      return await work();
+    } finally {
+      this.#isLastWords = false;
+    }
+  }
+
   async transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
-    this.#options.stop.throwIfAborted();
-    return await this.#transaction(work);
+    this.#throwIfStopped();
+    const connection = this.#connection;
+    const known = this.#history.known;
+    if (this.server.pooled) this.#backendPid = undefined;
+    await connection.prepare();
+    try {
+      await connection.begin();
+      const result = await work(this.#work("transaction"));
+      await connection.commit();
+      return result;
+    } catch (error) {
+      this.#history.known = known;
+      await connection.rollback();
+      throw this.#attributed(error);
+    } finally {
+      this.#closeSteps();
+    }
   }
 
   async pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
-    this.#options.stop.throwIfAborted();
+    this.#throwIfStopped();
     await this.#connection.prepare();
     try {
       return await work(this.#work("session"));
     } finally {
       this.#closeSteps();
       await this.#unlock();
-    }
-  }
-
-  async record(changes: readonly HistoryChange[]): Promise<void> {
-    clearTimeout(this.#stopTimer);
-    this.#connection.resume();
-    const deadline = performance.now() + RECORD_LOCK.limit;
-    for (;;) {
-      const last = performance.now() >= deadline;
-      const done = await this.#transaction(async (work) => {
-        // The lock is there for the creation of the table; a row of its own does not wait for another migrator.
-        if (await work.lock() !== undefined) await work.prepareHistory();
-        else if (!last) return false;
-        void work.write(changes);
-        return true;
-      });
-      if (done) return;
-      await new Promise((resolve) => setTimeout(resolve, RECORD_LOCK.every));
     }
   }
 
@@ -179,25 +194,6 @@ export class WorkingSession implements Omit<Session, "history"> {
     clearTimeout(this.#stopTimer);
     this.#monitor.stop();
     await this.#connection.close();
-  }
-
-  async #transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
-    const connection = this.#connection;
-    const known = this.#history.known;
-    if (this.server.pooled) this.#backendPid = undefined;
-    await connection.prepare();
-    try {
-      await connection.begin();
-      const result = await work(this.#work("transaction"));
-      await connection.commit();
-      return result;
-    } catch (error) {
-      this.#history.known = known;
-      await connection.rollback();
-      throw this.#attributed(error);
-    } finally {
-      this.#closeSteps();
-    }
   }
 
   #closeSteps(): void {
@@ -232,6 +228,7 @@ export class WorkingSession implements Omit<Session, "history"> {
         if (aborted !== undefined) throw aborted;
         return durationsOf(this.#steps);
       },
+      trace: (ids) => this.#history.trace(ids),
       write: (changes) => {
         const written = this.#history.write(changes, scope);
         written.catch(() => {}); // what a write that was sent ahead rejects with, the commit rejects with
@@ -390,10 +387,31 @@ export class WorkingSession implements Omit<Session, "history"> {
     };
   }
 
+  /** Never rejects: where the lock cannot be released, it goes with the session. */
   async #unlock(): Promise<void> {
     if (this.#connection.isLost) return;
+    this.#resume();
+    await this.#connection.query(`${RESET}; select pg_advisory_unlock_all()`)
+      .catch(() => this.#connection.destroy("its lock could not be released"));
+  }
+
+  #throwIfStopped(): void {
+    if (!this.#isLastWords) this.#options.stop.throwIfAborted();
+  }
+
+  /** Makes a connection that was stopped work again, and no longer than for the last words. */
+  #resume(): void {
+    if (this.#stoppedAt === undefined) return;
     this.#connection.resume();
-    await this.#connection.query(`${RESET}; select pg_advisory_unlock_all()`);
+    this.#destroyAfter(
+      this.#stoppedAt + LAST_WORDS_MS - performance.now(),
+      "the server did not answer in time",
+    );
+  }
+
+  #destroyAfter(ms: number, reason: string): void {
+    clearTimeout(this.#stopTimer);
+    this.#stopTimer = setTimeout(() => this.#connection.destroy(reason), ms);
   }
 
   #settings(): Settings {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { underLock } from "../under_lock.ts";
 import { ExitCode } from "../errors.ts";
 import type { RecordAction } from "../events.ts";
 import type { HistoryRow } from "../history.ts";
@@ -39,22 +38,45 @@ export function changeHistory(
     const first = accepted(await plan(session.history, session));
     if (first.changes.length === 0) return { exitCode: ExitCode.done };
     assertWritable(session);
-    const changes = await underLock(
+    // Most runs of the program never come here, and need not load it.
+    const { cannotTell, commitUnderLock } = await import("../commit.ts");
+    const commit = await commitUnderLock(
       ports,
       session,
-      "transaction",
-      config.lockWaitMs,
+      config,
       async (work, { rows }) => {
         const { changes } = accepted(await plan(rows, session));
-        await work.prepareHistory();
-        void work.write(changes);
-        return changes;
+        if (changes.length > 0) await work.prepareHistory();
+        const names = changes.map((change) =>
+          change.kind === "insert" ? change.name : name!
+        );
+        return { changes, value: names };
       },
     );
-    for (const change of changes) {
-      const migration = change.kind === "insert" ? change.name : name!;
-      ports.report({ event: "recorded", migration, action });
+    const names = commit.value;
+    for (const migration of names) {
+      ports.report(
+        commit.outcome === "committed"
+          ? { event: "recorded", migration, action }
+          : { event: "outcome", migration, outcome: commit.outcome },
+      );
     }
-    return { exitCode: ExitCode.done, recorded: changes.length };
+    switch (commit.outcome) {
+      case "committed":
+        return { exitCode: ExitCode.done, recorded: names.length };
+      case "rolled_back":
+        return { exitCode: ExitCode.failed, error: commit.error };
+      case "unknown":
+        return {
+          exitCode: ExitCode.failed,
+          unknown: names.length,
+          error: cannotTell(
+            names.length === 1
+              ? `the history of "${names[0]}" was changed`
+              : `${names.length} migrations were recorded`,
+            commit,
+          ),
+        };
+    }
   });
 }

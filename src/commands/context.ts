@@ -25,6 +25,7 @@ export interface Result {
   readonly recorded?: number;
   readonly notRun?: number;
   readonly unfinished?: number;
+  readonly unknown?: number;
   readonly dryRun?: boolean;
   readonly error?: unknown;
 }

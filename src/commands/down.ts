@@ -18,7 +18,7 @@ export async function down(
     planner: (history, done) =>
       planDown(migrations, history, {
         ...request,
-        ...(steps !== undefined && { steps: steps - done }),
+        ...(steps !== undefined && { steps: steps - done.length }),
       }),
     ...(!yes && {
       question: (plan) =>

@@ -1,36 +1,28 @@
 import type { Command } from "../cli.ts";
-import type { Migration } from "../migration.ts";
-import { type Plan, type Planned, planRedo } from "../plan.ts";
+import { planRedo, type Step } from "../plan.ts";
 import type { Context, Result } from "./context.ts";
 import { runPlan } from "./run.ts";
 
 /** Rolls back the newest applied migration and applies it again. */
-export async function redo(
+export function redo(
   context: Context,
   command: Command & { kind: "redo" },
 ): Promise<Result> {
   const { migrations } = context;
-  let redone: Migration | undefined;
-  return await runPlan(context, {
+  return runPlan(context, {
     dryRun: false,
-    planner: (history, done): Planned<Plan> => {
-      // The second half, when each step has a transaction of its own.
-      if (done === 1 && redone !== undefined) {
-        return {
-          ok: true,
-          plan: {
-            steps: [{ direction: "up", migration: redone }],
-            warnings: [],
-          },
-        };
-      }
-      const planned = done === 0
+    planner: (history, done) =>
+      done.length === 0
         ? planRedo(migrations, history)
-        : { ok: true, plan: { steps: [], warnings: [] } } as const;
-      if (planned.ok) redone = planned.plan.steps[0]?.migration;
-      return planned;
-    },
+        : { ok: true, plan: { steps: secondHalf(done), warnings: [] } },
     ...(!command.yes &&
       { question: () => "Roll back this migration and apply it again?" }),
   });
+}
+
+/** What is left where each step has a transaction of its own. */
+function secondHalf([step, ...others]: readonly Step[]): Step[] {
+  return step === undefined || others.length > 0
+    ? []
+    : [{ direction: "up", migration: step.migration }];
 }

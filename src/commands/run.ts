@@ -87,7 +87,7 @@ async function firstPlan(
   { planner, dryRun }: RunRequest,
 ): Promise<Plan> {
   const { history } = session;
-  const planned = planner(history, 0);
+  const planned = planner(history, []);
   const undecided = !planned.ok && !dryRun && !session.server.readOnly &&
     history.some(({ status }) => status === "running");
   if (!undecided) return accepted(planned);
@@ -98,7 +98,7 @@ async function firstPlan(
     config.lockWaitMs,
     (_, { rows }) => Promise.resolve(rows),
   );
-  return accepted(planner(settled, 0));
+  return accepted(planner(settled, []));
 }
 
 /** What was agreed to must not change between the question and the lock. */
@@ -106,9 +106,9 @@ function confirmed(planner: Planner, steps: readonly Step[]): Planner {
   return (history, done): Planned<Plan> => {
     const planned = planner(history, done);
     if (!planned.ok) return planned;
-    const same = planned.plan.steps.length === steps.length - done &&
+    const same = planned.plan.steps.length === steps.length - done.length &&
       planned.plan.steps.every((step, i) => {
-        const agreed = steps[done + i]!;
+        const agreed = steps[done.length + i]!;
         return step.direction === agreed.direction &&
           step.migration.name === agreed.migration.name;
       });

@@ -15,7 +15,8 @@ export function up(
     planner: (history, done) =>
       planUp(migrations, history, {
         ...request,
-        ...(request.steps !== undefined && { steps: request.steps - done }),
+        ...(request.steps !== undefined &&
+          { steps: request.steps - done.length }),
       }),
   });
 }

@@ -33,6 +33,10 @@ function summary(
     recorded: 0,
     notRun: 0,
     unfinished: 0,
+    unknown: 0,
+    ...(counts.dryRun !== true && {
+      outcome: counts.failed === true ? "rolled_back" : "committed",
+    }),
     durationMs: "MS",
     dryRun: false,
     failed: false,
@@ -51,7 +55,13 @@ function step(
 }
 
 function done(event: string, migration: string): Record<string, unknown> {
-  return { event, at: "TIME", migration, durationMs: "MS" };
+  return {
+    event,
+    at: "TIME",
+    migration,
+    durationMs: "MS",
+    outcome: "committed",
+  };
 }
 
 scenario(
@@ -107,6 +117,7 @@ Applying 0002_b (2 of 2)
         at: "TIME",
         migration: "0001_a",
         action: "baseline",
+        outcome: "committed",
       },
       summary("baseline", { recorded: 1 }),
     ]);
@@ -118,6 +129,7 @@ Applying 0002_b (2 of 2)
         at: "TIME",
         migration: "0001_a",
         action: "accept_checksum",
+        outcome: "committed",
       },
       summary("repair", { recorded: 1 }),
     ]);
@@ -134,6 +146,13 @@ scenario(
         PASSED_ON,
         step("started", "up", "0001_a", 1, 1),
         {
+          event: "outcome",
+          at: "TIME",
+          direction: "up",
+          migration: "0001_a",
+          outcome: "rolled_back",
+        },
+        {
           event: "failed",
           at: "TIME",
           message: 'Cannot apply "0001_a": relation "nowhere" does not exist',
@@ -142,6 +161,7 @@ scenario(
           code: "42P01",
           statement: "insert into nowhere values (1)",
           position: 13,
+          outcome: "rolled_back",
         },
         summary("up", { notRun: 1, failed: true }),
       ],
@@ -168,6 +188,7 @@ scenario(
           event: "failed",
           at: "TIME",
           message: 'Cannot repair "0001_a": the history has no row of it',
+          outcome: "rolled_back",
         },
         summary("repair", { failed: true }),
       ],
@@ -182,6 +203,7 @@ scenario(
         at: "TIME",
         message:
           'Cannot connect to the database "there" at 127.0.0.1:1: the connection was refused',
+        outcome: "rolled_back",
       },
       summary("up", { failed: true }),
     ]]);

@@ -276,7 +276,11 @@ async function byProgram(
     ports: {
       clock,
       report,
-      operator: { isTerminal: false, confirm: () => Promise.resolve(false) },
+      operator: {
+        isTerminal: false,
+        askedMs: 0,
+        confirm: () => Promise.resolve(false),
+      },
       database: new PostgresDatabase({
         config,
         migrations,

@@ -22,6 +22,10 @@ export interface CutTest<Known> {
   readonly cuts: (requests: readonly string[]) => readonly Cut[];
   /** How many cuts are tried at the same time, each in a database of its own. @default {1} */
   readonly lanes?: number;
+  /** The exit code of a run that nothing disturbs. @default {0} */
+  readonly code?: number;
+  /** A run that was cut has ended by then, in milliseconds. @default {25000} */
+  readonly limitMs?: number;
   /** Finds out, once, what {@link after} needs to know. */
   readonly prepare: (db: TestDatabase) => Promise<Known>;
   /** Brings an empty database to where the command begins. */
@@ -33,11 +37,13 @@ export interface CutTest<Known> {
 /** A database of its own and the program on it. */
 export interface Lane {
   readonly sql: Sql;
+  readonly url: string;
   /** Runs the program to its end, without the proxy. */
   run(args: readonly string[]): Promise<MigrateResult>;
 }
 
 export interface CutRun {
+  readonly cut: Cut;
   readonly result: MigrateResult;
   /** The statement of the request that was hit. */
   readonly statement: string;
@@ -135,7 +141,14 @@ interface CuttingLane extends Lane, AsyncDisposable {
 
 async function openLane<Known>(
   db: TestDatabase,
-  { command, registry, before = async () => {}, after }: CutTest<Known>,
+  {
+    command,
+    registry,
+    limitMs = LIMIT_MS,
+    code = 0,
+    before = async () => {},
+    after,
+  }: CutTest<Known>,
   known: Known,
 ): Promise<CuttingLane> {
   const { url } = await db.createDatabase();
@@ -144,17 +157,18 @@ async function openLane<Known>(
   let program = startResident();
   const run = async (args: readonly string[], at = url) => {
     const result = await program.run(args, { DATABASE_URL: at }, {
-      limitMs: LIMIT_MS,
+      limitMs,
       ...(registry !== undefined && { registry }),
     });
     assertNoSecret(result, [db.password]);
     return result;
   };
-  const lane: Lane = { sql, run: (args) => run(args) };
+  const lane: Lane = { sql, url, run: (args) => run(args) };
   /** The command from its beginning, through the proxy. */
   const runThrough = async (cut?: Cut) => {
     await emptyDatabase(sql);
     await before(lane);
+    proxy.front(undefined);
     if (cut !== undefined) proxy.cutNext(cut);
     const count = proxy.sessions.length;
     const result = await run(command, proxy.url(url));
@@ -164,7 +178,7 @@ async function openLane<Known>(
     ...lane,
     undisturbed: async () => {
       const { result, session } = await runThrough();
-      assertEquals(result.code, 0, result.stderr);
+      assertEquals(result.code, code, result.stderr);
       return session.requests;
     },
     survive: async (cut) => {
@@ -174,7 +188,7 @@ async function openLane<Known>(
       proxy.drop();
       await waitUntilGone({ query: (text) => sql.unsafe(text) }, 5_000);
       const statement = session.requests[cut.request - 1]!;
-      await after(lane, { result, statement }, known);
+      await after(lane, { cut, result, statement }, known);
     },
     restart: async () => {
       await program[Symbol.asyncDispose]();

@@ -29,8 +29,21 @@ export interface Cut {
   /** The number of the request, counted from 1 in the session; the log-in takes three. */
   readonly request: number;
   /** What gets lost: the server never sees the request, or it has carried it out and the client never hears of it. */
-  readonly lose: "request" | "answer" | "half of the answer";
+  readonly lose:
+    | "request"
+    | "half of the request"
+    | "answer"
+    | "half of the answer";
   readonly fault: Fault;
+  /** How the network is from then on; connections that are made are received in the usual way when missing. */
+  readonly away?: Away;
+}
+
+/** A network that is away for a while, or for good. */
+export interface Away {
+  readonly front: Front;
+  /** In milliseconds; for good when missing. */
+  readonly ms?: number;
 }
 
 /** One connection of a client, as far as it was for a session: a request to cancel is none. */
@@ -92,6 +105,11 @@ export async function startProxy(
   let behaviour: Front | undefined;
   let replacement: Replacement | undefined;
   let accepted = 0;
+  let back: ReturnType<typeof setTimeout> | undefined;
+  const receiveAs = (next: Front | undefined) => {
+    clearTimeout(back);
+    behaviour = next;
+  };
 
   const server = net.createServer({ allowHalfOpen: true }, (client) => {
     accepted++;
@@ -108,6 +126,13 @@ export async function startProxy(
         const cut = nextCut;
         nextCut = undefined;
         return cut;
+      },
+      onCut: ({ away }) => {
+        if (away === undefined) return;
+        receiveAs(away.front);
+        if (away.ms !== undefined) {
+          back = setTimeout(() => receiveAs(undefined), away.ms);
+        }
       },
     });
   });
@@ -142,7 +167,7 @@ export async function startProxy(
       return { held: hold.held.promise, release: hold.released.resolve };
     },
     stall: () => sessions.forEach((session) => session.stall()),
-    front: (next) => void (behaviour = next),
+    front: receiveAs,
     rewrite: (from, to) => {
       const [before, after] = [from, to].map((text) =>
         new TextEncoder().encode(text)
@@ -158,6 +183,7 @@ export async function startProxy(
       for (const socket of sockets) socket.resetAndDestroy();
     },
     async [Symbol.asyncDispose]() {
+      receiveAs(undefined);
       for (const { released } of holds) released.resolve();
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
@@ -191,6 +217,7 @@ interface SessionOptions {
   readonly replacement: () => Replacement | undefined;
   /** Called with the first message of a session, returns where it is cut. */
   readonly onStart: () => Cut | undefined;
+  readonly onCut: (cut: Cut) => void;
 }
 
 class Session implements ProxySession {
@@ -261,7 +288,12 @@ class Session implements ProxySession {
     }
     const here = this.requests.length === this.#cutAt?.request &&
       isRequest(message);
-    if (here && this.#cutAt!.lose === "request") {
+    if (here && this.#losesRequest) {
+      if (this.#cutAt!.lose === "half of the request") {
+        this.#toServer.send(
+          message.bytes.subarray(0, message.bytes.length / 2),
+        );
+      }
       // What came before it has its answer first; then the line is dead.
       if (this.#answers >= this.requests.length - 1) this.#apply();
       this.#toServer.stop();
@@ -282,7 +314,7 @@ class Session implements ProxySession {
   #answer(message: Message): void {
     this.#clientSpoke = false;
     const cut = this.#cutAt;
-    const lost = cut !== undefined && cut.lose !== "request" &&
+    const lost = cut !== undefined && !this.#losesRequest &&
       this.#answers === cut.request - 1;
     if (!lost) this.#toClient.send(this.#rewritten(message.bytes));
     else if (cut.lose === "half of the answer") {
@@ -294,9 +326,14 @@ class Session implements ProxySession {
     this.#open.shift();
     this.#answers++;
     const last = cut !== undefined && !this.cut &&
-      (lost || cut.lose === "request" && this.#answers === cut.request - 1 &&
+      (lost || this.#losesRequest && this.#answers === cut.request - 1 &&
           this.requests.length >= cut.request);
     if (last) this.#apply();
+  }
+
+  get #losesRequest(): boolean {
+    return this.#cutAt?.lose === "request" ||
+      this.#cutAt?.lose === "half of the request";
   }
 
   #rewritten(bytes: Uint8Array): Uint8Array {
@@ -313,6 +350,7 @@ class Session implements ProxySession {
   #apply(): void {
     this.cut = true;
     const { fault } = this.#cutAt!;
+    this.#options.onCut(this.#cutAt!);
     switch (fault) {
       case "stall":
         return this.stall();

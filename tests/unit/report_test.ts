@@ -43,6 +43,8 @@ const SUMMARY: Summary = {
   recorded: 0,
   notRun: 0,
   unfinished: 0,
+  unknown: 0,
+  outcome: "committed",
   durationMs: 1_500,
   dryRun: false,
   failed: false,
@@ -384,6 +386,18 @@ Deno.test("render() closes a run with what it came to", () => {
       { failed: true, unfinished: 1 },
       "stderr: Failed in 1.5 s: 1 migration left half-way",
     ],
+    [
+      { failed: true, applied: 2, unknown: 1, notRun: 3 },
+      "stderr: Failed in 1.5 s: 2 migrations applied, 1 migration unknown, 3 not run",
+    ],
+    [
+      { failed: true, unknown: 12 },
+      "stderr: Failed in 1.5 s: 12 migrations unknown",
+    ],
+    [
+      { command: "repair", failed: true, recorded: 1 },
+      "stderr: Failed in 1.5 s: 1 migration recorded",
+    ],
   ];
 
   for (const [summary, line] of summaries) {
@@ -517,6 +531,7 @@ Deno.test("render() writes an event as one JSON line, and tells a person on stde
       at: AT,
       migration: "a",
       durationMs: 870,
+      outcome: "committed",
     }],
     stderr: [],
   });
@@ -554,6 +569,20 @@ Deno.test("render() writes an event as one JSON line, and tells a person on stde
   );
 });
 
+Deno.test("render() tells what became of a step to programs only: the error and the summary say it to people", () => {
+  const event: Event = {
+    event: "outcome",
+    direction: "up",
+    migration: "a",
+    outcome: "unknown",
+  };
+
+  assertEquals(json(event), {
+    stdout: [{ ...event, at: AT }],
+    stderr: [],
+  });
+});
+
 Deno.test("render() hides the password in text and in JSON", () => {
   const hide = redactor("hunter2", []);
   const event: Event = { event: "warning", message: "role hunter2 is odd" };
@@ -571,9 +600,13 @@ Deno.test("render() keeps JSON whole when the password looks like a number", () 
   assertEquals(
     json({ event: "applied", migration: "a", durationMs: 54_321 }, { hide })
       .stdout,
-    [
-      { event: "applied", at: AT, migration: "a", durationMs: 54_321 },
-    ],
+    [{
+      event: "applied",
+      at: AT,
+      migration: "a",
+      durationMs: 54_321,
+      outcome: "committed",
+    }],
   );
 });
 
@@ -676,6 +709,12 @@ const events: fc.Arbitrary<Event> = fc.oneof(
     action: fc.constantFrom("baseline" as const, "retry" as const),
     migration: hostile,
   }),
+  fc.record({
+    event: fc.constant("outcome" as const),
+    direction: fc.constantFrom("up" as const, "down" as const),
+    migration: hostile,
+    outcome: fc.constantFrom("rolled_back" as const, "unknown" as const),
+  }),
   hostile.map((error): Event => ({ event: "failed", error: new Error(error) })),
   hostile.map((fault): Event => ({
     event: "failed",
@@ -736,9 +775,13 @@ Deno.test("render() gives JSON lines that parse back to what happened", () => {
       }
       assertEquals([value.event, value.at], [event.event, AT]);
       if (event.event === "failed" || event.event === "summary") return;
+      const isCommitted = ["applied", "rolled_back", "recorded"].includes(
+        event.event,
+      );
       assertEquals(value, {
         at: AT,
         ...JSON.parse(JSON.stringify(event)),
+        ...(isCommitted && { outcome: "committed" }),
       });
     }),
     { numRuns: 3_000 },
