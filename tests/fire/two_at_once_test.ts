@@ -59,6 +59,7 @@ pgTest(
       await assertNoLocks(db);
     });
   },
+  { needs: ["pgbouncer"] },
 );
 
 scenario(

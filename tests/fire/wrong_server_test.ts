@@ -376,6 +376,8 @@ serverTest(
       await server.query("drop tablespace small");
     });
   },
+  {},
+  ["namespaces"],
 );
 
 serverTest(
@@ -416,6 +418,8 @@ serverTest(
       await server.query("drop tablespace small");
     });
   },
+  {},
+  ["namespaces"],
 );
 
 function run(url: string, ...args: string[]): Promise<MigrateResult> {

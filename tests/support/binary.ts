@@ -76,18 +76,13 @@ export async function executable(): Promise<string> {
   return join(await compiled(), `battlescope-migrate-${os}-${arch}`);
 }
 
-/** Runs `scripts/compile.ts`; `before` is a command that starts it. */
+/** Runs `scripts/compile.ts`. */
 export async function runCompile(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-  before: readonly string[] = [],
 ): Promise<MigrateResult> {
-  const [program = "", ...words] = [
-    ...before,
-    ...[Deno.execPath(), "run", "-A", "--no-prompt", COMPILE, ...args],
-  ];
-  const command = new Deno.Command(program, {
-    args: words,
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", COMPILE, ...args],
     env: { NO_COLOR: "1", ...env },
     stdin: "piped",
     stdout: "piped",

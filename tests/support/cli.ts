@@ -4,10 +4,8 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
+import { OPTIONS_VARIABLE } from "../../scripts/test_environment.ts";
 import type { Project } from "./project.ts";
-
-/** The environment variable that {@link MORE_OPTIONS} come from, with spaces between them. */
-export const OPTIONS_VARIABLE = "TEST_OPTIONS";
 
 export interface MigrateOptions {
   readonly env?: Readonly<Record<string, string>>;

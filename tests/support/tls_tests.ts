@@ -6,6 +6,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { MigrateResult } from "./cli.ts";
 import { type Answer, startFalseServer } from "./false_server.ts";
+import { areMet, testWith } from "./needs.ts";
 import { type Shown, startTlsServer, type TlsServer } from "./tls_server.ts";
 
 /** Runs the program's `status` with nothing but this environment. */
@@ -310,15 +311,18 @@ export function tlsTests(
 ): void {
   let server: TlsServer | undefined;
   let isDeno24 = false;
+  const needs = ["openssl"] as const;
   Deno.test.beforeAll(async () => {
+    if (!areMet(needs)) return;
     server = await startTlsServer();
     isDeno24 = (await denoVersion()).startsWith("2.4.");
   });
   Deno.test.afterAll(async () => {
     await server?.[Symbol.asyncDispose]();
   });
+  const test = testWith(...needs);
   for (const { name, shown = "good", env, expected, onDeno24 } of CASES) {
-    Deno.test(`${subject} ${name}`, async () => {
+    test(`${subject} ${name}`, async () => {
       await server!.show(shown);
       await server!.lastLogin();
       const { code, stdout, stderr } = await run(env(server!));
