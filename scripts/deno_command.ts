@@ -10,5 +10,11 @@ export function taskCommand(...words: readonly string[]): string {
   const deno = Deno.env.get("npm_command") === "exec"
     ? `npx -y deno@${Deno.version.deno}`
     : "deno";
-  return [deno, "task", ...words].join(" ");
+  return [deno, "task", ...words.map(quote)].join(" ");
+}
+
+function quote(word: string): string {
+  return /^[\w./:=@%+,-]+$/.test(word)
+    ? word
+    : `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -24,19 +24,13 @@ import {
 import {
   findMissing,
   givenNeeds,
-  installCommand,
-  type Missing,
   NEED_NAMES,
   type NeedName,
 } from "./test_needs.ts";
-import {
-  type LeftOut,
-  NEEDS_FILTER,
-  readReport,
-  type Report,
-} from "./test_report.ts";
+import { NEEDS_FILTER, readReport, type Report } from "./test_report.ts";
 import { isIn, missingRounds, planRounds, type Round } from "./test_rounds.ts";
 import { withServers } from "./test_servers.ts";
+import { notRunLines, refusalText } from "./test_summary.ts";
 
 const SANITIZERS = ["--sanitize-ops", "--sanitize-resources"];
 
@@ -95,7 +89,13 @@ async function main(args: readonly string[]): Promise<number> {
   }
 
   const leftOut = reports.flatMap(({ leftOut }) => leftOut);
-  await tellNotRun(leftOut, missingRounds(others, rounds), args);
+  const lines = notRunLines({
+    leftOut,
+    rounds: missingRounds(others, rounds),
+    missing: await findMissing(namesOf(leftOut)),
+    command: all ? undefined : taskCommand("test", "--all", ...args),
+  });
+  for (const line of lines) console.log(line);
   const passed = reports.reduce((sum, { passed }) => sum + passed, 0);
   const failed = reports.reduce((sum, { failed }) => sum + failed, 0);
   console.log(`${passed} passed, ${failed} failed`);
@@ -192,8 +192,8 @@ async function needsOf(paths: readonly string[]): Promise<NeedName[]> {
   return namesOf(report.leftOut);
 }
 
-function namesOf(leftOut: readonly LeftOut[]): NeedName[] {
-  const names = new Set(leftOut.flatMap(({ needs }) => needs.split(", ")));
+function namesOf(leftOut: readonly string[]): NeedName[] {
+  const names = new Set(leftOut.flatMap((needs) => needs.split(", ")));
   return NEED_NAMES.filter((name) => names.has(name));
 }
 
@@ -216,55 +216,8 @@ async function denoTest(
 }
 
 async function refuseMissing(needs: readonly NeedName[]): Promise<void> {
-  const missing = await findMissing(needs);
-  const { programs, packages, obstacles } = missing;
-  if (programs.length + obstacles.length === 0) return;
-  const hint = packages.length === 0
-    ? ""
-    : `\n  first: ${installCommand(packages)}`;
-  throw new Error(`Cannot run all tests: ${textOf(missing)}${hint}`);
-}
-
-function textOf({ programs, obstacles }: Missing): string {
-  return [
-    ...(programs.length === 0 ? [] : [`there is no ${programs.join(", ")}`]),
-    ...obstacles,
-  ].join("; ");
-}
-
-/** Says what was left out, and the way to it. */
-async function tellNotRun(
-  leftOut: readonly LeftOut[],
-  rounds: readonly Round[],
-  args: readonly string[],
-): Promise<void> {
-  if (leftOut.length + rounds.length === 0) return;
-  console.log("Not run:");
-  const byNeeds = Map.groupBy(leftOut, ({ needs }) => needs);
-  for (const [needs, tests] of byNeeds) {
-    const files = [...new Set(tests.map(({ file }) => file))].sort();
-    console.log(
-      `  ${tests.length} ${
-        tests.length === 1 ? "test that needs" : "tests that need"
-      } ${needs}: ${files.join(", ")}`,
-    );
-  }
-  for (const { paths, versions, more } of rounds) {
-    console.log(
-      `  ${paths.join(", ")} on PostgreSQL ${versions.join(", ")}${
-        more === undefined ? "" : ` with ${more}`
-      }`,
-    );
-  }
-  if (args.includes("--all")) return;
-  const missing = await findMissing(namesOf(leftOut));
-  const command = taskCommand("test", "--all", ...args);
-  console.log(`Run everything with: ${command}`);
-  if (missing.programs.length + missing.obstacles.length === 0) return;
-  console.log(`  it cannot run as it is: ${textOf(missing)}`);
-  if (missing.packages.length > 0) {
-    console.log(`  first: ${installCommand(missing.packages)}`);
-  }
+  const refusal = refusalText(await findMissing(needs));
+  if (refusal !== undefined) throw new Error(refusal);
 }
 
 /** Runs to the end even when interrupted: `deno test` gets the terminal's signal too, and the servers must be stopped. */

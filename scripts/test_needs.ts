@@ -82,6 +82,8 @@ export interface Missing {
   readonly packages: readonly string[];
   /** What no package brings. */
   readonly obstacles: readonly string[];
+  /** Whether we are root, who may install packages. */
+  readonly root: boolean;
 }
 
 /** Where a user's own path may not lead, and Debian keeps some of the programs. */
@@ -123,14 +125,8 @@ export async function findMissing(
     programs: [...programs],
     packages: [...packages].sort(),
     obstacles: [...obstacles],
+    root: Deno.uid() === 0,
   };
-}
-
-/** The command that installs Debian packages. */
-export function installCommand(packages: readonly string[]): string {
-  const command = "apt-get update && apt-get install --yes " +
-    `--no-install-recommends ${packages.join(" ")}`;
-  return Deno.uid() === 0 ? command : `sudo sh -c '${command}'`;
 }
 
 async function isProgram(name: string): Promise<boolean> {

@@ -277,7 +277,7 @@ scenario(
     await waitForStatement(s.db, /gate\.opened/);
     killed.kill("SIGKILL");
     await killed.result;
-    await waitUntilGone(s.db, 5_000);
+    await waitUntilGone(s.db);
     assertEquals(await s.history(), [
       "0001_table applied",
       "0002_wait running",
@@ -314,7 +314,7 @@ scenario(
     await waitForStatement(s.db, /^create unique index concurrently/);
     killed.kill("SIGKILL");
     await killed.result;
-    await waitUntilGone(s.db, 5_000);
+    await waitUntilGone(s.db);
     await writer.run("commit");
     assertEquals(await validity(s.db), [{ name: "rows_id_idx", valid: false }]);
 

@@ -202,7 +202,7 @@ scenario(
     await openGate(s.db);
     assertEquals((await first.result).code, 0);
     assertEquals((await second.result).code, 0);
-    await waitUntilGone(s.db, 5_000);
+    await waitUntilGone(s.db);
   },
 );
 

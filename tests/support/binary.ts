@@ -16,7 +16,7 @@ export interface BinaryOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** `false` starts it in a network namespace of its own, which has not even a loopback. @default {true} */
   readonly network?: boolean;
-  /** After this the process is killed and the test fails. @default {60000} */
+  /** After this the process is killed and the test fails. @default {LIMIT_MS} */
   readonly timeoutMs?: number;
 }
 

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findPostmaster } from "../../scripts/server_process.ts";
 import { denoEnvironment, type RunningMigrate, startProcess } from "./cli.ts";
+import { waitFor } from "./wait.ts";
 
 export interface Checkout {
   readonly folder: string;
@@ -59,18 +60,10 @@ export async function killServer(folder: string): Promise<void> {
   const pid = await serverPid(folder);
   if (pid === undefined) throw new Error(`No server runs in "${folder}"`);
   Deno.kill(pid, "SIGKILL");
-  await until(async () => await serverPid(folder) === undefined);
-}
-
-/** Waits for something to become true; fails when it has not within ten seconds. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!await condition()) {
-    if (Date.now() > deadline) throw new Error(`Never came true: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await waitFor(
+    "the server's process is gone",
+    async () => await serverPid(folder) === undefined,
+  );
 }
 
 function startTask(

@@ -43,12 +43,6 @@ export interface CutRun {
   readonly statement: string;
 }
 
-/**
- * A run that lost its connection has ended by then, in milliseconds: silence is borne for seven seconds, and the lock of a
- * session that the server does not yet know to be dead is waited for for ten.
- */
-const LIMIT_MS = 25_000;
-
 /** After so many failures the rest would tell nothing new. */
 const ENOUGH = 5;
 
@@ -144,7 +138,6 @@ async function openLane<Known>(
   let program = startResident();
   const run = async (args: readonly string[], at = url) => {
     const result = await program.run(args, { DATABASE_URL: at }, {
-      limitMs: LIMIT_MS,
       ...(registry !== undefined && { registry }),
     });
     assertNoSecret(result, [db.password]);
@@ -172,7 +165,7 @@ async function openLane<Known>(
       assert(session.cut, "the cut was not reached");
       // What keeps a stalled session open on the server's side is not the program.
       proxy.drop();
-      await waitUntilGone({ query: (text) => sql.unsafe(text) }, 5_000);
+      await waitUntilGone({ query: (text) => sql.unsafe(text) });
       const statement = session.requests[cut.request - 1]!;
       await after(lane, { result, statement }, known);
     },

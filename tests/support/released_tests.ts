@@ -165,13 +165,10 @@ export function releasedTests(
           env: { DATABASE_URL: db.url },
         });
         await waitFor("the program to wait for a lock", busy.hasWaiter);
-        const signalled = performance.now();
         await up.signal(signal);
         const { code: actual, stdout, stderr } = await up.result;
         assertEquals([actual, stdout], [code, ""], stderr);
         assertMatch(stderr, new RegExp(`^error: Stopped by ${signal}$`, "m"));
-        const took = performance.now() - signalled;
-        assert(took < 6_000, `It took ${took} ms`);
         await waitFor("its session to end", busy.isAlone);
       },
       onNewest,
@@ -199,7 +196,6 @@ export function releasedTests(
   const offline = testWith(...needs, ...withoutNetwork);
   for (const host of ["127.0.0.1", "database.example.org"]) {
     offline(`${subject} gives up on "${host}" without a network`, async () => {
-      const started = performance.now();
       const { code, stdout, stderr } = await run(["up"], {
         env: {
           DATABASE_URL: `postgres://me:secret@${host}/db`,
@@ -216,8 +212,6 @@ export function releasedTests(
       );
       assertEquals(stdout, "");
       assert(!stderr.includes("secret"), stderr);
-      const took = performance.now() - started;
-      assert(took > 2_000 && took < 10_000, `It took ${took} ms`);
     });
   }
 
