@@ -28,6 +28,9 @@ export interface RoundOptions {
 /** What the program says to PostgreSQL, which depends on its version. */
 const ON_EVERY_VERSION = ["tests/integration", "tests/cli"];
 
+/** It has a server of its own, always of the same version. */
+const ON_NO_VERSION = "tests/local";
+
 /** Faults are survived whether statements are sent ahead or not. */
 const TWICE = "tests/fire";
 const NOT_AHEAD = "--no-pipeline";
@@ -72,6 +75,7 @@ export function missingRounds(
     const { paths: wanted, versions, more } of planRounds(paths, { all: true })
   ) {
     for (const path of wanted) {
+      if (isIn(path, ON_NO_VERSION)) continue;
       const run = rounds
         .filter((round) => round.more === more && round.paths.includes(path))
         .flatMap(({ versions }) => versions);

@@ -52,6 +52,8 @@ Deno.test("missingRounds() is what a run of everything has besides, and nothing 
     missingRounds(FOLDERS, planRounds(FOLDERS, { all: true })),
     [],
   );
+  const local = planRounds(["tests/local"], { all: false });
+  assertEquals(missingRounds(["tests/local"], local), []);
 });
 
 const REPORT = `<?xml version="1.0" encoding="UTF-8"?>
