@@ -14,6 +14,8 @@ export interface Checkout {
   readonly folder: string;
   /** Starts `deno task …` in it. Signals go to all its processes, as those of a terminal do. */
   task(args: readonly string[], options?: TaskOptions): RunningMigrate;
+  /** Starts any other program in it in the same way. */
+  start(program: string, args: readonly string[]): RunningMigrate;
 }
 
 export interface TaskOptions {
@@ -27,7 +29,10 @@ export interface TaskOptions {
 const ORIGINAL = fileURLToPath(new URL("../../", import.meta.url));
 
 /** What the tasks need; the tests have their own copy of nothing. */
-const PARTS = ["deno.json", "deno.lock", "src", "scripts", "migrations"];
+const PARTS = [
+  ...["deno.json", "deno.lock", "package.json", "Makefile"],
+  ...["src", "scripts", "migrations"],
+];
 
 /** Makes a copy below a folder that only its owner may enter; ends its server and removes it afterwards. */
 export async function withCheckout(
@@ -42,7 +47,9 @@ export async function withCheckout(
     }
     await use({
       folder,
-      task: (args, options) => startTask(folder, args, options),
+      task: (args, { deno = Deno.execPath(), ...options } = {}) =>
+        startIn(folder, deno, ["task", "--quiet", ...args], options),
+      start: (program, args) => startIn(folder, program, args),
     });
   } finally {
     if (await serverPid(folder) !== undefined) await killServer(folder);
@@ -66,13 +73,14 @@ export async function killServer(folder: string): Promise<void> {
   );
 }
 
-function startTask(
+function startIn(
   folder: string,
+  program: string,
   args: readonly string[],
-  { env = {}, uid, deno = Deno.execPath() }: TaskOptions = {},
+  { env = {}, uid }: Omit<TaskOptions, "deno"> = {},
 ): RunningMigrate {
-  const command = new Deno.Command(deno, {
-    args: ["task", "--quiet", ...args],
+  const command = new Deno.Command(program, {
+    args: [...args],
     cwd: folder,
     clearEnv: true,
     env: { ...denoEnvironment(), ...networkEnvironment(), ...env },
@@ -88,7 +96,7 @@ function startTask(
 /** What a task needs to find its tools, and to fetch a PostgreSQL that this machine does not have yet. */
 function networkEnvironment(): Record<string, string> {
   const needed =
-    /^(?:PATH|(?:npm_config|deno|ssl_cert)_.*|(?:https?|no)_proxy)$/i;
+    /^(?:PATH|(?:npm_config|deno|ssl_cert)_.*|node_extra_ca_certs|(?:https?|no)_proxy)$/i;
   return Object.fromEntries(
     Object.entries(Deno.env.toObject()).filter(([name]) => needed.test(name)),
   );
