@@ -84,6 +84,16 @@ Deno.test("ci.yml runs .ci/run on what it is made for", async () => {
   assertEquals(check.steps.at(-1).run, "bash .ci/run");
 });
 
+Deno.test("ci.yml does what the README asks of a newcomer", async () => {
+  const { newcomer } = await jobs(".github/workflows/ci.yml");
+  const readme = await Deno.readTextFile(join(CHECKOUT, "README.md"));
+  const [migrate, test] = readme.matchAll(/^```sh\n(npx .*)\n```$/gm);
+  assertEquals(
+    newcomer.steps.slice(1).map(({ run }: Manifest) => run),
+    [migrate?.[1], test?.[1]],
+  );
+});
+
 Deno.test("release.yml makes everything that a release has, in order, with the Deno of the checkout", async () => {
   const path = ".github/workflows/release.yml";
   const { check, executables, image, release } = await jobs(path);
