@@ -128,7 +128,7 @@ scenario(
     // The program is the one that notices.
     await using other = await openSession(s.db.url);
     await other.run("set deadlock_timeout = '10min'");
-    await using up = s.start("up --lock-timeout=30s");
+    await using up = s.start("up --lock-timeout=10m");
     await waitForStatement(s.db, /gate\.opened/);
     await other.run("begin; lock table b in access exclusive mode");
     const locked = other.run("lock table a in access exclusive mode");

@@ -310,7 +310,7 @@ scenario(
     await s.run("up --to 0001_table");
     await using writer = await openSession(s.db.url);
     await writer.run("begin; insert into rows_of_text values (1)");
-    await using killed = s.start("up --lock-timeout=1m");
+    await using killed = s.start("up --lock-timeout=10m");
     await waitForStatement(s.db, /^create unique index concurrently/);
     killed.kill("SIGKILL");
     await killed.result;
@@ -370,7 +370,7 @@ scenario(
     assertEquals((await s.run("up")).code, 0);
     await using reader = await openSession(s.db.url);
     await reader.run("begin; select from rows_of_text");
-    await using down = s.start("down --yes --lock-timeout=1m");
+    await using down = s.start("down --yes --lock-timeout=10m");
     await waitForStatement(s.db, /^drop index concurrently/);
     await waitFor(
       "the history says running",

@@ -102,9 +102,9 @@ scenario(
     // A writer keeps the build waiting until the second copy waits too.
     await using writer = await openSession(s.db.url);
     await writer.run("begin; insert into a values (1)");
-    await using first = s.start("up --lock-timeout=30s");
+    await using first = s.start("up --lock-timeout=10m");
     const { pid } = await waitForStatement(s.db, /^create index concurrently/);
-    await using second = s.start("up --lock-timeout=30s");
+    await using second = s.start("up --lock-timeout=10m");
     await second.waitFor("Waiting for the migration lock");
     assertMatch(
       second.output().stderr,

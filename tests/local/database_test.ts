@@ -172,7 +172,7 @@ Deno.test("Ctrl-C ends the migration and then the server", async () => {
       join(folder, "migrations/29990101000000_slow.ts"),
       `import { type Kysely, sql } from "kysely";
 export async function up(db: Kysely<unknown>) {
-  await sql\`select pg_sleep(30)\`.execute(db);
+  await sql\`select pg_sleep(600)\`.execute(db);
 }
 `,
     );

@@ -20,7 +20,7 @@ export interface Resident extends AsyncDisposable {
       /** The module of the migrations. @default {those of this checkout} */
       readonly registry?: string;
     },
-  ): Promise<MigrateResult & { readonly tookMs: number }>;
+  ): Promise<MigrateResult>;
 }
 
 const MAIN = fileURLToPath(new URL("./resident_main.ts", import.meta.url));
@@ -55,7 +55,6 @@ export function startResident(): Resident {
 
   return {
     async run(args, env, { limitMs = LIMIT_MS, registry } = {}) {
-      const started = performance.now();
       const all = [...args, ...MORE_OPTIONS];
       const line = `${JSON.stringify({ args: all, env, registry })}\n`;
       let late = false;
@@ -74,7 +73,6 @@ export function startResident(): Resident {
               code: stdout.code,
               stdout: stdout.text,
               stderr: stderr.text,
-              tookMs: performance.now() - started,
             };
           }
           if (ended || late) {
