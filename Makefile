@@ -4,7 +4,7 @@ DENO = $(shell deno --version 2>/dev/null | grep -q '^deno $(DENO_VERSION) ' \
 	&& echo deno || echo npx -y deno@$(DENO_VERSION))
 
 .DEFAULT_GOAL := help
-.PHONY: help db-migrate db-migrate-make db-status db-rollback test ok
+.PHONY: help db-migrate db-migrate-make db-status db-rollback db-reset test ok
 # Handed over by the environment, so that no shell reads the words of a name.
 export NAME
 
@@ -24,7 +24,10 @@ db-status: ## show every migration and its state
 db-rollback: ## roll back the last migration (ARGS="--yes" without a terminal)
 	@$(DENO) task migrate down $(ARGS)
 
-test: ## run every test on real PostgreSQL servers
+db-reset: ## throw the embedded database away and build it anew (ARGS="--yes" without a terminal)
+	@$(DENO) task reset $(ARGS)
+
+test: ## run the tests that need Node only (ARGS="--all" for all of them)
 	@$(DENO) task test $(ARGS)
 
 ok: ## format, lint, types, layers, registry, unit tests

@@ -24,6 +24,8 @@ export interface ServerOptions {
   readonly version: PostgresVersion;
   /** Holds the data, the password and the log. Only one process at a time may start or stop its server. */
   readonly folder: string;
+  /** Taken if it is free and the server had none before. */
+  readonly port?: number;
   /** PostgreSQL's own settings, as in `postgresql.conf`. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Told what is going on when it takes more than a moment. */
@@ -53,7 +55,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   }
   const password = (await Deno.readTextFile(join(folder, "password"))).trim();
   const port = await runningPort(cluster.data) ??
-    await launch(cluster, settings);
+    await launch(cluster, settings, options.port);
   return {
     version,
     host: "127.0.0.1",
@@ -106,6 +108,7 @@ async function runningPort(data: string): Promise<number | undefined> {
 async function launch(
   cluster: Cluster,
   settings: Readonly<Record<string, string>>,
+  wanted: number | undefined,
 ): Promise<number> {
   const { data } = cluster;
   await dropForeignPid(data);
@@ -113,7 +116,7 @@ async function launch(
   const log = join(data, "server.log");
   const deadline = Date.now() + START_TIMEOUT_MS;
   // The last port first, so that the connection string stays the same from day to day.
-  for (let port = await lastPort(data); Date.now() < deadline;) {
+  for (let port = await lastPort(data) ?? wanted; Date.now() < deadline;) {
     port ??= freePort();
     await configure(cluster, port, settings);
     const { success, output } = await runProgram(cluster, "pg_ctl", [

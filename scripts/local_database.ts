@@ -6,8 +6,9 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import postgres from "postgres";
-import { type Server, startServer } from "./embedded_postgres.ts";
+import { type Server, startServer, stopServer } from "./embedded_postgres.ts";
 import { WAY_OUT } from "./postgres_binaries.ts";
+import { exists, lastPort, removeCluster } from "./server_data.ts";
 
 /** The folder of this checkout's data. */
 export const DATA_FOLDER: string = fileURLToPath(
@@ -24,6 +25,11 @@ export interface LocalDatabase {
   release(): Promise<void>;
 }
 
+export interface LocalOptions {
+  /** Throws the data away first; refused while somebody uses them. @default {false} */
+  readonly anew?: boolean;
+}
+
 /**
  * Starts the server of the folder, or joins those who use it.
  *
@@ -35,6 +41,7 @@ export interface LocalDatabase {
 export async function useLocalDatabase(
   folder: string,
   say: (line: string) => void,
+  { anew = false }: LocalOptions = {},
 ): Promise<LocalDatabase> {
   await makeFolder(folder);
   using closer = new DisposableStack();
@@ -44,12 +51,14 @@ export async function useLocalDatabase(
   const users = closer.use(await openLock(join(folder, "users.lock")));
 
   await gate.lock(true);
-  await users.lock(false);
-  const server = await startServer({
+  const place = {
     version: LOCAL_VERSION,
     folder: join(folder, `${LOCAL_VERSION}`),
     say,
-  });
+  } as const;
+  const port = anew ? await throwAway(place, users) : undefined;
+  await users.lock(false);
+  const server = await startServer({ ...place, ...(port && { port }) });
   try {
     await createDatabase(server);
   } catch (error) {
@@ -66,6 +75,30 @@ export async function useLocalDatabase(
       await leave(users, server);
     },
   };
+}
+
+/** To be called behind the gate. Returns the port that the server had. */
+async function throwAway(
+  place: Parameters<typeof stopServer>[0],
+  users: Deno.FsFile,
+): Promise<number | undefined> {
+  if (!await users.tryLock(true)) {
+    throw new Error(
+      `Cannot throw away the embedded database in "${place.folder}": it is in use; ` +
+        'end "deno task db" and whatever else works on it first',
+    );
+  }
+  try {
+    const data = join(place.folder, "data");
+    if (!await exists(data)) return undefined;
+    // One whose users were killed is still there.
+    await stopServer(place);
+    const port = await lastPort(data);
+    await removeCluster(place.folder);
+    return port;
+  } finally {
+    await users.unlock();
+  }
 }
 
 /** To be called behind the gate, so that nobody joins while the server stops. */

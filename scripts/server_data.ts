@@ -36,8 +36,12 @@ export async function createCluster(
   await Deno.mkdir(folder, { recursive: true, mode });
   await Deno.chmod(folder, mode);
   await Deno.mkdir(building.data, { recursive: true, mode: 0o700 });
-  const password = randomPassword();
-  await writeFor(undefined, join(folder, "password"), `${password}\n`);
+  // That of data which were thrown away stays good: somebody may have it in a configuration.
+  const known = join(folder, "password");
+  const password = await exists(known)
+    ? (await Deno.readTextFile(known)).trim()
+    : randomPassword();
+  await writeFor(undefined, known, `${password}\n`);
   await writeFor(undefined, join(draft, "password"), `${password}\n`);
   await giveTo(building.account, draft);
   const { success, output } = await runProgram(building, "initdb", [
@@ -64,6 +68,13 @@ export async function createCluster(
   await giveTo(account, draft);
   await Deno.rename(building.data, cluster.data);
   await removeDrafts(folder);
+}
+
+/** Removes the data of a server that does not run. Whatever interrupts it, nothing is left that looks like data. */
+export async function removeCluster(folder: string): Promise<void> {
+  const draft = join(folder, `${DRAFT}${crypto.randomUUID()}`);
+  await Deno.rename(join(folder, "data"), draft);
+  await Deno.remove(draft, { recursive: true });
 }
 
 /** Removes what this creation and any interrupted one before it have left. */

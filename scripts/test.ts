@@ -1,22 +1,36 @@
 // deno-lint-ignore-file no-console -- a script for the terminal
 /**
- * Runs the tests: `deno task test [FILE or FOLDER …] [options of deno test]`.
+ * Runs the tests: `deno task test [--all] [FILE or FOLDER …] [options of deno test]`.
  *
- * The unit tests run first, with no permission at all; then the others, on PostgreSQL servers of their own. Closes with
- * the line `N passed, N failed`.
+ * The unit tests run first, with no permission at all; then the others, on PostgreSQL servers of their own. Without
+ * `--all` Node and npm are all that is needed: what needs more is left out, and listed at the end. With it nothing is left
+ * out, and what is missing on this machine is named before anything starts. Closes with the line `N passed, N failed`.
  *
  * @module
  */
-import { join, resolve, sep } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { OPTIONS_VARIABLE } from "../tests/support/cli.ts";
-import { SERVERS_VARIABLE } from "../tests/support/postgres.ts";
+import { taskCommand } from "./deno_command.ts";
 import type { Server } from "./embedded_postgres.ts";
 import {
   POSTGRES_VERSIONS,
   type PostgresVersion,
 } from "./postgres_binaries.ts";
+import {
+  NEEDS_VARIABLE,
+  OPTIONS_VARIABLE,
+  SERVERS_VARIABLE,
+} from "./test_environment.ts";
+import {
+  findMissing,
+  givenNeeds,
+  NEED_NAMES,
+  type NeedName,
+} from "./test_needs.ts";
+import { NEEDS_FILTER, readReport, type Report } from "./test_report.ts";
+import { isIn, missingRounds, planRounds, type Round } from "./test_rounds.ts";
 import { withServers } from "./test_servers.ts";
+import { notRunLines, refusalText } from "./test_summary.ts";
 
 const SANITIZERS = ["--sanitize-ops", "--sanitize-resources"];
 
@@ -30,12 +44,7 @@ const PERMISSIONS = [
   "--allow-sys",
 ];
 
-const TESTS = fileURLToPath(new URL("../tests", import.meta.url));
-
-interface Count {
-  passed: number;
-  failed: number;
-}
+const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
 
 /** A run of `deno test`: where, and how. */
 interface Part {
@@ -45,78 +54,75 @@ interface Part {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const versions = parseVersions(Deno.env.get("PG_VERSIONS") ?? "15,18");
-  const { paths, options } = await splitArguments(args);
-  const unit = paths.filter((path) => isIn(path, "unit"));
-  const others = paths.filter((path) => !isIn(path, "unit"));
-  const total: Count = { passed: 0, failed: 0 };
-  const run = async (part: Part) => {
-    const { passed, failed } = await runPart(part);
-    total.passed += passed;
-    total.failed += failed;
-  };
-  if (unit.length > 0) await run({ paths: unit, options });
-  if (others.length > 0) {
-    await withServers(versions, console.error, async (servers) => {
-      const all = ["--parallel", ...PERMISSIONS, ...options];
-      for (const { paths, servers: some, more } of partsOf(others, servers)) {
-        const env = {
-          [SERVERS_VARIABLE]: JSON.stringify(some.map(describe)),
-          ...(more !== undefined && { [OPTIONS_VARIABLE]: more }),
-        };
-        if (more !== undefined) {
-          console.error(`Once more, with ${more}: ${paths.join(" ")}`);
+  const versions = parseVersions(Deno.env.get("PG_VERSIONS"));
+  const all = args.includes("--all");
+  const { paths, options } = await splitArguments(
+    args.filter((argument) => argument !== "--all"),
+  );
+  const unit = paths.filter((path) => isIn(path, "tests/unit"));
+  const others = paths.filter((path) => !isIn(path, "tests/unit"));
+  const rounds = planRounds(others, { all, ...(versions && { versions }) });
+  if (all && others.length > 0) await refuseMissing(await needsOf(others));
+
+  const reports: Report[] = [];
+  if (unit.length > 0) reports.push(await runPart({ paths: unit, options }));
+  const wanted = POSTGRES_VERSIONS.filter((version) =>
+    rounds.some(({ versions }) => versions.includes(version))
+  );
+  if (wanted.length > 0) {
+    await withServers(wanted, console.error, async (servers) => {
+      for (const round of rounds) {
+        if (round.more !== undefined) {
+          console.error(
+            `Once more, with ${round.more}: ${round.paths.join(" ")}`,
+          );
         }
-        await run({ paths, options: all, env });
+        reports.push(
+          await runPart({
+            paths: round.paths,
+            options: ["--parallel", ...PERMISSIONS, ...options],
+            env: environmentOf(round, servers, all ? NEED_NAMES : givenNeeds()),
+          }),
+        );
       }
     });
   }
-  console.log(`${total.passed} passed, ${total.failed} failed`);
-  // A run without a test has proven nothing.
-  return total.failed === 0 && total.passed > 0 ? 0 : 1;
-}
 
-/** Tests on servers, in one run of `deno test`. */
-interface ServerPart {
-  readonly paths: readonly string[];
-  readonly servers: readonly Server[];
-  /** Options that every run of the program gets besides its own. */
-  readonly more?: string;
-}
-
-/**
- * What the program says to PostgreSQL is tested on every version. What happens around it (networks, processes, containers)
- * takes long and does not depend on the version: the oldest and the newest must do. Faults are survived whether statements
- * are sent ahead or not, for which the newest must do.
- */
-function partsOf(
-  paths: readonly string[],
-  servers: readonly Server[],
-): ServerPart[] {
-  const onEvery = (path: string) =>
-    ["integration", "cli"].some((folder) => isIn(path, folder));
-  const [oldest, newest] = [servers[0]!, servers.at(-1)!];
-  const parts: ServerPart[] = servers.length <= 2 ? [{ paths, servers }] : [
-    { paths: paths.filter(onEvery), servers },
-    {
-      paths: paths.filter((path) => !onEvery(path)),
-      servers: [oldest, newest],
-    },
-  ];
-  parts.push({
-    paths: paths.filter((path) => isIn(path, "fire")),
-    servers: [newest],
-    more: "--no-pipeline",
+  const leftOut = reports.flatMap(({ leftOut }) => leftOut);
+  const lines = notRunLines({
+    leftOut,
+    rounds: missingRounds(others, rounds),
+    missing: await findMissing(namesOf(leftOut)),
+    command: all ? undefined : taskCommand("test", "--all", ...args),
   });
-  return parts.filter(({ paths }) => paths.length > 0);
+  for (const line of lines) console.log(line);
+  const passed = reports.reduce((sum, { passed }) => sum + passed, 0);
+  const failed = reports.reduce((sum, { failed }) => sum + failed, 0);
+  console.log(`${passed} passed, ${failed} failed`);
+  // A run without a test has proven nothing.
+  return failed === 0 && passed > 0 ? 0 : 1;
 }
 
-function describe({ version, url }: Server): { version: number; url: string } {
-  return { version, url: url() };
+function environmentOf(
+  { versions, more }: Round,
+  servers: readonly Server[],
+  needs: readonly NeedName[],
+): Record<string, string> {
+  const some = servers.filter(({ version }) => versions.includes(version));
+  return {
+    [SERVERS_VARIABLE]: JSON.stringify(
+      some.map(({ version, url }) => ({ version, url: url() })),
+    ),
+    [NEEDS_VARIABLE]: needs.join(),
+    ...(more !== undefined && { [OPTIONS_VARIABLE]: more }),
+  };
 }
 
 /** `15,18` → [15, 18]; each at most once, in any order. */
-function parseVersions(text: string): PostgresVersion[] {
+function parseVersions(
+  text: string | undefined,
+): PostgresVersion[] | undefined {
+  if (text === undefined) return undefined;
   const wanted = [...new Set(text.split(",").map((part) => part.trim()))];
   return wanted.map((part) => {
     const version = POSTGRES_VERSIONS.find((known) => `${known}` === part);
@@ -138,56 +144,80 @@ async function splitArguments(
   for (const argument of args) {
     const isPath = !argument.startsWith("-") &&
       await Deno.stat(argument).then(() => true, () => false);
-    if (isPath) paths.push(resolve(argument));
+    if (isPath) paths.push(relative(CHECKOUT, resolve(argument)));
     else options.push(argument);
   }
-  return { paths: paths.length > 0 ? paths : await testFolders(), options };
+  const folders = paths.length === 0 || paths.includes("tests");
+  return { paths: folders ? await testFolders() : paths, options };
 }
 
 async function testFolders(): Promise<string[]> {
-  const folders = await Array.fromAsync(Deno.readDir(TESTS));
+  const folders = await Array.fromAsync(Deno.readDir(join(CHECKOUT, "tests")));
   return folders
     .filter((entry) => entry.isDirectory)
     .filter(({ name }) => name !== "support" && name !== "testdata")
-    .map(({ name }) => join(TESTS, name));
+    .map(({ name }) => `tests/${name}`)
+    .sort();
 }
 
-function isIn(path: string, folder: string): boolean {
-  return (path + sep).startsWith(join(TESTS, folder) + sep);
+/** Runs `deno test` and counts from its report. */
+async function runPart({ paths, options, env = {} }: Part): Promise<Report> {
+  const { success, report } = await denoTest(
+    [...SANITIZERS, ...options, ...paths],
+    { env },
+  );
+  for (const test of report.ignored) {
+    console.error(`Left out without saying why: ${test}`);
+  }
+  // A file that cannot be loaded is in no report.
+  const failed = !success && report.failed === 0 ? 1 : report.failed;
+  return { ...report, failed };
 }
 
-/** Runs `deno test` and counts from its report, which a test cannot write into. */
-async function runPart({ paths, options, env = {} }: Part): Promise<Count> {
-  const report = await Deno.makeTempFile({ suffix: ".xml" });
+/** What the tests need, by their own account: they are registered, and none is run. */
+async function needsOf(paths: readonly string[]): Promise<NeedName[]> {
+  const servers = POSTGRES_VERSIONS.map((version) => ({ version, url: "" }));
+  const { report } = await denoTest(
+    ["--no-check", `--filter=${NEEDS_FILTER}`, ...PERMISSIONS, ...paths],
+    {
+      env: {
+        [SERVERS_VARIABLE]: JSON.stringify(servers),
+        [NEEDS_VARIABLE]: "",
+      },
+      // What cannot be loaded says so when it is to run.
+      stdout: "null",
+      stderr: "null",
+    },
+  );
+  return namesOf(report.leftOut);
+}
+
+function namesOf(leftOut: readonly string[]): NeedName[] {
+  const names = new Set(leftOut.flatMap((needs) => needs.split(", ")));
+  return NEED_NAMES.filter((name) => names.has(name));
+}
+
+async function denoTest(
+  args: readonly string[],
+  options: Pick<Deno.CommandOptions, "env" | "stdout" | "stderr">,
+): Promise<{ success: boolean; report: Report }> {
+  const file = await Deno.makeTempFile({ suffix: ".xml" });
   try {
-    const { code } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        ...["test", "--no-prompt", ...SANITIZERS, `--junit-path=${report}`],
-        ...options,
-        ...paths,
-      ],
-      env,
+    const { success } = await new Deno.Command(Deno.execPath(), {
+      args: ["test", "--no-prompt", `--junit-path=${file}`, ...args],
+      cwd: CHECKOUT,
+      ...options,
       stdin: "null",
     }).spawn().status;
-    const count = readReport(await Deno.readTextFile(report));
-    // A file that cannot be loaded is in no report.
-    if (code !== 0 && count.failed === 0) count.failed = 1;
-    return count;
+    return { success, report: readReport(await Deno.readTextFile(file)) };
   } finally {
-    await Deno.remove(report);
+    await Deno.remove(file);
   }
 }
 
-function readReport(xml: string): Count {
-  const count: Count = { passed: 0, failed: 0 };
-  for (const [suite] of xml.matchAll(/<testsuite .*?>/g)) {
-    const value = (name: string) =>
-      Number(new RegExp(` ${name}="(\\d+)"`).exec(suite)?.[1] ?? 0);
-    const failed = value("failures") + value("errors");
-    count.failed += failed;
-    count.passed += value("tests") - value("disabled") - failed;
-  }
-  return count;
+async function refuseMissing(needs: readonly NeedName[]): Promise<void> {
+  const refusal = refusalText(await findMissing(needs));
+  if (refusal !== undefined) throw new Error(refusal);
 }
 
 /** Runs to the end even when interrupted: `deno test` gets the terminal's signal too, and the servers must be stopped. */

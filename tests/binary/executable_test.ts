@@ -42,7 +42,7 @@ const start: Start = async (args, { env = {}, files = {}, network = true }) => {
   };
 };
 
-releasedTests("executable", start);
+releasedTests("executable", start, { withoutNetwork: ["namespaces"] });
 
 Deno.test("executable: version names what it was built from", async () => {
   const { code, stdout, stderr } = await runBinary(["version"]);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import config from "../../deno.json" with { type: "json" };
 import { builtCommit } from "../support/build_once.ts";
 import { image, must, podman, startContainer } from "../support/container.ts";
+import { testWith } from "../support/needs.ts";
 import { pgTest } from "../support/postgres.ts";
 import { releasedTests, type Start } from "../support/released_tests.ts";
 import { startTlsServer } from "../support/tls_server.ts";
@@ -32,9 +33,11 @@ const start: Start = async (args, { env = {}, files = {}, network = true }) => {
   };
 };
 
-releasedTests("container", start);
+releasedTests("container", start, { always: ["podman"] });
 
-Deno.test("image: says what it is, who it runs as and what it starts", async () => {
+const test = testWith("podman");
+
+test("image: says what it is, who it runs as and what it starts", async () => {
   const format = "{{json .Config}}";
   const { User, Entrypoint, Cmd, Labels } = JSON.parse(
     await must(["image", "inspect", "--format", format, await image()]),
@@ -56,7 +59,7 @@ Deno.test("image: says what it is, who it runs as and what it starts", async () 
   });
 });
 
-Deno.test("image: adds one file to its base", async () => {
+test("image: adds one file to its base", async () => {
   const base = "gcr.io/distroless/cc-debian12:nonroot";
   const changes = await must(["image", "diff", await image(), base]);
   assertEquals(changes.split("\n").sort(), [
@@ -67,7 +70,7 @@ Deno.test("image: adds one file to its base", async () => {
   ]);
 });
 
-Deno.test("image: is the same from sources and from dist/", async () => {
+test("image: is the same from sources and from dist/", async () => {
   const versions = await Promise.all(
     (["compile", "dist"] as const).map(async (source) =>
       await must([
@@ -83,7 +86,7 @@ Deno.test("image: is the same from sources and from dist/", async () => {
   assertMatch(versions[0]!, /^battlescope-migrate /);
 });
 
-Deno.test("image: has no shell", async () => {
+test("image: has no shell", async () => {
   const { code, stderr } = await podman([
     ...["run", "--rm", "--network=none", "--entrypoint=/bin/sh"],
     await image(),
@@ -121,29 +124,32 @@ pgTest("container: is as locked up as it is meant to be", async (db) => {
   assertMatch(mounts, /^\S+ \S+ \S+ \S+ \/ ro,/m);
   await up.signal("SIGTERM");
   assertEquals((await up.result).code, 143);
-}, { versions: [18] });
+}, { versions: [18], needs: ["podman"] });
 
 // Empty, the variable says as little as a missing one: then the usual place is looked at.
 for (const variable of [undefined, ""]) {
   const what = variable === undefined ? "as the image names them" : "found";
-  Deno.test(`container: trusts the system's authorities, ${what}`, async () => {
-    await using server = await startTlsServer();
-    await server.show("good");
-    await using status = await start(["status"], {
-      env: {
-        DATABASE_URL: server.url("sslmode=verify-full"),
-        ...(variable !== undefined && { SSL_CERT_FILE: variable }),
-      },
-      files: {
-        "/etc/ssl/certs/ca-certificates.crt": await Deno.readTextFile(
-          server.authority,
-        ),
-      },
-    });
-    const { code, stderr } = await status.result;
-    assertEquals(code, 0, stderr);
-    assertEquals(await server.lastLogin(), "TLSv1.3");
-  });
+  testWith("podman", "openssl")(
+    `container: trusts the system's authorities, ${what}`,
+    async () => {
+      await using server = await startTlsServer();
+      await server.show("good");
+      await using status = await start(["status"], {
+        env: {
+          DATABASE_URL: server.url("sslmode=verify-full"),
+          ...(variable !== undefined && { SSL_CERT_FILE: variable }),
+        },
+        files: {
+          "/etc/ssl/certs/ca-certificates.crt": await Deno.readTextFile(
+            server.authority,
+          ),
+        },
+      });
+      const { code, stderr } = await status.result;
+      assertEquals(code, 0, stderr);
+      assertEquals(await server.lastLogin(), "TLSv1.3");
+    },
+  );
 }
 
 /** In bytes, under either generation of cgroups. */

@@ -24,6 +24,7 @@ pgTest(
       );
       assertEquals(locks, []);
     }),
+  { needs: ["pgbouncer"] },
 );
 
 async function assertOneApplies(db: TestDatabase, url: string): Promise<void> {

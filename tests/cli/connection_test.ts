@@ -11,11 +11,8 @@ function closedPort(): number {
   return listener.addr.port;
 }
 
-async function timed<T>(work: Promise<T>): Promise<[T, number]> {
-  const started = performance.now();
-  const result = await work;
-  return [result, performance.now() - started];
-}
+/** What fails at once is not waited for, however long one may wait. */
+const PATIENT = "--wait-for-db 10m";
 
 scenario(
   "a server that refuses fails at once with --wait-for-db 0",
@@ -23,8 +20,7 @@ scenario(
   async (s) => {
     const port = closedPort();
     const url = `postgres://me:hunter2@127.0.0.1:${port}/there`;
-    const [result, ms] = await timed(s.run("up --wait-for-db 0", { url }));
-    assertEquals(result, {
+    assertEquals(await s.run("up --wait-for-db 0", { url }), {
       code: 1,
       stdout: "",
       stderr: `\
@@ -32,7 +28,6 @@ error: Cannot connect to the database "there" at 127.0.0.1:${port}: the connecti
 Failed in T: nothing was changed
 `,
     });
-    assert(ms < 20_000, `It took ${ms} ms`);
   },
 );
 
@@ -44,9 +39,10 @@ scenario(
     const url = `postgres://me:hunter2@127.0.0.1:${port}/there`;
     const reason =
       `Cannot connect to the database "there" at 127.0.0.1:${port}: the connection was refused`;
-    const [result, ms] = await timed(
-      s.run("up", { url, env: { MIGRATE_WAIT_FOR_DB: "1s" } }),
-    );
+    const result = await s.run("up", {
+      url,
+      env: { MIGRATE_WAIT_FOR_DB: "1s" },
+    });
     const lines = result.stderr.split("\n");
     assertEquals([result.code, result.stdout], [1, ""]);
     assertEquals(lines.splice(-3), [
@@ -58,7 +54,6 @@ scenario(
     for (const line of lines) {
       assertEquals(line, `Waiting for the database, T left: ${reason}`);
     }
-    assert(ms >= 1_000 && ms < 20_000, `It took ${ms} ms`);
   },
 );
 
@@ -81,8 +76,7 @@ scenario(
   async (s) => {
     const role = await s.db.createRole();
     const url = role.url.replace(role.password, "s3cret-%26-w%20rong");
-    const [result, ms] = await timed(s.run("up", { as: role, url }));
-    assertEquals(result, {
+    assertEquals(await s.run(`up ${PATIENT}`, { as: role, url }), {
       code: 1,
       stdout: "",
       stderr: `\
@@ -91,7 +85,6 @@ error: Cannot connect to the database "DB" at HOST:PORT: password authentication
 Failed in T: nothing was changed
 `,
     });
-    assert(ms < 20_000, `It took ${ms} ms`);
   },
 );
 
@@ -134,8 +127,7 @@ error: Cannot connect to the database "DB" at HOST:PORT: role "ROLE" is not perm
 
 scenario("a missing database is not waited for", A, async (s) => {
   const url = s.db.url.replace(s.db.name, "no%22%20such");
-  const [result, ms] = await timed(s.run("up", { url }));
-  assertEquals(result, {
+  assertEquals(await s.run(`up ${PATIENT}`, { url }), {
     code: 1,
     stdout: "",
     stderr: `\
@@ -144,7 +136,6 @@ error: Cannot connect to the database "no" such" at HOST:PORT: database "no" suc
 Failed in T: nothing was changed
 `,
   });
-  assert(ms < 20_000, `It took ${ms} ms`);
 });
 
 scenario("a host that cannot be resolved is named", A, async (s) => {
@@ -166,11 +157,9 @@ scenario(
     await using proxy = await startProxy(s.db);
     proxy.front("says nothing");
     const at = `127.0.0.1:${proxy.port}`;
-    const [result, ms] = await timed(
-      s.run("up --connect-timeout 500ms --wait-for-db 0", {
-        url: proxy.url(s.db.url),
-      }),
-    );
+    const result = await s.run("up --connect-timeout 500ms --wait-for-db 0", {
+      url: proxy.url(s.db.url),
+    });
     assertEquals(result, {
       code: 1,
       stdout: "",
@@ -179,7 +168,6 @@ error: Cannot connect to the database "DB" at ${at}: no answer within 500 ms
 Failed in T: nothing was changed
 `,
     });
-    assert(ms >= 500, `It took ${ms} ms`);
   },
 );
 

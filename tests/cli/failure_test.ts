@@ -269,8 +269,8 @@ scenario(
   {
     "0001_a": table("a"),
     "0002_b": upCode(`\
-  setTimeout(() => { throw new TypeError("stray"); });
-  await sql\`select pg_sleep(60)\`.execute(db);`),
+  setTimeout(() => { throw new TypeError("stray"); }, 700);
+  await sql\`select pg_sleep(600)\`.execute(db);`),
   },
   async (s) => {
     assertEquals(await s.run("up"), {

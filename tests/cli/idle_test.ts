@@ -66,7 +66,7 @@ scenario(
       "0003_c": `\
 import { type Kysely, sql } from "kysely";
 export async function up(db: Kysely<unknown>): Promise<void> {
-  await sql\`select pg_sleep(120)\`.execute(db);
+  await sql\`select pg_sleep(600)\`.execute(db);
 }
 `,
     });

@@ -1,5 +1,5 @@
 /** What the session of a migration is set to, by flags, by variables and by default. */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { migration, table } from "../support/migrations.ts";
 import { scenario } from "../support/scenario.ts";
 import { waitFor } from "../support/wait.ts";
@@ -82,16 +82,14 @@ for (
 
 scenario(
   "--statement-timeout ends a statement that takes too long",
-  { "0001_a": migration({ up: "select pg_sleep(30)" }) },
+  { "0001_a": migration({ up: "select pg_sleep(600)" }) },
   async (s) => {
-    const started = performance.now();
-    const { code, stderr } = await s.run("up --statement-timeout 200ms");
+    const { code, stderr } = await s.run("up --statement-timeout 1s");
     assertEquals(code, 1);
     assertMatch(
       stderr,
       /^error: Cannot apply "0001_a": canceling statement due to statement timeout \(SQLSTATE 57014\)$/m,
     );
-    assert(performance.now() - started < 25_000);
     assertEquals(await s.history(), ["0001_a failed"]);
   },
 );
@@ -105,7 +103,7 @@ scenario(
   async (s) => {
     assertEquals((await s.run("up --to 0001_a")).code, 0);
     const keeper =
-      "begin; lock table a in access share mode; select pg_sleep(60)";
+      "begin; lock table a in access share mode; select pg_sleep(600)";
     const held = s.db.query(keeper).catch(() => {});
     try {
       await waitFor("the lock to be kept", async () => {
@@ -115,10 +113,13 @@ scenario(
         return rows.length > 0;
       });
       const { code, stdout, stderr } = await s.run(
-        "up --lock-timeout 100ms --lock-retry 700ms",
+        "up --lock-timeout 100ms --lock-retry 5s",
       );
       assertEquals([code, stdout], [1, ""]);
-      assertMatch(stderr, /^Trying again in \d+ ms, T left: .*lock timeout/m);
+      assertMatch(
+        stderr,
+        /^Trying again in [\d.]+ m?s, T left: .*lock timeout/m,
+      );
       assertMatch(
         stderr,
         /^error: Cannot apply "0002_b": canceling statement due to lock timeout \(SQLSTATE 55P03\)$/m,

@@ -18,9 +18,6 @@ const ADD_COLUMN = migration({
 });
 const ORDERS = "create table orders (id bigserial primary key, customer text)";
 
-/** On a busy machine a statement may take this long for no reason of ours, in milliseconds. */
-const NOISE_MS = 1_000;
-
 scenario(
   "a forgotten transaction does not make up stall the traffic: it gives up, names who is in the way and tries again",
   { "0001_note": ADD_COLUMN },
@@ -35,24 +32,21 @@ scenario(
       "select max(id) from orders",
       "update orders set customer = 'b' where id = 1",
     ]);
-    await using up = s.start("up --lock-timeout=500ms --lock-retry=1m");
-    await waitFor(
-      "it has tried three times",
-      () => up.output().stderr.split("Trying again").length > 3,
-      30_000,
-    );
-    const stall = traffic.longestMs();
-    const before = traffic.count;
-    await waitFor("the traffic goes on", () => traffic.count > before + 50);
+    await using up = s.start("up --lock-timeout=500ms --lock-retry=10m");
+    // Behind a migration that does not give up there is no traffic at all: the forgotten transaction never ends.
+    for (const attempt of [1, 2, 3]) {
+      await waitFor(
+        `it has given up ${attempt} times`,
+        () => up.output().stderr.split("Trying again").length > attempt,
+      );
+      const before = traffic.count;
+      await waitFor("the traffic goes on", () => traffic.count > before + 50);
+    }
     await forgotten.run("commit");
     const { code, stdout, stderr } = await up.result;
 
     assertEquals(code, 0, stderr);
     assertMatch(stdout, /^Applied 0001_note /);
-    assert(
-      stall < 500 + NOISE_MS,
-      `the traffic stalled for ${Math.round(stall)} ms`,
-    );
     assertMatch(
       stderr,
       new RegExp(
@@ -80,7 +74,7 @@ scenario(
     await s.db.query(ORDERS);
     await using first = await openSession(s.db.url, "first");
     await first.run("begin; select from orders");
-    await using up = s.start("up --lock-timeout=300ms --lock-retry=1m");
+    await using up = s.start("up --lock-timeout=300ms --lock-retry=10m");
     await up.waitFor(`blocked by backend ${first.pid} (first, `);
     await up.waitFor("Trying again");
     await using second = await openSession(s.db.url, "second");
@@ -100,11 +94,9 @@ scenario(
     await using forgotten = await openSession(s.db.url);
     await forgotten.run("begin; select from orders");
 
-    const started = performance.now();
     const { code, stdout, stderr } = await s.run(
-      "up --lock-timeout=200ms --lock-retry=1500ms",
+      "up --lock-timeout=200ms --lock-retry=5s",
     );
-    const took = performance.now() - started;
 
     assertEquals(code, 1, stderr);
     assertEquals(stdout, "");
@@ -112,7 +104,7 @@ scenario(
       stderr,
       /^error: Cannot apply "0002_note": canceling statement due to lock timeout \(SQLSTATE 55P03\)$/m,
     );
-    assert(took > 1_500 && took < 10_000, `it took ${took} ms`);
+    assert(stderr.split("Trying again in ").length > 2, stderr);
     assertEquals(await s.tables(), ["orders"]);
     assertEquals(await s.history(), ["0002_note failed"]);
   },
@@ -136,7 +128,7 @@ scenario(
     // The program is the one that notices.
     await using other = await openSession(s.db.url);
     await other.run("set deadlock_timeout = '10min'");
-    await using up = s.start("up --lock-timeout=30s");
+    await using up = s.start("up --lock-timeout=10m");
     await waitForStatement(s.db, /gate\.opened/);
     await other.run("begin; lock table b in access exclusive mode");
     const locked = other.run("lock table a in access exclusive mode");
@@ -171,7 +163,7 @@ scenario(
     await s.db.query(ORDERS);
     await using forgotten = await openSession(s.db.url);
     await forgotten.run("begin; select from orders");
-    await using up = s.start("up --lock-timeout=200ms --lock-retry=1m");
+    await using up = s.start("up --lock-timeout=200ms --lock-retry=10m");
     await waitFor(
       "it has tried twice",
       () => up.output().stderr.split("Trying again").length > 2,

@@ -1,5 +1,5 @@
 /** The session ends under the program: an administrator, a restart, a crash, a network. */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { openSession } from "../support/application.ts";
 import {
   type MigrateResult,
@@ -178,11 +178,8 @@ scenario(
     await waitForStatement(s.db, /gate\.opened/);
     proxy.front("accepts and closes");
     proxy.drop();
-    const started = performance.now();
     const { code, stderr } = await up.result;
-    const took = performance.now() - started;
     assertEquals(code, 1, stderr);
-    assert(took < 10_000, `it took ${took} ms`);
     assertMatch(
       stderr,
       /^warning: Cannot record the failure of "0002_wait" in the history: /m,
@@ -191,7 +188,7 @@ scenario(
       stderr,
       /^error: Cannot apply "0002_wait": The connection to the database was lost: /m,
     );
-    await waitUntilGone(s.db, 5_000);
+    await waitUntilGone(s.db);
     assertEquals(await s.tables(), []);
   },
 );
@@ -310,15 +307,14 @@ serverTest(
       /^warning: Cannot record the failure of "0002_wait" in the history: .*database "doomed" does not exist/m,
     );
 
-    const started = performance.now();
-    await using next = await startProgram(url);
+    // What is not there is not waited for.
+    await using next = await startProgram(url, "--wait-for-db=10m");
     const gone = await next.result;
     assertEquals(gone.code, 1, gone.stderr);
     assertMatch(
       gone.stderr,
       /^error: Cannot connect to the database "doomed" at [\d.:]+: database "doomed" does not exist \(SQLSTATE 3D000\)\n {2}hint: Create it first: create database "doomed"$/m,
     );
-    assert(performance.now() - started < 10_000);
   },
 );
 
@@ -346,9 +342,10 @@ async function startOn(
 
 async function startProgram(
   url: string,
+  ...options: readonly string[]
 ): Promise<AsyncDisposable & { readonly result: Promise<MigrateResult> }> {
   const project = await makeProject(PROJECT);
-  const running = startMigrate(["up"], {
+  const running = startMigrate(["up", ...options], {
     project,
     env: { DATABASE_URL: url },
   });

@@ -277,7 +277,7 @@ scenario(
     await waitForStatement(s.db, /gate\.opened/);
     killed.kill("SIGKILL");
     await killed.result;
-    await waitUntilGone(s.db, 5_000);
+    await waitUntilGone(s.db);
     assertEquals(await s.history(), [
       "0001_table applied",
       "0002_wait running",
@@ -310,11 +310,11 @@ scenario(
     await s.run("up --to 0001_table");
     await using writer = await openSession(s.db.url);
     await writer.run("begin; insert into rows_of_text values (1)");
-    await using killed = s.start("up --lock-timeout=1m");
+    await using killed = s.start("up --lock-timeout=10m");
     await waitForStatement(s.db, /^create unique index concurrently/);
     killed.kill("SIGKILL");
     await killed.result;
-    await waitUntilGone(s.db, 5_000);
+    await waitUntilGone(s.db);
     await writer.run("commit");
     assertEquals(await validity(s.db), [{ name: "rows_id_idx", valid: false }]);
 
@@ -370,7 +370,7 @@ scenario(
     assertEquals((await s.run("up")).code, 0);
     await using reader = await openSession(s.db.url);
     await reader.run("begin; select from rows_of_text");
-    await using down = s.start("down --yes --lock-timeout=1m");
+    await using down = s.start("down --yes --lock-timeout=10m");
     await waitForStatement(s.db, /^drop index concurrently/);
     await waitFor(
       "the history says running",

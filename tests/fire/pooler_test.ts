@@ -21,6 +21,8 @@ import { waitFor } from "../support/wait.ts";
 /** One connection to the server: whatever a client leaves behind meets the next one. */
 const ONE = { poolSize: 1 };
 
+const NEEDS = { needs: ["pgbouncer"] } as const;
+
 for (const transaction of ["all", "each"]) {
   pgTest(
     `up --transaction ${transaction} applies the real migrations through PgBouncer and leaves nothing behind`,
@@ -62,6 +64,7 @@ for (const transaction of ["all", "each"]) {
         await assertNoLocks(db);
       }, ONE);
     },
+    NEEDS,
   );
 }
 
@@ -90,6 +93,7 @@ scenario(
       assertEquals(await sessionOf(s.db, pooler), before);
     }, ONE);
   },
+  NEEDS,
 );
 
 scenario(
@@ -113,6 +117,7 @@ scenario(
       assertEquals(await sessionOf(s.db, pooler), before);
     }, ONE);
   },
+  NEEDS,
 );
 
 for (const mode of ["transaction", "session"] as const) {
@@ -157,6 +162,7 @@ for (const mode of ["transaction", "session"] as const) {
         assertEquals((await s.history()).length, 3);
       }, { mode });
     },
+    NEEDS,
   );
 }
 
@@ -183,6 +189,7 @@ scenario(
       );
     }, ONE);
   },
+  NEEDS,
 );
 
 scenario(
@@ -204,6 +211,7 @@ scenario(
       assertEquals(code, 0, stderr);
     }, ONE);
   },
+  NEEDS,
 );
 
 scenario(
@@ -224,6 +232,7 @@ scenario(
       await assertNoLocks(s.db);
     });
   },
+  NEEDS,
 );
 
 for (const [signal, code] of [["SIGTERM", 143], ["SIGKILL", 137]] as const) {
@@ -246,21 +255,20 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGKILL", 137]] as const) {
         assertEquals(next.code, 0, next.stderr);
         assertEquals(await s.tables(), ["a"]);
       });
-      await waitUntilGone(s.db, 5_000);
+      await waitUntilGone(s.db);
     },
+    NEEDS,
   );
 }
 
 /** The backend no longer runs the statement of a program that is gone, and no lock is left. */
 async function waitUntilFree(db: TestDatabase, pid: number): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  for (;;) {
-    const [row] = await db.query<{ busy: number }>(
-      `select count(*)::int as busy from pg_stat_activity where pid = ${pid} and state <> 'idle'`,
+  await waitFor("the backend is idle or gone", async () => {
+    const busy = await db.query(
+      `select from pg_stat_activity where pid = ${pid} and state <> 'idle'`,
     );
-    if (row!.busy === 0) break;
-    if (performance.now() > deadline) throw new Error("The backend is busy");
-  }
+    return busy.length === 0;
+  });
   await assertNoLocks(db);
 }
 

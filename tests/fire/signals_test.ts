@@ -1,5 +1,5 @@
 /** The process is told to stop, at whatever it is: what it was at is undone, and it says so. */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { openSession } from "../support/application.ts";
 import type { RunningMigrate } from "../support/cli.ts";
 import {
@@ -17,12 +17,6 @@ import { delay, waitFor } from "../support/wait.ts";
 const CODES = { SIGTERM: 143, SIGINT: 130 } as const;
 const SIGNALS = Object.keys(CODES) as (keyof typeof CODES)[];
 
-/** Kubernetes gives a pod thirty seconds; the program takes five at most. */
-const LIMIT_MS = 5_000;
-
-/** A machine that is busy with other tests may start and end processes late. */
-const NOISE_MS = 1_000;
-
 for (const signal of SIGNALS) {
   scenario(
     `${signal} while waiting for a server that does not answer`,
@@ -30,7 +24,7 @@ for (const signal of SIGNALS) {
     async (s) => {
       await using proxy = await startProxy(s.db);
       proxy.front("says nothing");
-      await using up = s.start("up --connect-timeout=1m", {
+      await using up = s.start("up --connect-timeout=10m", {
         url: proxy.url(s.db.url),
       });
       await waitFor("it has connected", () => proxy.accepted > 0);
@@ -46,7 +40,7 @@ for (const signal of SIGNALS) {
     async (s) => {
       await using proxy = await startProxy(s.db);
       proxy.front("accepts and closes");
-      await using up = s.start("up --wait-for-db=1m", {
+      await using up = s.start("up --wait-for-db=10m", {
         url: proxy.url(s.db.url),
       });
       await up.waitFor("Waiting for the database");
@@ -62,7 +56,7 @@ for (const signal of SIGNALS) {
       await closeGate(s.db);
       await using first = s.start("up");
       await waitForStatement(s.db, /gate\.opened/);
-      await using second = s.start("up");
+      await using second = s.start("up --lock-wait=10m");
       await second.waitFor("Waiting for the migration lock");
       const { stdout, stderr } = await stop(second, signal);
       assertEquals(stdout, "");
@@ -90,7 +84,7 @@ for (const signal of SIGNALS) {
         const { stdout, stderr } = await stop(up, signal);
 
         // The server must not go on for a client that is gone.
-        await waitUntilGone(s.db, NOISE_MS);
+        await waitUntilGone(s.db);
         const kept = transaction === "all" ? [] : ["a"];
         assertEquals(await s.tables(), kept);
         assertEquals(await s.history(), [
@@ -142,7 +136,7 @@ for (const signal of SIGNALS) {
       assertEquals(code, CODES[signal], stderr);
       assertEquals(stdout, "Applied 0001_a (T)\n");
       assertMatch(stderr, new RegExp(`^error: .*Stopped by ${signal}$`, "m"));
-      await waitUntilGone(s.db, NOISE_MS);
+      await waitUntilGone(s.db);
       assertEquals(await s.tables(), ["a"]);
       assertEquals((await s.history())[0], "0001_a applied");
 
@@ -158,14 +152,14 @@ for (const signal of SIGNALS) {
       "0002_busy": upCode(
         "  await sql`create table b ()`.execute(db);\n" +
           '  console.error("busy now");\n' +
-          "  await new Promise((resolve) => setTimeout(resolve, 60_000));",
+          "  await new Promise((resolve) => setTimeout(resolve, 600_000));",
       ),
     },
     async (s) => {
       await using up = s.start("up --transaction=each");
       await up.waitFor("busy now");
       await stop(up, signal);
-      await waitUntilGone(s.db, 3_000);
+      await waitUntilGone(s.db);
       assertEquals(await s.tables(), ["a"]);
       assertEquals((await s.history())[0], "0001_a applied");
       await s.release({ "0001_a": table("a"), "0002_busy": table("b") });
@@ -188,7 +182,7 @@ for (const signal of SIGNALS) {
       await s.run("up --to 0001_rows");
       await using writer = await openSession(s.db.url);
       await writer.run("begin; insert into numbers values (1)");
-      await using up = s.start("up --lock-timeout=1m");
+      await using up = s.start("up --lock-timeout=10m");
       await waitForStatement(s.db, /^create index concurrently/);
       const { stderr } = await stop(up, signal);
       assertMatch(
@@ -198,7 +192,7 @@ for (const signal of SIGNALS) {
           "m",
         ),
       );
-      await waitUntilGone(s.db, NOISE_MS);
+      await waitUntilGone(s.db);
       assertEquals(await s.history(), [
         "0001_rows applied",
         "0002_index failed",
@@ -228,10 +222,10 @@ for (const signal of SIGNALS) {
       await s.db.query("create table orders (id integer)");
       await using forgotten = await openSession(s.db.url);
       await forgotten.run("begin; select from orders");
-      await using up = s.start("up --lock-timeout=1m");
+      await using up = s.start("up --lock-timeout=10m");
       await waitForStatement(s.db, /^alter table orders/);
       await stop(up, signal);
-      await waitUntilGone(s.db, NOISE_MS);
+      await waitUntilGone(s.db);
       // Nothing is left in the queue for when the application lets go.
       await forgotten.run("commit");
       const columns = await s.db.query(
@@ -250,12 +244,12 @@ for (const signal of SIGNALS) {
       await s.db.query("create table orders (id integer)");
       await using forgotten = await openSession(s.db.url);
       await forgotten.run("begin; select from orders");
-      await using up = s.start("up --lock-timeout=100ms");
+      await using up = s.start("up --lock-timeout=100ms --lock-retry=10m");
       await up.waitFor(/Trying again[^]*Trying again[^]*Trying again/);
       const { stdout, stderr } = await stop(up, signal);
       assertEquals(stdout, "");
       assertMatch(stderr, new RegExp(`^error: .*Stopped by ${signal}$`, "m"));
-      await waitUntilGone(s.db, NOISE_MS);
+      await waitUntilGone(s.db);
       assertEquals(await s.tables(), ["orders"]);
       assertEquals(
         await s.db.query(
@@ -277,7 +271,6 @@ for (const signal of SIGNALS) {
       // A network that swallows everything keeps the first one from being done.
       proxy.front("says nothing");
       proxy.stall();
-      const started = performance.now();
       up.kill(signal);
       await waitFor(
         "it asks the server to cancel",
@@ -285,18 +278,17 @@ for (const signal of SIGNALS) {
       );
       // One Ctrl-C may arrive twice, but not so far apart.
       await delay(500);
-      const first = performance.now() - started;
       up.kill(signal);
       const { code, stderr } = await up.result;
-      const second = performance.now() - started - first;
       assertEquals(code, CODES[signal], stderr);
-      assert(second < NOISE_MS, `it took ${second} ms`);
+      // It has not waited for the first one to be done, which would have been told.
+      assertEquals(/^(?:error|Failed)/m.test(stderr), false, stderr);
       assertEquals(await s.tables(), []);
     },
   );
 
   scenario(
-    `${signal} when the network swallows everything ends the program within the limit`,
+    `${signal} when the network swallows everything ends the program all the same`,
     { "0001_wait": migration({ up: GATE }) },
     async (s) => {
       await closeGate(s.db);
@@ -330,7 +322,7 @@ scenario(
       stderr,
       /^error: Cannot roll back "0002_wait": Stopped by SIGTERM$/m,
     );
-    await waitUntilGone(s.db, NOISE_MS);
+    await waitUntilGone(s.db);
     assertEquals(await s.tables(), ["a", "b"]);
     assertEquals(await s.history(), ["0001_a applied", "0002_wait applied"]);
   },
@@ -360,7 +352,7 @@ scenario(
   "SIGTERM ends status --wait",
   { "0001_a": table("a") },
   async (s) => {
-    await using status = s.start("status --wait=1m");
+    await using status = s.start("status --wait=10m");
     await status.waitFor("Waiting for 1 migration");
     await stop(status, "SIGTERM");
   },
@@ -375,7 +367,7 @@ scenario(
     await waitForStatement(s.db, /gate\.opened/);
     killed.kill("SIGKILL");
     assertEquals((await killed.result).code, 137);
-    await waitUntilGone(s.db, 3_000 + NOISE_MS);
+    await waitUntilGone(s.db);
     await openGate(s.db);
     assertEquals(await s.tables(), []);
 
@@ -392,11 +384,11 @@ scenario(
     await s.db.query("create table orders (id integer)");
     await using forgotten = await openSession(s.db.url);
     await forgotten.run("begin; select from orders");
-    await using killed = s.start("up --lock-timeout=1m");
+    await using killed = s.start("up --lock-timeout=10m");
     await waitForStatement(s.db, /^alter table orders/);
     killed.kill("SIGKILL");
     await killed.result;
-    await waitUntilGone(s.db, 3_000 + NOISE_MS);
+    await waitUntilGone(s.db);
     await forgotten.run("commit");
     const columns = await s.db.query(
       "select attname from pg_attribute where attrelid = 'orders'::regclass and attnum > 0",
@@ -425,16 +417,13 @@ scenario(
   },
 );
 
-/** Signals the program and returns what it came to; fails when the code is not that of the signal, or the limit is passed. */
+/** Signals the program, which would go on for ten minutes, and returns what it came to; fails when the code is not that of the signal. */
 async function stop(
   program: RunningMigrate,
   signal: keyof typeof CODES,
 ): Promise<{ stdout: string; stderr: string }> {
-  const started = performance.now();
   program.kill(signal);
   const { code, stdout, stderr } = await program.result;
-  const took = performance.now() - started;
   assertEquals(code, CODES[signal], stderr);
-  assert(took < LIMIT_MS, `it took ${took} ms\n${stderr}`);
   return { stdout, stderr };
 }

@@ -2,7 +2,7 @@
 import { battlescopeCutTest } from "../support/battlescope_cuts.ts";
 import { someCuts } from "../support/cuts.ts";
 
-const TIMEOUTS = ["--connect-timeout=1s", "--lock-timeout=1s"];
+const TIMEOUTS = ["--connect-timeout=3s", "--lock-timeout=3s"];
 
 battlescopeCutTest(
   "up in one transaction survives a network that falls silent",

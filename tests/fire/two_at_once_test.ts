@@ -59,6 +59,7 @@ pgTest(
       await assertNoLocks(db);
     });
   },
+  { needs: ["pgbouncer"] },
 );
 
 scenario(
@@ -101,9 +102,9 @@ scenario(
     // A writer keeps the build waiting until the second copy waits too.
     await using writer = await openSession(s.db.url);
     await writer.run("begin; insert into a values (1)");
-    await using first = s.start("up --lock-timeout=30s");
+    await using first = s.start("up --lock-timeout=10m");
     const { pid } = await waitForStatement(s.db, /^create index concurrently/);
-    await using second = s.start("up --lock-timeout=30s");
+    await using second = s.start("up --lock-timeout=10m");
     await second.waitFor("Waiting for the migration lock");
     assertMatch(
       second.output().stderr,
@@ -201,7 +202,7 @@ scenario(
     await openGate(s.db);
     assertEquals((await first.result).code, 0);
     assertEquals((await second.result).code, 0);
-    await waitUntilGone(s.db, 5_000);
+    await waitUntilGone(s.db);
   },
 );
 

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { VERSION } from "../../src/version.ts";
 import type { Manifest } from "../support/kubernetes.ts";
+import { testWith } from "../support/needs.ts";
 import { runValidator, runValidatorProgram } from "../support/validators.ts";
 
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
@@ -83,6 +84,16 @@ Deno.test("ci.yml runs .ci/run on what it is made for", async () => {
   assertEquals(check.steps.at(-1).run, "bash .ci/run");
 });
 
+Deno.test("ci.yml does what the README asks of a newcomer", async () => {
+  const { newcomer } = await jobs(".github/workflows/ci.yml");
+  const readme = await Deno.readTextFile(join(CHECKOUT, "README.md"));
+  const [migrate, test] = readme.matchAll(/^```sh\n(npx .*)\n```$/gm);
+  assertEquals(
+    newcomer.steps.slice(1).map(({ run }: Manifest) => run),
+    [migrate?.[1], test?.[1]],
+  );
+});
+
 Deno.test("release.yml makes everything that a release has, in order, with the Deno of the checkout", async () => {
   const path = ".github/workflows/release.yml";
   const { check, executables, image, release } = await jobs(path);
@@ -125,33 +136,36 @@ Deno.test("release.yml makes everything that a release has, in order, with the D
   assertEquals(/^deno_version=(.*)$/m.exec(run)?.[1], env.DENO_VERSION);
 });
 
-Deno.test("the GitLab example is a pipeline that GitLab's schema accepts, with valid scripts", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "gitlab-" });
-  try {
-    const text = await Deno.readTextFile(join(CHECKOUT, GITLAB));
-    const list = async (content: string) => {
-      await Deno.writeTextFile(join(folder, ".gitlab-ci.yml"), content);
-      return await runValidatorProgram("gitlab-ci-local", ["--list"], folder);
-    };
-    await new Deno.Command("git", { args: ["init", "--quiet", folder] })
-      .output();
-    const good = await list(text);
-    assertEquals(good.code, 0, good.stderr);
-    const names = good.stdout.trim().split("\n").map((line) =>
-      line.split(" ")[0]
-    );
-    assertEquals(names.slice(-3), ["rehearse", "migrate", "deploy"]);
-    const bad = await list(text.replace("script:", "scrpt:"));
-    assertEquals(bad.code === 0, false);
+testWith("git")(
+  "the GitLab example is a pipeline that GitLab's schema accepts, with valid scripts",
+  async () => {
+    const folder = await Deno.makeTempDir({ prefix: "gitlab-" });
+    try {
+      const text = await Deno.readTextFile(join(CHECKOUT, GITLAB));
+      const list = async (content: string) => {
+        await Deno.writeTextFile(join(folder, ".gitlab-ci.yml"), content);
+        return await runValidatorProgram("gitlab-ci-local", ["--list"], folder);
+      };
+      await new Deno.Command("git", { args: ["init", "--quiet", folder] })
+        .output();
+      const good = await list(text);
+      assertEquals(good.code, 0, good.stderr);
+      const names = good.stdout.trim().split("\n").map((line) =>
+        line.split(" ")[0]
+      );
+      assertEquals(names.slice(-3), ["rehearse", "migrate", "deploy"]);
+      const bad = await list(text.replace("script:", "scrpt:"));
+      assertEquals(bad.code === 0, false);
 
-    const pipeline = parse(text) as Manifest;
-    for (const name of pipeline.stages) {
-      for (const line of pipeline[name].script) await checkScript(line);
+      const pipeline = parse(text) as Manifest;
+      for (const name of pipeline.stages) {
+        for (const line of pipeline[name].script) await checkScript(line);
+      }
+    } finally {
+      await Deno.remove(folder, { recursive: true });
     }
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
+  },
+);
 
 Deno.test("the examples run this version of the image", async () => {
   const image = `ghcr.io/battlescope/battlescope-migrate:${VERSION}`;

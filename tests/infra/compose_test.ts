@@ -11,6 +11,7 @@ import { buildOnce } from "../support/build_once.ts";
 import { image, must, podman, podmanCommand } from "../support/container.ts";
 import { type MigrateResult, startProcess } from "../support/cli.ts";
 import type { Manifest } from "../support/kubernetes.ts";
+import { testWith } from "../support/needs.ts";
 import { queryUrl } from "../support/postgres.ts";
 import { delay, waitFor } from "../support/wait.ts";
 
@@ -24,51 +25,60 @@ const SCRIPT = fileURLToPath(
 const MIGRATE = `ghcr.io/battlescope/battlescope-migrate:${VERSION}`;
 const POSTGRES = "docker.io/library/postgres:18";
 
-Deno.test("compose.yaml satisfies the schema of Compose, and locks the migrator up", async () => {
-  const text = await Deno.readTextFile(FILE);
-  const good = await dockerCompose(["--file", FILE, "config", "--quiet"]);
-  assertEquals([good.code, good.stderr], [0, ""]);
-  const folder = await Deno.makeTempDir({ prefix: "compose-" });
-  try {
-    const wrong = join(folder, "compose.yaml");
-    await Deno.writeTextFile(wrong, text.replace("healthcheck", "helthcheck"));
-    const bad = await dockerCompose(["--file", wrong, "config", "--quiet"]);
-    assertEquals(bad.code, 1);
-    assertMatch(bad.stderr, /Unsupported config option .*: 'helthcheck'/);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+testWith("docker-compose")(
+  "compose.yaml satisfies the schema of Compose, and locks the migrator up",
+  async () => {
+    const text = await Deno.readTextFile(FILE);
+    const good = await dockerCompose(["--file", FILE, "config", "--quiet"]);
+    assertEquals([good.code, good.stderr], [0, ""]);
+    const folder = await Deno.makeTempDir({ prefix: "compose-" });
+    try {
+      const wrong = join(folder, "compose.yaml");
+      await Deno.writeTextFile(
+        wrong,
+        text.replace("healthcheck", "helthcheck"),
+      );
+      const bad = await dockerCompose(["--file", wrong, "config", "--quiet"]);
+      assertEquals(bad.code, 1);
+      assertMatch(bad.stderr, /Unsupported config option .*: 'helthcheck'/);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
 
-  const file = parse(text) as Manifest;
-  const { postgres, "db-migrate": migrate } = file.services;
-  assertEquals([postgres.image, migrate.image], [POSTGRES, MIGRATE]);
-  assertEquals(migrate.depends_on, {
-    postgres: { condition: "service_healthy" },
-  });
-  assertEquals(
-    [migrate.read_only, migrate.cap_drop, migrate.mem_limit],
-    [true, ["ALL"], "64m"],
-  );
-  // Its password is known to everybody: nobody but this machine may come in.
-  assertEquals(postgres.ports, ["127.0.0.1:${POSTGRES_PORT:-5432}:5432"]);
-});
-
-Deno.test("compose.yaml starts PostgreSQL, waits until it is healthy, and applies the migrations once", async () => {
-  await withCompose(async ({ compose, logs, url }) => {
-    const first = await compose("up", "--no-build", "--detach");
-    assertEquals(first.code, 0, first.stderr);
-    assertMatch(await logs(), /^Applied 12 migrations in /m);
-    const [row] = await queryUrl(
-      url,
-      "select count(*)::int from pg_tables where schemaname = 'public'",
+    const file = parse(text) as Manifest;
+    const { postgres, "db-migrate": migrate } = file.services;
+    assertEquals([postgres.image, migrate.image], [POSTGRES, MIGRATE]);
+    assertEquals(migrate.depends_on, {
+      postgres: { condition: "service_healthy" },
+    });
+    assertEquals(
+      [migrate.read_only, migrate.cap_drop, migrate.mem_limit],
+      [true, ["ALL"], "64m"],
     );
-    assertEquals(row, { count: 14 });
+    // Its password is known to everybody: nobody but this machine may come in.
+    assertEquals(postgres.ports, ["127.0.0.1:${POSTGRES_PORT:-5432}:5432"]);
+  },
+);
 
-    const second = await compose("up", "--no-build", "--detach");
-    assertEquals(second.code, 0, second.stderr);
-    assertMatch(await logs(), /^Nothing to apply: /m);
-  });
-});
+testWith("docker-compose", "podman")(
+  "compose.yaml starts PostgreSQL, waits until it is healthy, and applies the migrations once",
+  async () => {
+    await withCompose(async ({ compose, logs, url }) => {
+      const first = await compose("up", "--no-build", "--detach");
+      assertEquals(first.code, 0, first.stderr);
+      assertMatch(await logs(), /^Applied 12 migrations in /m);
+      const [row] = await queryUrl(
+        url,
+        "select count(*)::int from pg_tables where schemaname = 'public'",
+      );
+      assertEquals(row, { count: 14 });
+
+      const second = await compose("up", "--no-build", "--detach");
+      assertEquals(second.code, 0, second.stderr);
+      assertMatch(await logs(), /^Nothing to apply: /m);
+    });
+  },
+);
 
 interface Compose {
   /** Runs Docker Compose, with a health check of PostgreSQL each second. */

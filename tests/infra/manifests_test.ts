@@ -19,6 +19,7 @@ import {
   schemaFaults,
 } from "../support/kubernetes.ts";
 import { runKubeTool } from "../support/kube_tools.ts";
+import { testWith } from "../support/needs.ts";
 
 const IMAGE = `ghcr.io/battlescope/battlescope-migrate:${VERSION}`;
 
@@ -32,6 +33,8 @@ const FOLDERS = [
   "overlays/rollback",
 ];
 
+const test = testWith("kubectl");
+
 const JOBS = FOLDERS.filter((folder) => folder !== "examples/service");
 
 Deno.test("infra/k8s holds nothing that these tests do not know", async () => {
@@ -42,7 +45,7 @@ Deno.test("infra/k8s holds nothing that these tests do not know", async () => {
   assertEquals(await plainFiles(), ["namespace.yaml", "secret.example.yaml"]);
 });
 
-Deno.test("every object of every kustomization satisfies Kubernetes' schemas and types", async () => {
+test("every object of every kustomization satisfies Kubernetes' schemas and types", async () => {
   const objects = await Promise.all([
     ...FOLDERS.map(kustomize),
     ...(await plainFiles()).map(readManifests),
@@ -60,7 +63,7 @@ Deno.test("every object of every kustomization satisfies Kubernetes' schemas and
   ]);
 });
 
-Deno.test("the check of schemas and types finds a misspelt field and a wrong value", async () => {
+test("the check of schemas and types finds a misspelt field and a wrong value", async () => {
   const [misspelt] = await kustomize("base");
   misspelt.spec.backofLimit = 2;
   assertStringIncludes(
@@ -74,7 +77,7 @@ Deno.test("the check of schemas and types finds a misspelt field and a wrong val
 });
 
 for (const folder of JOBS) {
-  Deno.test(`the Job of ${folder} runs this version with the least rights`, async () => {
+  test(`the Job of ${folder} runs this version with the least rights`, async () => {
     const { pod, container } = await job(folder);
     assertEquals(container.image, IMAGE);
     assertEquals(pod.automountServiceAccountToken, false);
@@ -106,7 +109,7 @@ for (const folder of JOBS) {
     assertEquals(container.volumeMounts[0].readOnly, true);
   });
 
-  Deno.test(`the Job of ${folder} gives the program time to end by itself`, async () => {
+  test(`the Job of ${folder} gives the program time to end by itself`, async () => {
     const { spec, pod } = await job(folder);
     const attempts = 1 + (spec.backoffLimit ?? spec.backoffLimitPerIndex);
     const waves = Math.ceil(
@@ -123,7 +126,7 @@ for (const folder of JOBS) {
     assertEquals(pod.terminationGracePeriodSeconds, 10);
   });
 
-  Deno.test(`the Job of ${folder} fails at once on exit 2 and does not count disruptions`, async () => {
+  test(`the Job of ${folder} fails at once on exit 2 and does not count disruptions`, async () => {
     const { spec, container } = await job(folder);
     const indexed = spec.completionMode === "Indexed";
     assertEquals(spec.podFailurePolicy.rules, [
@@ -143,7 +146,7 @@ for (const folder of JOBS) {
     assertEquals(spec.podReplacementPolicy, "Failed");
   });
 
-  Deno.test(`the NetworkPolicy of ${folder} covers the Job's pods and lets only DNS and PostgreSQL out`, async () => {
+  test(`the NetworkPolicy of ${folder} covers the Job's pods and lets only DNS and PostgreSQL out`, async () => {
     const { spec } = await job(folder);
     const policy = await object(folder, "NetworkPolicy");
     const labels = spec.template.metadata.labels;
@@ -161,7 +164,7 @@ for (const folder of JOBS) {
   });
 }
 
-Deno.test("the Job of base is db-migrate in the namespace battlescope, applies and removes itself after a day", async () => {
+test("the Job of base is db-migrate in the namespace battlescope, applies and removes itself after a day", async () => {
   const { metadata, spec, container } = await job("base");
   assertEquals([metadata.name, metadata.namespace], [
     "db-migrate",
@@ -174,7 +177,7 @@ Deno.test("the Job of base is db-migrate in the namespace battlescope, applies a
   assertEquals(namespace.metadata.name, metadata.namespace);
 });
 
-Deno.test("the Secret example has every file that the Job and the services read", async () => {
+test("the Secret example has every file that the Job and the services read", async () => {
   const secrets = await readManifests("secret.example.yaml");
   const { pod: service } = await deployment();
   const { pod } = await job("base");
@@ -196,7 +199,7 @@ Deno.test("the Secret example has every file that the Job and the services read"
   }
 });
 
-Deno.test("the overlay helm-hook is a chart's template whose objects are hooks, the policy before the Job", async () => {
+test("the overlay helm-hook is a chart's template whose objects are hooks, the policy before the Job", async () => {
   const template = await kustomizeText("overlays/helm-hook");
   const chart = await Deno.makeTempDir({ prefix: "chart-" });
   try {
@@ -230,7 +233,7 @@ Deno.test("the overlay helm-hook is a chart's template whose objects are hooks, 
   assertEquals(spec.ttlSecondsAfterFinished, undefined);
 });
 
-Deno.test("the overlay argocd runs before the sync and does not remove itself", async () => {
+test("the overlay argocd runs before the sync and does not remove itself", async () => {
   const { metadata, spec } = await job("overlays/argocd");
   assertEquals(metadata.annotations, {
     "argocd.argoproj.io/hook": "PreSync",
@@ -245,7 +248,7 @@ Deno.test("the overlay argocd runs before the sync and does not remove itself", 
   );
 });
 
-Deno.test("the overlay rollback goes back to a migration that exists, never by a number of steps", async () => {
+test("the overlay rollback goes back to a migration that exists, never by a number of steps", async () => {
   const { metadata, spec, container } = await job("overlays/rollback");
   assertEquals(metadata.name, "db-rollback");
   assertEquals(spec.backoffLimit, 0);
@@ -260,7 +263,7 @@ Deno.test("the overlay rollback goes back to a migration that exists, never by a
   assertEquals(name, battlescope.at(-2)?.name);
 });
 
-Deno.test("the overlay many-databases has one file for each index, and retries of its own", async () => {
+test("the overlay many-databases has one file for each index, and retries of its own", async () => {
   const { metadata, spec, pod, container } = await job(
     "overlays/many-databases",
   );
@@ -278,7 +281,7 @@ Deno.test("the overlay many-databases has one file for each index, and retries o
   assertEquals(container.args, ["up"]);
 });
 
-Deno.test("the component makes the pods of a labelled service wait", async () => {
+test("the component makes the pods of a labelled service wait", async () => {
   const { pod } = await deployment();
   assertEquals(pod.enableServiceLinks, false);
   const [init] = pod.initContainers;
@@ -300,7 +303,7 @@ Deno.test("the component makes the pods of a labelled service wait", async () =>
   assertEquals(mounts, [undefined]);
 });
 
-Deno.test("the component leaves a Deployment without the label alone", async () => {
+test("the component leaves a Deployment without the label alone", async () => {
   const folder = await Deno.makeTempDir({ prefix: "service-" });
   const k8s = fileURLToPath(new URL("../../infra/k8s", import.meta.url));
   const plain = (await Deno.readTextFile(

@@ -6,6 +6,8 @@ import { kustomize, type Manifest } from "../support/kubernetes.ts";
 import { runPod } from "../support/pod.ts";
 import { pgTest, queryUrl } from "../support/postgres.ts";
 
+const needs = ["podman", "kubectl"] as const;
+
 pgTest(
   "the pod of the Job db-migrate applies everything, as locked up as it says",
   async (db) => {
@@ -32,6 +34,7 @@ pgTest(
       "Nothing to apply: the database is up to date\n",
     );
   },
+  { needs },
 );
 
 pgTest(
@@ -51,7 +54,7 @@ pgTest(
     assertEquals(unreadable.code, 2, unreadable.stderr);
     assertStringIncludes(unreadable.stderr, "DATABASE_URL_FILE cannot be used");
   },
-  { versions: [18] },
+  { versions: [18], needs },
 );
 
 pgTest(
@@ -70,7 +73,7 @@ pgTest(
       assertEquals(rows.map(({ name }) => name), ["20260105105000_audit_logs"]);
     }
   },
-  { versions: [18] },
+  { versions: [18], needs },
 );
 
 pgTest(
@@ -106,7 +109,7 @@ pgTest(
     assertEquals(two.code, 2, two.stderr);
     assertStringIncludes(two.stderr, "/run/secrets/databases/2");
   },
-  { versions: [18] },
+  { versions: [18], needs },
 );
 
 pgTest(
@@ -127,7 +130,7 @@ pgTest(
       "/run/secrets/databases/$(JOB_COMPLETION_INDEX)",
     );
   },
-  { versions: [18] },
+  { versions: [18], needs },
 );
 
 pgTest(
@@ -156,7 +159,7 @@ pgTest(
     assertEquals(code, 0);
     assertMatch(stdout, /^battlescope-migrate /);
   },
-  { versions: [18] },
+  { versions: [18], needs },
 );
 
 async function jobTemplate(folder: string): Promise<Manifest> {

@@ -4,9 +4,13 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { billOfMaterials, sbom } from "../../scripts/sbom.ts";
 import { VERSION } from "../../src/version.ts";
+import { testWith } from "../support/needs.ts";
 import { runValidator } from "../support/validators.ts";
 
-Deno.test("the bill of materials satisfies CycloneDX's schema", async () => {
+/** The time in it is the commit's. */
+const test = testWith("git");
+
+test("the bill of materials satisfies CycloneDX's schema", async () => {
   const text = await sbom();
   const wrong = text.replace('"version": 1,', '"version": "one",');
   const { code, stdout, stderr } = await runValidator(
@@ -24,7 +28,7 @@ Deno.test("the bill of materials satisfies CycloneDX's schema", async () => {
   assertEquals(wrongFaults[0].instancePath, "/version");
 });
 
-Deno.test("the bill of materials has what the program is made of, with the checksums of the lock file, and nothing else", async () => {
+test("the bill of materials has what the program is made of, with the checksums of the lock file, and nothing else", async () => {
   const bill = JSON.parse(await sbom("1.2.3"));
   const lock = JSON.parse(await Deno.readTextFile("deno.lock")).npm;
   const hash = (name: string) => {
@@ -47,7 +51,7 @@ Deno.test("the bill of materials has what the program is made of, with the check
   assertEquals(bill.components[0].version, "1.2.3");
 });
 
-Deno.test("the bill of materials depends on its content alone", async () => {
+test("the bill of materials depends on its content alone", async () => {
   assertEquals(await sbom(), await sbom());
   const input = {
     version: "1.0.0",

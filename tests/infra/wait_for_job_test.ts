@@ -6,25 +6,28 @@ import { fileURLToPath } from "node:url";
 import { type MigrateResult, startProcess } from "../support/cli.ts";
 import { kubectlFolder } from "../support/kube_tools.ts";
 import { kustomize, type Manifest } from "../support/kubernetes.ts";
+import { testWith } from "../support/needs.ts";
 
 const SCRIPT = fileURLToPath(
   new URL("../../infra/ci/wait-for-job.sh", import.meta.url),
 );
 
-Deno.test("wait-for-job.sh exits 0 as soon as the Job is complete, and prints its log", async () => {
+const test = testWith("kubectl");
+
+test("wait-for-job.sh exits 0 as soon as the Job is complete, and prints its log", async () => {
   const { code, stdout, stderr } = await waitForJob("Complete");
   assertEquals(code, 0, stderr);
   assertMatch(stdout, /^job\.batch\/db-migrate condition met$/m);
   assertMatch(stdout, /^\[pod\/db-migrate-x\/db-migrate\] the log$/m);
 });
 
-Deno.test("wait-for-job.sh exits 1 as soon as the Job has failed, and prints its log", async () => {
+test("wait-for-job.sh exits 1 as soon as the Job has failed, and prints its log", async () => {
   const { code, stdout, stderr } = await waitForJob("Failed");
   assertEquals(code, 1, stderr);
   assertMatch(stdout, /^\[pod\/db-migrate-x\/db-migrate\] the log$/m);
 });
 
-Deno.test("wait-for-job.sh exits 1 when the time is over", async () => {
+test("wait-for-job.sh exits 1 when the time is over", async () => {
   const { code, stderr } = await waitForJob(undefined, "1s");
   assertEquals(code, 1, stderr);
   assertMatch(stderr, /timed out waiting for the condition/);

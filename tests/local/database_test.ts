@@ -6,13 +6,9 @@ import {
   assertNotEquals,
 } from "@std/assert";
 import { join } from "node:path";
-import {
-  killServer,
-  serverPid,
-  until,
-  withCheckout,
-} from "../support/checkout.ts";
+import { killServer, serverPid, withCheckout } from "../support/checkout.ts";
 import { queryUrl } from "../support/postgres.ts";
+import { waitFor } from "../support/wait.ts";
 
 const ANNOUNCEMENT =
   "No database configured: using the embedded PostgreSQL 18 in .data (set DATABASE_URL to use another)\n";
@@ -55,7 +51,7 @@ Deno.test("migrate works after it was killed while it made the database", async 
     await using killed = task(["migrate"]);
     await killed.waitFor("Creating a PostgreSQL 18 database");
     const home = join(folder, ".data/18");
-    await until(async () => {
+    await waitFor("the data are being made", async () => {
       const draft = (await names(home)).find((name) =>
         name.startsWith("init-")
       );
@@ -176,7 +172,7 @@ Deno.test("Ctrl-C ends the migration and then the server", async () => {
       join(folder, "migrations/29990101000000_slow.ts"),
       `import { type Kysely, sql } from "kysely";
 export async function up(db: Kysely<unknown>) {
-  await sql\`select pg_sleep(30)\`.execute(db);
+  await sql\`select pg_sleep(600)\`.execute(db);
 }
 `,
     );

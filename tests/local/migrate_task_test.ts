@@ -61,6 +61,13 @@ Run "deno task registry" first
 `,
     });
     assertEquals(await hasData({ folder }), false);
+    // Who has come through npx may have no other Deno.
+    const byNpx = await task(["migrate"], { env: { npm_command: "exec" } })
+      .result;
+    assertEquals(
+      byNpx.stderr.split("\n").at(-2),
+      `Run "npx -y deno@${Deno.version.deno} task registry" first`,
+    );
 
     const { code, stderr } = await task(["registry"]).result;
     assertEquals(code, 0, stderr);

@@ -3,7 +3,8 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { cp } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Checkout, until, withCheckout } from "../support/checkout.ts";
+import { type Checkout, withCheckout } from "../support/checkout.ts";
+import { waitFor } from "../support/wait.ts";
 
 const SUPPORT = fileURLToPath(new URL("../support", import.meta.url));
 
@@ -64,10 +65,67 @@ Deno.test("test fails when a file cannot be loaded, a test leaks or nothing was 
     ),
     "0 passed, 1 failed",
   );
+  assertEquals(await lastLine(""), "0 passed, 0 failed");
+  // Whoever leaves a test out says why: see tests/support/needs.ts.
   assertEquals(
     await lastLine('Deno.test({ name: "x", ignore: true, fn() {} });'),
-    "0 passed, 0 failed",
+    "0 passed, 1 failed",
   );
+});
+
+const NEEDING = {
+  "fire/a_test.ts": `
+import { testWith } from "../support/needs.ts";
+import { pgTest } from "../support/postgres.ts";
+testWith("git")("has git", () => {});
+pgTest("has a server", () => {});
+pgTest("has both", () => {}, { needs: ["git"] });
+`,
+};
+
+Deno.test("test leaves out what needs more than Node, and says how to run it", async () => {
+  await withTests(NEEDING, async ({ task }) => {
+    const { code, stdout, stderr } = await task(["test"]).result;
+    assertEquals(code, 0, stderr);
+    const [, end = ""] = stdout.split("\nNot run:\n");
+    assertMatch(
+      end,
+      /^ {2}2 tests need git\n {2}on PostgreSQL 15: tests\/fire\n {2}on PostgreSQL 18 with --no-pipeline: tests\/fire\nTo run everything: deno task test --all\n(?: {2}.*\n)*1 passed, 0 failed\n$/,
+    );
+  });
+});
+
+Deno.test("test --all leaves nothing out", async () => {
+  await withTests(NEEDING, async ({ folder, task }) => {
+    const git = join(folder, "bin", "git");
+    await Deno.mkdir(dirname(git));
+    await Deno.writeTextFile(git, "#!/bin/sh\n", { mode: 0o755 });
+    const env = { PATH: `${dirname(git)}:${Deno.env.get("PATH")}` };
+    const { code, stdout, stderr } = await task(["test", "--all"], { env })
+      .result;
+    assertEquals(code, 0, stderr);
+    assertMatch(stderr, /^Once more, with --no-pipeline: tests\/fire$/m);
+    assertEquals(stdout.includes("Not run"), false, stdout);
+    // In the first round on two servers, in the second on one; what has no server counts in both.
+    assertEquals(stdout.split("\n").at(-2), "8 passed, 0 failed");
+  });
+});
+
+Deno.test("test --all names what is missing before it starts", async () => {
+  await withTests(NEEDING, async ({ folder, task }) => {
+    const env = { PATH: folder };
+    const { code, stdout, stderr } = await task(["test", "--all"], { env })
+      .result;
+    assertEquals([code, stdout], [1, ""]);
+    const command =
+      "apt-get update && apt-get install --yes --no-install-recommends git";
+    assertEquals(
+      stderr,
+      `Cannot run all tests: there is no git\n  first: ${
+        Deno.uid() === 0 ? command : `sudo sh -c '${command}'`
+      }\n`,
+    );
+  });
 });
 
 Deno.test("test refuses a PostgreSQL that it does not know", async () => {
@@ -95,7 +153,10 @@ Deno.test("hangs", async () => {
     const path = join(checkout.folder, "url");
     const start = () => checkout.task(["test"], { env: { PG_VERSIONS: "18" } });
     const urlOf = async () => {
-      await until(() => Deno.stat(path).then(() => true, () => false));
+      await waitFor(
+        "the test has written the URL",
+        () => Deno.stat(path).then(() => true, () => false),
+      );
       const url = await Deno.readTextFile(path);
       await Deno.remove(path);
       return url;

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { releaseOf } from "../../scripts/postgres_binaries.ts";
 import { initAccount } from "../../scripts/server_process.ts";
 import { serverPid, withCheckout } from "../support/checkout.ts";
+import { testWith } from "../support/needs.ts";
 import { queryUrl } from "../support/postgres.ts";
 
 /** A user that nobody is. */
@@ -51,35 +52,38 @@ Deno.test("the password and the data are closed to other users", async () => {
 });
 
 // Only root can be another user than the one that runs the tests.
-if (Deno.uid() === 0) {
-  Deno.test("a stranger reads neither the password nor the data", async () => {
-    await withCheckout(async ({ folder, task }) => {
-      assertEquals((await task(["migrate"]).result).code, 0);
-      await Deno.chmod(dirname(folder), 0o755);
-      assertMatch(await catAs(STRANGER, join(folder, "deno.json")), /^{/);
-      for (const path of ["18/password", "18/data/PG_VERSION"]) {
-        const file = join(folder, ".data", path);
-        assertEquals(
-          await catAs(STRANGER, file),
-          `${file}: Permission denied\n`,
-        );
-      }
-    });
-  });
+const asRoot = testWith("root");
 
-  Deno.test("the server of root runs as a user that nobody is", async () => {
-    await withCheckout(async ({ folder, task }) => {
-      await using db = task(["db"]);
-      await db.waitFor(/^postgres:.*\n/);
-      const { uid } = await Deno.stat(join(folder, ".data/18/data"));
-      const passwd = await Deno.readTextFile("/etc/passwd");
-      assertEquals(passwd.includes(`:x:${uid}:`), false);
-      db.kill("SIGTERM");
-      await db.result;
-    });
+asRoot("a stranger reads neither the password nor the data", async () => {
+  await withCheckout(async ({ folder, task }) => {
+    assertEquals((await task(["migrate"]).result).code, 0);
+    await Deno.chmod(dirname(folder), 0o755);
+    assertMatch(await catAs(STRANGER, join(folder, "deno.json")), /^{/);
+    for (const path of ["18/password", "18/data/PG_VERSION"]) {
+      const file = join(folder, ".data", path);
+      assertEquals(
+        await catAs(STRANGER, file),
+        `${file}: Permission denied\n`,
+      );
+    }
   });
+});
 
-  Deno.test("migrate works for an ordinary user, and then for root in the same checkout", async () => {
+asRoot("the server of root runs as a user that nobody is", async () => {
+  await withCheckout(async ({ folder, task }) => {
+    await using db = task(["db"]);
+    await db.waitFor(/^postgres:.*\n/);
+    const { uid } = await Deno.stat(join(folder, ".data/18/data"));
+    const passwd = await Deno.readTextFile("/etc/passwd");
+    assertEquals(passwd.includes(`:x:${uid}:`), false);
+    db.kill("SIGTERM");
+    await db.result;
+  });
+});
+
+asRoot(
+  "migrate works for an ordinary user, and then for root in the same checkout",
+  async () => {
     await withCheckout(async ({ folder, task }) => {
       const home = await makeHome(dirname(folder));
       // Also an ordinary user has a name.
@@ -104,28 +108,28 @@ if (Deno.uid() === 0) {
         "Nothing to apply: the database is up to date\n",
       );
     });
-  });
+  },
+);
 
-  Deno.test("migrate tells an ordinary user that the data are root's", async () => {
-    await withCheckout(async ({ folder, task }) => {
-      assertEquals((await task(["migrate"]).result).code, 0);
-      const home = await makeHome(dirname(folder));
-      await chown(dirname(folder), STRANGER);
-      await chown(join(folder, ".data"), 0);
-      const { code, stdout, stderr } = await task(["migrate", "--quiet"], {
-        uid: STRANGER,
-        deno: join(home, "deno"),
-        env: { HOME: home, DENO_DIR: join(home, "cache") },
-      }).result;
-      assertEquals([code, stdout], [1, ""]);
-      assertEquals(
-        stderr,
-        `Cannot use "${folder}/.data" for the embedded PostgreSQL: it belongs to another user; ` +
-          "remove the folder or set DATABASE_URL to use a server of your own\n",
-      );
-    });
+asRoot("migrate tells an ordinary user that the data are root's", async () => {
+  await withCheckout(async ({ folder, task }) => {
+    assertEquals((await task(["migrate"]).result).code, 0);
+    const home = await makeHome(dirname(folder));
+    await chown(dirname(folder), STRANGER);
+    await chown(join(folder, ".data"), 0);
+    const { code, stdout, stderr } = await task(["migrate", "--quiet"], {
+      uid: STRANGER,
+      deno: join(home, "deno"),
+      env: { HOME: home, DENO_DIR: join(home, "cache") },
+    }).result;
+    assertEquals([code, stdout], [1, ""]);
+    assertEquals(
+      stderr,
+      `Cannot use "${folder}/.data" for the embedded PostgreSQL: it belongs to another user; ` +
+        "remove the folder or set DATABASE_URL to use a server of your own\n",
+    );
   });
-}
+});
 
 async function catAs(uid: number, path: string): Promise<string> {
   const { stdout, stderr } = await new Deno.Command("cat", {

@@ -32,8 +32,6 @@ export async function openSession(
 export interface Traffic extends AsyncDisposable {
   /** How many statements have been answered. */
   readonly count: number;
-  /** The longest time that a statement took so far, those that are not yet answered included. */
-  longestMs(): number;
 }
 
 /** Runs statements again and again, each text on a session of its own, until the scope of `await using` is left. */
@@ -42,9 +40,7 @@ export function startTraffic(
   statements: readonly string[],
 ): Traffic {
   let count = 0;
-  let longest = 0;
   let stopped = false;
-  const running = new Map<string, number>();
   const clients = statements.map((text) => ({
     text,
     sql: postgres(url, { max: 1, onnotice: () => {} }),
@@ -52,11 +48,7 @@ export function startTraffic(
   const loops = clients.map(async ({ text, sql }) => {
     await sql`select 1`;
     while (!stopped) {
-      const started = performance.now();
-      running.set(text, started);
       await sql.unsafe(text);
-      running.delete(text);
-      longest = Math.max(longest, performance.now() - started);
       count++;
     }
   });
@@ -66,11 +58,6 @@ export function startTraffic(
     get count() {
       return count;
     },
-    longestMs: () =>
-      Math.max(
-        longest,
-        ...[...running.values()].map((started) => performance.now() - started),
-      ),
     async [Symbol.asyncDispose]() {
       stopped = true;
       try {

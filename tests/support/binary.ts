@@ -16,7 +16,7 @@ export interface BinaryOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** `false` starts it in a network namespace of its own, which has not even a loopback. @default {true} */
   readonly network?: boolean;
-  /** After this the process is killed and the test fails. @default {60000} */
+  /** After this the process is killed and the test fails. @default {LIMIT_MS} */
   readonly timeoutMs?: number;
 }
 
@@ -76,18 +76,13 @@ export async function executable(): Promise<string> {
   return join(await compiled(), `battlescope-migrate-${os}-${arch}`);
 }
 
-/** Runs `scripts/compile.ts`; `before` is a command that starts it. */
+/** Runs `scripts/compile.ts`. */
 export async function runCompile(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-  before: readonly string[] = [],
 ): Promise<MigrateResult> {
-  const [program = "", ...words] = [
-    ...before,
-    ...[Deno.execPath(), "run", "-A", "--no-prompt", COMPILE, ...args],
-  ];
-  const command = new Deno.Command(program, {
-    args: words,
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", COMPILE, ...args],
     env: { NO_COLOR: "1", ...env },
     stdin: "piped",
     stdout: "piped",

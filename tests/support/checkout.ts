@@ -8,11 +8,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findPostmaster } from "../../scripts/server_process.ts";
 import { denoEnvironment, type RunningMigrate, startProcess } from "./cli.ts";
+import { waitFor } from "./wait.ts";
 
 export interface Checkout {
   readonly folder: string;
   /** Starts `deno task …` in it. Signals go to all its processes, as those of a terminal do. */
   task(args: readonly string[], options?: TaskOptions): RunningMigrate;
+  /** Starts any other program in it in the same way. */
+  start(program: string, args: readonly string[]): RunningMigrate;
 }
 
 export interface TaskOptions {
@@ -26,7 +29,10 @@ export interface TaskOptions {
 const ORIGINAL = fileURLToPath(new URL("../../", import.meta.url));
 
 /** What the tasks need; the tests have their own copy of nothing. */
-const PARTS = ["deno.json", "deno.lock", "src", "scripts", "migrations"];
+const PARTS = [
+  ...["deno.json", "deno.lock", "package.json", "Makefile"],
+  ...["src", "scripts", "migrations"],
+];
 
 /** Makes a copy below a folder that only its owner may enter; ends its server and removes it afterwards. */
 export async function withCheckout(
@@ -41,7 +47,9 @@ export async function withCheckout(
     }
     await use({
       folder,
-      task: (args, options) => startTask(folder, args, options),
+      task: (args, { deno = Deno.execPath(), ...options } = {}) =>
+        startIn(folder, deno, ["task", "--quiet", ...args], options),
+      start: (program, args) => startIn(folder, program, args),
     });
   } finally {
     if (await serverPid(folder) !== undefined) await killServer(folder);
@@ -59,27 +67,20 @@ export async function killServer(folder: string): Promise<void> {
   const pid = await serverPid(folder);
   if (pid === undefined) throw new Error(`No server runs in "${folder}"`);
   Deno.kill(pid, "SIGKILL");
-  await until(async () => await serverPid(folder) === undefined);
+  await waitFor(
+    "the server's process is gone",
+    async () => await serverPid(folder) === undefined,
+  );
 }
 
-/** Waits for something to become true; fails when it has not within ten seconds. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!await condition()) {
-    if (Date.now() > deadline) throw new Error(`Never came true: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-function startTask(
+function startIn(
   folder: string,
+  program: string,
   args: readonly string[],
-  { env = {}, uid, deno = Deno.execPath() }: TaskOptions = {},
+  { env = {}, uid }: Omit<TaskOptions, "deno"> = {},
 ): RunningMigrate {
-  const command = new Deno.Command(deno, {
-    args: ["task", "--quiet", ...args],
+  const command = new Deno.Command(program, {
+    args: [...args],
     cwd: folder,
     clearEnv: true,
     env: { ...denoEnvironment(), ...networkEnvironment(), ...env },
@@ -95,7 +96,7 @@ function startTask(
 /** What a task needs to find its tools, and to fetch a PostgreSQL that this machine does not have yet. */
 function networkEnvironment(): Record<string, string> {
   const needed =
-    /^(?:PATH|(?:npm_config|deno|ssl_cert)_.*|(?:https?|no)_proxy)$/i;
+    /^(?:PATH|(?:npm_config|deno|ssl_cert)_.*|node_extra_ca_certs|(?:https?|no)_proxy)$/i;
   return Object.fromEntries(
     Object.entries(Deno.env.toObject()).filter(([name]) => needed.test(name)),
   );

@@ -4,10 +4,9 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
+import { OPTIONS_VARIABLE } from "../../scripts/test_environment.ts";
 import type { Project } from "./project.ts";
-
-/** The environment variable that {@link MORE_OPTIONS} come from, with spaces between them. */
-export const OPTIONS_VARIABLE = "TEST_OPTIONS";
+import { LIMIT_MS } from "./wait.ts";
 
 export interface MigrateOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -18,7 +17,7 @@ export interface MigrateOptions {
   readonly stdin?: string | Promise<string>;
   /** `false` passes the environment of the tests on. @default {true} */
   readonly clearEnv?: boolean;
-  /** After this the process is killed and the test fails. @default {60000} */
+  /** After this the process is killed and the test fails. @default {LIMIT_MS} */
   readonly timeoutMs?: number;
 }
 
@@ -78,7 +77,7 @@ export function startProcess(
   command: Deno.Command,
   options: ProcessOptions = {},
 ): RunningMigrate {
-  const { stdin = "", timeoutMs = 60_000, group = false } = options;
+  const { stdin = "", timeoutMs = LIMIT_MS, group = false } = options;
   const child = command.spawn();
   const output = { stdout: "", stderr: "" };
   const listeners = new Set<() => void>();

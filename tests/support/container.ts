@@ -20,7 +20,7 @@ export interface ContainerOptions {
   readonly network?: "host" | "none";
   /** @default {"64m"} */
   readonly memory?: string;
-  /** @default {60000} */
+  /** @default {LIMIT_MS} */
   readonly timeoutMs?: number;
 }
 
@@ -89,8 +89,11 @@ export async function startContainer(
     await image(),
     ...args,
   ]);
-  const { timeoutMs = 60_000 } = options;
-  const running = startProcess(command, { timeoutMs });
+  const { timeoutMs } = options;
+  const running = startProcess(
+    command,
+    timeoutMs === undefined ? {} : { timeoutMs },
+  );
   return {
     ...running,
     signal: async (signal) => {

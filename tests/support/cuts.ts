@@ -24,8 +24,6 @@ export interface CutTest<Known> {
   readonly lanes?: number;
   /** The exit code of a run that nothing disturbs. @default {0} */
   readonly code?: number;
-  /** A run that was cut has ended by then, in milliseconds. @default {25000} */
-  readonly limitMs?: number;
   /** Finds out, once, what {@link after} needs to know. */
   readonly prepare: (db: TestDatabase) => Promise<Known>;
   /** Brings an empty database to where the command begins. */
@@ -48,12 +46,6 @@ export interface CutRun {
   /** The statement of the request that was hit. */
   readonly statement: string;
 }
-
-/**
- * A run that lost its connection has ended by then, in milliseconds: silence is borne for seven seconds, and the lock of a
- * session that the server does not yet know to be dead is waited for for ten.
- */
-const LIMIT_MS = 25_000;
 
 /** After so many failures the rest would tell nothing new. */
 const ENOUGH = 5;
@@ -144,7 +136,6 @@ async function openLane<Known>(
   {
     command,
     registry,
-    limitMs = LIMIT_MS,
     code = 0,
     before = async () => {},
     after,
@@ -157,7 +148,6 @@ async function openLane<Known>(
   let program = startResident();
   const run = async (args: readonly string[], at = url) => {
     const result = await program.run(args, { DATABASE_URL: at }, {
-      limitMs,
       ...(registry !== undefined && { registry }),
     });
     assertNoSecret(result, [db.password]);
@@ -186,7 +176,7 @@ async function openLane<Known>(
       assert(session.cut, "the cut was not reached");
       // What keeps a stalled session open on the server's side is not the program.
       proxy.drop();
-      await waitUntilGone({ query: (text) => sql.unsafe(text) }, 5_000);
+      await waitUntilGone({ query: (text) => sql.unsafe(text) });
       const statement = session.requests[cut.request - 1]!;
       await after(lane, { cut, result, statement }, known);
     },

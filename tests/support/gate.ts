@@ -61,10 +61,9 @@ export function waitForStatement(
   );
 }
 
-/** Waits until the server has no session of the program and no advisory lock any more, and fails after that time. */
+/** Waits until the server has no session of the program and no advisory lock any more. */
 export async function waitUntilGone(
   { query }: Pick<TestDatabase, "query">,
-  limitMs: number,
 ): Promise<void> {
   await waitFor(
     "the sessions of the program end and its locks are free",
@@ -77,6 +76,5 @@ export async function waitUntilGone(
       );
       return row!.left === 0;
     },
-    limitMs,
   );
 }

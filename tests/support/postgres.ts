@@ -4,9 +4,9 @@
  * @module
  */
 import postgres from "postgres";
-
-/** The variable through which `scripts/test.ts` tells the servers: a JSON list of `TestServer`. */
-export const SERVERS_VARIABLE = "TEST_SERVERS";
+import { SERVERS_VARIABLE } from "../../scripts/test_environment.ts";
+import type { NeedName } from "../../scripts/test_needs.ts";
+import { withNeeds } from "./needs.ts";
 
 export interface TestServer {
   readonly version: number;
@@ -49,6 +49,8 @@ export interface PgTestOptions {
   readonly versions?: readonly number[];
   /** Settings of the fresh database: `alter database … set`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** What it needs besides Node. @default {nothing} */
+  readonly needs?: readonly NeedName[];
 }
 
 /** Registers a test for each running version, `<name> [pg18]`, with a fresh database that is dropped afterwards. */
@@ -60,11 +62,11 @@ export function pgTest(
   for (const server of testServers()) {
     const { version } = server;
     if (options.versions && !options.versions.includes(version)) continue;
-    Deno.test(
-      `${name} [pg${version}]`,
-      (context) =>
+    Deno.test({
+      ...withNeeds(`${name} [pg${version}]`, options.needs),
+      fn: (context) =>
         withDatabase(server, (db) => test(db, context), options.settings),
-    );
+    });
   }
 }
 

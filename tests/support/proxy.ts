@@ -50,7 +50,7 @@ export interface Away {
 export interface ProxySession {
   /** The statements in the order in which they were sent; a step of the log-in is an empty text, and so is the second of two requests for one. */
   readonly requests: readonly string[];
-  /** How often the client sent something after the server had spoken: what a round trip is paid for. */
+  /** How often the client sent something after it had heard something: what a round trip is paid for. */
   readonly flights: number;
   /** Whether its cut was reached. */
   readonly cut: boolean;
@@ -91,12 +91,17 @@ export interface Proxy extends AsyncDisposable {
 export interface ProxyOptions {
   /** Added to the way in each direction. @default {0} */
   readonly latencyMs?: number;
+  /**
+   * The two take turns: the client hears nothing until it has been silent for so long and the server has answered all of
+   * it. Then {@link ProxySession.flights} are those that the client has waited for, however fast anybody is.
+   */
+  readonly turnMs?: number;
 }
 
 /** Starts a proxy before a server; leaving the scope of `await using` ends it and all its connections. */
 export async function startProxy(
   target: { readonly host: string; readonly port: number },
-  { latencyMs = 0 }: ProxyOptions = {},
+  { latencyMs = 0, turnMs }: ProxyOptions = {},
 ): Promise<Proxy> {
   const sessions: Session[] = [];
   const sockets = new Set<net.Socket>();
@@ -120,6 +125,7 @@ export async function startProxy(
     const session = new Session(client, upstream, {
       holds,
       latencyMs,
+      turnMs,
       replacement: () => replacement,
       onStart: () => {
         sessions.push(session);
@@ -214,6 +220,7 @@ interface Replacement {
 interface SessionOptions {
   readonly holds: Hold[];
   readonly latencyMs: number;
+  readonly turnMs: number | undefined;
   readonly replacement: () => Replacement | undefined;
   /** Called with the first message of a session, returns where it is cut. */
   readonly onStart: () => Cut | undefined;
@@ -231,6 +238,10 @@ class Session implements ProxySession {
   readonly #open: Message[] = [];
   #statement = "";
   #clientSpoke = false;
+  /** Runs while it may be that the client goes on speaking; only where the two take turns. */
+  #turn: ReturnType<typeof setTimeout> | undefined;
+  /** What the server has said and the client has not heard yet. */
+  #unheard: Uint8Array[] = [];
   #stalled = false;
   #garbled = false;
   readonly #client: net.Socket;
@@ -258,9 +269,14 @@ class Session implements ProxySession {
       for (const message of fromServer.push(chunk)) this.#answer(message);
     });
     client.on("end", () => this.#stalled || this.#toServer.end());
-    upstream.on("end", () => this.#stalled || this.#toClient.end());
+    upstream.on("end", () => {
+      if (this.#stalled) return;
+      this.#deliver();
+      this.#toClient.end();
+    });
     client.on("close", () => {
       this.closed = true;
+      clearTimeout(this.#turn);
       if (!this.#stalled) this.#toServer.end();
     });
     upstream.on("close", () => this.#stalled || client.destroy());
@@ -281,6 +297,7 @@ class Session implements ProxySession {
     this.#statement = statementOf(message) || this.#statement;
     if (!this.#clientSpoke) this.flights++;
     this.#clientSpoke = true;
+    this.#speak();
     if (isRequest(message)) {
       this.requests.push(this.#statement);
       this.#statement = "";
@@ -312,18 +329,19 @@ class Session implements ProxySession {
   }
 
   #answer(message: Message): void {
-    this.#clientSpoke = false;
     const cut = this.#cutAt;
     const lost = cut !== undefined && !this.#losesRequest &&
       this.#answers === cut.request - 1;
-    if (!lost) this.#toClient.send(this.#rewritten(message.bytes));
+    if (!lost) this.#unheard.push(this.#rewritten(message.bytes));
     else if (cut.lose === "half of the answer") {
       this.#toClient.send(message.bytes.subarray(0, message.bytes.length / 2));
       this.#toClient.stop();
     }
     const request = this.#open[0];
-    if (request === undefined || !endsAnswer(request, message)) return;
-    this.#open.shift();
+    const ends = request !== undefined && endsAnswer(request, message);
+    if (ends) this.#open.shift();
+    this.#takeTurn();
+    if (!ends) return;
     this.#answers++;
     const last = cut !== undefined && !this.cut &&
       (lost || this.#losesRequest && this.#answers === cut.request - 1 &&
@@ -334,6 +352,26 @@ class Session implements ProxySession {
   get #losesRequest(): boolean {
     return this.#cutAt?.lose === "request" ||
       this.#cutAt?.lose === "half of the request";
+  }
+
+  #speak(): void {
+    const { turnMs } = this.#options;
+    if (turnMs === undefined) return;
+    clearTimeout(this.#turn);
+    this.#turn = setTimeout(() => {
+      this.#turn = undefined;
+      this.#takeTurn();
+    }, turnMs);
+  }
+
+  #takeTurn(): void {
+    const waits = this.#turn !== undefined || this.#open.length > 0;
+    if (this.#options.turnMs === undefined || !waits) this.#deliver();
+  }
+
+  #deliver(): void {
+    if (this.#unheard.length > 0) this.#clientSpoke = false;
+    for (const bytes of this.#unheard.splice(0)) this.#toClient.send(bytes);
   }
 
   #rewritten(bytes: Uint8Array): Uint8Array {

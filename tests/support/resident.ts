@@ -7,6 +7,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { denoEnvironment, type MigrateResult, MORE_OPTIONS } from "./cli.ts";
+import { LIMIT_MS } from "./wait.ts";
 
 export interface Resident extends AsyncDisposable {
   /** Runs the program to its end; one run at a time. Fails when it does not return, or takes the process with it. */
@@ -14,12 +15,12 @@ export interface Resident extends AsyncDisposable {
     args: readonly string[],
     env: Readonly<Record<string, string>>,
     options?: {
-      /** @default {60000} */
+      /** @default {LIMIT_MS} */
       readonly limitMs?: number;
       /** The module of the migrations. @default {those of this checkout} */
       readonly registry?: string;
     },
-  ): Promise<MigrateResult & { readonly tookMs: number }>;
+  ): Promise<MigrateResult>;
 }
 
 const MAIN = fileURLToPath(new URL("./resident_main.ts", import.meta.url));
@@ -53,8 +54,7 @@ export function startResident(): Resident {
   });
 
   return {
-    async run(args, env, { limitMs = 60_000, registry } = {}) {
-      const started = performance.now();
+    async run(args, env, { limitMs = LIMIT_MS, registry } = {}) {
       const all = [...args, ...MORE_OPTIONS];
       const line = `${JSON.stringify({ args: all, env, registry })}\n`;
       let late = false;
@@ -73,7 +73,6 @@ export function startResident(): Resident {
               code: stdout.code,
               stdout: stdout.text,
               stderr: stderr.text,
-              tookMs: performance.now() - started,
             };
           }
           if (ended || late) {

@@ -208,7 +208,7 @@ class Stage implements Scenario, AsyncDisposable {
     await this.#projects.disposeAsync();
   }
 
-  #process({ as, url, env, timeoutMs = 60_000 }: RunOptions): MigrateOptions {
+  #process({ as, url, env, timeoutMs }: RunOptions): MigrateOptions {
     return {
       project: this.#project!,
       env: {
@@ -216,7 +216,7 @@ class Stage implements Scenario, AsyncDisposable {
         HOSTNAME: "test-host",
         ...env,
       },
-      timeoutMs,
+      ...(timeoutMs !== undefined && { timeoutMs }),
     };
   }
 

@@ -7,7 +7,9 @@ import { join } from "node:path";
 import { startServer } from "../../scripts/embedded_postgres.ts";
 import type { PostgresVersion } from "../../scripts/postgres_binaries.ts";
 import { findPostmaster } from "../../scripts/server_process.ts";
+import type { NeedName } from "../../scripts/test_needs.ts";
 import { withServers } from "../../scripts/test_servers.ts";
+import { withNeeds } from "./needs.ts";
 import { queryUrl, testServers } from "./postgres.ts";
 import { waitFor } from "./wait.ts";
 
@@ -41,12 +43,13 @@ export function serverTest(
   name: string,
   test: (server: OwnServer) => Promise<void>,
   settings: Readonly<Record<string, string>> = {},
+  needs: readonly NeedName[] = [],
 ): void {
   for (const { version } of testServers()) {
-    Deno.test(
-      `${name} [pg${version}]`,
-      () => withServer(version, test, settings),
-    );
+    Deno.test({
+      ...withNeeds(`${name} [pg${version}]`, needs),
+      fn: () => withServer(version, test, settings),
+    });
   }
 }
 

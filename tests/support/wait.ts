@@ -4,11 +4,17 @@
  * @module
  */
 
+/**
+ * What takes longer than this has failed, in milliseconds. It is for a machine with ten times the work that it can do, so
+ * it says nothing of how fast anything is; what is to be cut short has to be twice as long by itself.
+ */
+export const LIMIT_MS = 120_000;
+
 /** Asks again and again until the answer is neither `undefined` nor `false`; fails when that takes too long. */
 export async function waitFor<T>(
   what: string,
   ask: () => Promise<T | undefined | false> | T | undefined | false,
-  limitMs = 15_000,
+  limitMs = LIMIT_MS,
 ): Promise<T> {
   const deadline = performance.now() + limitMs;
   for (;;) {

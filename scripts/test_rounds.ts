@@ -1,0 +1,102 @@
+/**
+ * Which tests run on which PostgreSQL: as values, so that what is left out can be told.
+ *
+ * @module
+ */
+import {
+  POSTGRES_VERSIONS,
+  type PostgresVersion,
+} from "./postgres_binaries.ts";
+
+/** Tests on servers, in one run of `deno test`. */
+export interface Round {
+  /** Files and folders, from the root of the checkout. */
+  readonly paths: readonly string[];
+  /** Oldest first. */
+  readonly versions: readonly PostgresVersion[];
+  /** Options that every run of the program gets besides its own. */
+  readonly more?: string;
+}
+
+export interface RoundOptions {
+  /** Whether everything is to run. */
+  readonly all: boolean;
+  /** The versions that were asked for, oldest first. */
+  readonly versions?: readonly PostgresVersion[];
+}
+
+/** What the program says to PostgreSQL, which depends on its version. */
+const ON_EVERY_VERSION = ["tests/integration", "tests/cli"];
+
+/** It has a server of its own, always of the same version. */
+const ON_NO_VERSION = "tests/local";
+
+/** Faults are survived whether statements are sent ahead or not. */
+const TWICE = "tests/fire";
+const NOT_AHEAD = "--no-pipeline";
+
+/**
+ * What happens around the conversation with PostgreSQL (networks, processes, containers) takes long and depends little on
+ * the version: the oldest and the newest must do, and the newest for a second round, or when not everything is to run.
+ */
+export function planRounds(
+  paths: readonly string[],
+  { all, versions }: RoundOptions,
+): Round[] {
+  const every = versions ?? (all ? POSTGRES_VERSIONS : ends(POSTGRES_VERSIONS));
+  const some = versions || all ? ends(every) : every.slice(-1);
+  const depends = paths.filter((path) =>
+    ON_EVERY_VERSION.some((folder) => isIn(path, folder))
+  );
+  const others = paths.filter((path) => !depends.includes(path));
+  const rounds: Round[] = every.length === some.length
+    ? [{ paths, versions: every }]
+    : [
+      { paths: depends, versions: every },
+      { paths: others, versions: some },
+    ];
+  if (all) {
+    rounds.push({
+      paths: paths.filter((path) => isIn(path, TWICE)),
+      versions: every.slice(-1),
+      more: NOT_AHEAD,
+    });
+  }
+  return rounds.filter(({ paths }) => paths.length > 0);
+}
+
+/** What a run of everything has besides these rounds. */
+export function missingRounds(
+  paths: readonly string[],
+  rounds: readonly Round[],
+): Round[] {
+  const missing = new Map<string, Round>();
+  for (
+    const { paths: wanted, versions, more } of planRounds(paths, { all: true })
+  ) {
+    for (const path of wanted) {
+      if (isIn(path, ON_NO_VERSION)) continue;
+      const run = rounds
+        .filter((round) => round.more === more && round.paths.includes(path))
+        .flatMap(({ versions }) => versions);
+      const left = versions.filter((version) => !run.includes(version));
+      if (left.length === 0) continue;
+      const key = JSON.stringify([left, more]);
+      missing.set(key, {
+        paths: [...missing.get(key)?.paths ?? [], path],
+        versions: left,
+        ...(more !== undefined && { more }),
+      });
+    }
+  }
+  return [...missing.values()];
+}
+
+/** Whether a path is a folder of the checkout or lies in it. */
+export function isIn(path: string, folder: string): boolean {
+  return `${path}/`.startsWith(`${folder}/`);
+}
+
+function ends<T>(list: readonly T[]): T[] {
+  return [...new Set([...list.slice(0, 1), ...list.slice(-1)])];
+}

@@ -1,0 +1,32 @@
+/**
+ * How a test says what it needs besides Node. A plain `deno task test` leaves it out and says so; `--all` runs it.
+ *
+ * @module
+ */
+import { NEEDS_VARIABLE } from "../../scripts/test_environment.ts";
+import type { NeedName } from "../../scripts/test_needs.ts";
+
+const met = new Set(Deno.env.get(NEEDS_VARIABLE)?.split(","));
+
+/** Whether what tests need is there in this run. */
+export function areMet(needs: readonly NeedName[]): boolean {
+  return needs.every((need) => met.has(need));
+}
+
+/** What a test with these needs is registered with: `scripts/test_report.ts` reads them from its name. */
+export function withNeeds(
+  name: string,
+  needs: readonly NeedName[] = [],
+): { readonly name: string; readonly ignore: boolean } {
+  return needs.length === 0 ? { name, ignore: false } : {
+    name: `${name} (needs ${needs.join(", ")})`,
+    ignore: !areMet(needs),
+  };
+}
+
+/** `Deno.test` for tests that need all of these. */
+export function testWith(
+  ...needs: readonly NeedName[]
+): (name: string, test: () => Promise<void> | void) => void {
+  return (name, test) => Deno.test({ ...withNeeds(name, needs), fn: test });
+}
