@@ -1,10 +1,11 @@
-/** The lexer against the server: whatever the text, both must find the same in it. */
+/** What is read in a text against what the server makes of it: whatever the text, both must find the same. */
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { statementsOf } from "../../src/sql_lexer.ts";
 import { tokensOf } from "../../src/sql_tokens.ts";
 import {
   copiesThroughClient,
+  isDefinition,
   type TransactionEffect,
   transactionEffects,
 } from "../../src/statement.ts";
@@ -317,6 +318,71 @@ pgTest(
       );
       await fc.assert(property, { numRuns: 500 });
       assertEquals(seen.size, 2);
+    });
+  },
+);
+
+/** Run one after the other, in one transaction. */
+const DEFINITIONS = [
+  "create table a (b int primary key, c text)",
+  "create unlogged table a2 (like a including all)",
+  "create temp table if not exists a3 on commit drop as select 1 as b",
+  "create table a4 (b) with (fillfactor = 70) as values (1), (2)",
+  "prepare p as select 1 as b",
+  "create table a5 as execute p",
+  "select 1 as b into a6",
+  "create materialized view m as select 1 as b",
+  "create view v as select b as c from a",
+  "create recursive view w (n) as values (1)",
+  "create unique index i on a (c)",
+  "create index concurrently j on a (c)",
+  "drop index i",
+  "drop index concurrently if exists k",
+  "create function f() returns table (n int) language sql as 'select 1'",
+  "create function g() returns int begin atomic select 1; end",
+  "create procedure q() language sql as ''",
+  "create rule r as on insert to a do also (select 1; select 2)",
+  "create type t as enum ('x')",
+  "alter type t add value 'y'",
+  "create domain d as int",
+  "create sequence s as integer",
+  "create schema o create table a (b int)",
+  "create statistics z on b, c from a",
+  "create policy y on a as permissive",
+  'create collation l from "C"',
+  "create cast (t as d) with inout as assignment",
+  "alter table a add column e int default 1",
+  'alter table a rename column e to "as"',
+  "comment on table a is 'a'",
+  "grant select on a to public",
+  "revoke all on a from public",
+  "alter default privileges grant select on tables to public",
+  "refresh materialized view concurrently m",
+  "insert into a values (1)",
+  "delete from a",
+  "explain create table a7 as select 1",
+  "create database x",
+  "drop database x",
+  "alter system set work_mem = '1MB'",
+  "create tablespace x location '/nowhere'",
+  "create subscription x connection '' publication y",
+  "drop table a2",
+  "drop materialized view m",
+  "drop view v, w cascade",
+];
+
+pgTest(
+  "isDefinition() knows what gives neither rows nor a count, and runs in a transaction",
+  async (db) => {
+    await withSimpleSession(db.url, async (session) => {
+      await session.ask("begin");
+      for (const text of DEFINITIONS) {
+        const { results } = await session.ask(`savepoint s; ${text}`);
+        if (results.length < 2) await session.ask("rollback to savepoint s");
+        const tells = results.length < 2 || results[1]!.rows.length > 0 ||
+          /\d$|^PREPARE|^REFRESH/.test(results[1]!.tag);
+        assertEquals(isDefinition(text), !tells, text);
+      }
     });
   },
 );
