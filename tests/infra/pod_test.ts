@@ -47,12 +47,16 @@ pgTest(
     wrong.password = "wrong";
     const denied = await run(wrong.href);
     assertEquals(denied.code, 1, denied.stderr);
-    assertStringIncludes(denied.stderr, "password authentication failed");
+    // What "kubectl describe pod" shows: nobody has to look for the log of a pod that may be gone.
+    assertStringIncludes(denied.message, "password authentication failed");
 
     // FailJob: no retry would read another URL from the Secret.
     const unreadable = await run("mysql://localhost/battlescope");
     assertEquals(unreadable.code, 2, unreadable.stderr);
-    assertStringIncludes(unreadable.stderr, "DATABASE_URL_FILE cannot be used");
+    assertEquals(
+      unreadable.message,
+      "error: DATABASE_URL_FILE cannot be used: it does not begin with postgres:// or postgresql://",
+    );
   },
   { versions: [18], needs },
 );
@@ -160,6 +164,23 @@ pgTest(
     assertMatch(stdout, /^battlescope-migrate /);
   },
   { versions: [18], needs },
+);
+
+pgTest(
+  "a service's pod whose migrations do not come says how many it waited for",
+  async (db) => {
+    const [deployment] = await kustomize("examples/service");
+    const template = deployment.spec.template;
+    const [init] = template.spec.initContainers;
+    template.spec.containers = [{ ...init, args: ["status", "--wait", "1s"] }];
+    template.spec.initContainers = [];
+    template.spec.restartPolicy = "Never";
+    const secrets = { "db-migrate-status": { "database-url": db.url } };
+    const { code, message } = await runPod(template, { secrets });
+    assertEquals(code, 3);
+    assertMatch(message, /^0 applied, 12 pending$/m);
+  },
+  { versions: [18] },
 );
 
 async function jobTemplate(folder: string): Promise<Manifest> {
