@@ -245,7 +245,7 @@ test("the overlay argocd runs before the sync and does not remove itself", async
   const policy = await object("overlays/argocd", "NetworkPolicy");
   assertEquals(
     policy.metadata.annotations["argocd.argoproj.io/sync-wave"],
-    "-1",
+    "-5",
   );
 });
 
