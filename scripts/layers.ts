@@ -37,6 +37,7 @@ const CORE = [
   "failure",
   "events",
   "help",
+  "completions",
   "arguments",
   "cli",
   "named_files",

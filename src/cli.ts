@@ -10,6 +10,8 @@ import {
   COMMANDS,
   type Option,
   SETTINGS,
+  type Shell,
+  SHELLS,
 } from "./options.ts";
 import type { DownRequest, UpRequest } from "./plan.ts";
 import { quoteArgument, quoteValue } from "./quote.ts";
@@ -39,6 +41,7 @@ export type Command =
   }
   | { readonly kind: "repair"; readonly request: RepairRequest }
   | { readonly kind: "new"; readonly name: string }
+  | { readonly kind: "completions"; readonly shell: Shell }
   | { readonly kind: "help"; readonly topic: CommandName | undefined }
   | { readonly kind: "version" };
 
@@ -51,6 +54,9 @@ export interface Arguments {
 }
 
 type Options = ReadonlyMap<string, string>;
+
+/** The commands that take a word of their own. */
+const OPERANDS: readonly CommandName[] = ["new", "completions", "help"];
 
 /** Reads the arguments. Never throws: everything that is wrong is in `faults`. */
 export function parseArguments(argv: readonly string[]): Arguments {
@@ -82,7 +88,7 @@ function readCommand(
   operands: readonly string[],
   faults: string[],
 ): Command | undefined {
-  const limit = kind === "new" || kind === "help" ? 1 : 0;
+  const limit = OPERANDS.includes(kind) ? 1 : 0;
   for (const extra of operands.slice(limit)) {
     faults.push(`Unexpected argument ${quoteArgument(extra)}`);
   }
@@ -113,6 +119,8 @@ function readCommand(
       if (name === undefined) faults.push("The command new needs a NAME");
       return name === undefined ? undefined : { kind, name };
     }
+    case "completions":
+      return readCompletions(operands[0], faults);
     case "help":
       return { kind, topic: readName(operands[0], faults) };
     case "version":
@@ -175,6 +183,23 @@ function readRepair(
   }
   faults.push(
     "The command repair needs --accept-checksum NAME, --retry NAME or --mark-applied NAME",
+  );
+  return undefined;
+}
+
+function readCompletions(
+  word: string | undefined,
+  faults: string[],
+): Command | undefined {
+  const shell = SHELLS.find((known) => known === word);
+  if (shell !== undefined) return { kind: "completions", shell };
+  const wanted = SHELLS.join(", ");
+  faults.push(
+    word === undefined
+      ? `The command completions needs the name of a shell: ${wanted}`
+      : `There are no completions for ${
+        quoteArgument(word)
+      }: known are ${wanted}`,
   );
   return undefined;
 }

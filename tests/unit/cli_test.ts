@@ -5,7 +5,7 @@ import { COMMANDS, SETTINGS } from "../../src/options.ts";
 import { hostile, isClean } from "../support/hostile.ts";
 
 const KNOWN =
-  "known are up, down, redo, status, baseline, repair, new, help, version";
+  "known are up, down, redo, status, baseline, repair, new, completions, help, version";
 
 /** Splits on spaces, as a shell does with words that need no quotes. */
 function parse(line: string) {
@@ -58,6 +58,7 @@ Deno.test("parseArguments() reads every command", () => {
       request: { action: "mark_applied", name: "a" },
     },
     "new add_users": { kind: "new", name: "add_users" },
+    "completions bash": { kind: "completions", shell: "bash" },
     "help": { kind: "help", topic: undefined },
     "help down": { kind: "help", topic: "down" },
     "--help": { kind: "help", topic: undefined },
@@ -166,6 +167,13 @@ Deno.test("parseArguments() says what is wrong, all of it", () => {
     "version 2": ['Unexpected argument "2"'],
     "new a b": ['Unexpected argument "b"'],
     "new": ["The command new needs a NAME"],
+    "completions": [
+      "The command completions needs the name of a shell: bash, zsh, fish",
+    ],
+    "completions csh": [
+      'There are no completions for "csh": known are bash, zsh, fish',
+    ],
+    "completions bash zsh": ['Unexpected argument "zsh"'],
     "--dryrun": ['Unknown option "--dryrun"'],
     "--Dry-Run": ['Unknown option "--Dry-Run"'],
     "--no-yes": ['Unknown option "--no-yes"'],
