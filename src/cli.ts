@@ -227,6 +227,9 @@ function readWait(
   return undefined;
 }
 
+/** What images that hold Node are started with; this one is the program and nothing else. */
+const INTERPRETERS = ["node", "npm", "npx", "pnpm", "yarn", "sh", "bash"];
+
 /** The name of a command; an unknown one is a fault. */
 function readName(
   word: string | undefined,
@@ -234,10 +237,18 @@ function readName(
 ): CommandName | undefined {
   const name = COMMAND_NAMES.find((name) => name === word);
   if (word !== undefined && name === undefined) {
+    const interpreter = INTERPRETERS.find((known) =>
+      word === known || word.endsWith(`/${known}`)
+    );
     faults.push(
-      `Unknown command ${quoteArgument(word)}: known are ${
-        COMMAND_NAMES.join(", ")
-      }`,
+      interpreter === undefined
+        ? `Unknown command ${quoteArgument(word)}: known are ${
+          COMMAND_NAMES.join(", ")
+        }`
+        : `Unknown command ${
+          quoteArgument(word)
+        }: the program needs no ${interpreter}; leave out what the Node image was ` +
+          "started with, and pass a command such as up, or nothing",
     );
   }
   return name;

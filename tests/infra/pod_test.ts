@@ -2,6 +2,7 @@
  * The pods of `infra/k8s` at work on real databases: the manifests' own specifications, run by podman.
  */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { runContainer } from "../support/container.ts";
 import { kustomize, type Manifest } from "../support/kubernetes.ts";
 import { runPod } from "../support/pod.ts";
 import { pgTest, queryUrl } from "../support/postgres.ts";
@@ -179,6 +180,30 @@ pgTest(
     const { code, message } = await runPod(template, { secrets });
     assertEquals(code, 3);
     assertMatch(message, /^0 applied, 12 pending$/m);
+  },
+  { versions: [18] },
+);
+
+pgTest(
+  "what the Node image was given works or is refused with the way out",
+  async (db) => {
+    const env = {
+      DATABASE_URL: db.url,
+      // The rest of the old Secret, which envFrom puts into the environment too.
+      REDIS_URL: "redis://localhost",
+      NODE_ENV: "production",
+      TYPESENSE_API_KEY: "not ours",
+    };
+    const words = ["node", "dist/packages/database/src/cli/migrate.js"];
+    const old = await runContainer(words, { env });
+    assertEquals([old.code, old.stdout, old.stderr], [
+      2,
+      "",
+      'error: Unknown command "node": the program needs no node; leave out what the Node image was started with, and pass a command such as up, or nothing\n',
+    ]);
+    const up = await runContainer([], { env });
+    assertEquals(up.code, 0, up.stderr);
+    assertMatch(up.stdout, /^Applied 12 migrations in /m);
   },
   { versions: [18] },
 );

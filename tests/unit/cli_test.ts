@@ -152,6 +152,13 @@ Deno.test("parseArguments() says what is wrong, all of it", () => {
   const faults: Record<string, string[]> = {
     "stauts": [`Unknown command "stauts": ${KNOWN}`],
     "-": [`Unknown command "-": ${KNOWN}`],
+    "node dist/packages/database/src/cli/migrate.js": [
+      'Unknown command "node": the program needs no node; leave out what the Node image was started with, and pass a command such as up, or nothing',
+    ],
+    "/bin/sh -c node": [
+      'Unknown option "-c"',
+      'Unknown command "/bin/sh": the program needs no sh; leave out what the Node image was started with, and pass a command such as up, or nothing',
+    ],
     "UP": [`Unknown command "UP": ${KNOWN}`],
     "constructor": [`Unknown command "constructor": ${KNOWN}`],
     "--yes false": [
