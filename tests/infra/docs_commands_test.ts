@@ -12,6 +12,7 @@ import { withCheckout } from "../support/checkout.ts";
 import {
   denoEnvironment,
   programArguments,
+  type RunningMigrate,
   startMigrate,
   startProcess,
 } from "../support/cli.ts";
@@ -36,7 +37,7 @@ const ELSEWHERE: readonly (readonly [RegExp, string])[] = [
   [/^(?:npx -y deno@\S+|deno) task (?:test|ok)$/, "it runs this test"],
   [/^deno task migrate redo$/, "tests/cli/confirmation_test.ts"],
   [/^deno task db$/, "tests/local/database_test.ts"],
-  [/^(?:psql .*infra\/sql\/)/, "tests/integration/privileges_test.ts"],
+  [/^psql .*infra\/sql\//, "tests/integration/privileges_test.ts"],
   [/^(?:helm |kubectl kustomize )/, "tests/infra/helm_test.ts"],
   [/^bash infra\/ci\/wait-for-job\.sh /, "tests/infra/wait_for_job_test.ts"],
   [/^kubectl /, "it needs a cluster"],
@@ -231,8 +232,10 @@ for (const document of DOCUMENTS) {
     pgTest(`${key} shows what is printed`, async (db) => {
       const stages = STAGES[key] ?? shown.map(() => ({}));
       assertEquals(stages.length, shown.length, "one stage for each block");
-      await withChapter(document, db, async (run) => {
-        for (const [i, block] of shown.entries()) await run(block, stages[i]!);
+      await withCheckout(async ({ folder: checkout }) => {
+        for (const [i, block] of shown.entries()) {
+          await runBlock(block, stages[i]!, { document, db, checkout });
+        }
       });
     }, { versions: [18] });
   }
@@ -283,82 +286,94 @@ pgTest(
     const more = { "20261122120000_add_battle_tags": source!.text };
     await withProgram(more, async (project) => {
       for (const command of ["up", "redo --yes", "down --yes"]) {
-        const { code, printed } = await runShown(
-          { command: `battlescope-migrate ${command}`, output: [] },
-          { project, env: { DATABASE_URL: db.url } },
-        );
-        assertEquals(code, 0, printed);
+        const env = { DATABASE_URL: db.url };
+        await using running = startMigrate(command.split(" "), {
+          env,
+          project,
+        });
+        const { code, stderr } = await running.result;
+        assertEquals(code, 0, stderr);
       }
     });
   },
   { versions: [18] },
 );
 
-type RunBlock = (block: Block, stage: Stage) => Promise<void>;
+/** Where the blocks of a chapter are run, one after the other. */
+interface Place {
+  readonly document: string;
+  readonly db: TestDatabase;
+  /** A copy of the checkout, for its tasks. */
+  readonly checkout: string;
+}
 
-/** Runs the blocks of a chapter on one database, and in one checkout when it speaks of one. */
-async function withChapter(
-  document: string,
-  db: TestDatabase,
-  use: (run: RunBlock) => Promise<void>,
+async function runBlock(
+  block: Block,
+  stage: Stage,
+  place: Place,
 ): Promise<void> {
-  await withCheckout(async (checkout) => {
-    await use(async (block, stage) => {
-      const place = `${document}, line ${block.line}`;
-      const actor: Actor = {
-        db,
-        run: async (command) => {
-          await using running = startMigrate(command.split(" "), {
-            env: { DATABASE_URL: db.url },
-          });
-          const { code, stderr } = await running.result;
-          assertEquals(code, 0, stderr);
-        },
-      };
-      await stage.before?.(actor);
-      const env = stage.env?.(db) ?? { DATABASE_URL: db.url };
-      await withProgram(stage.more ?? {}, async (project) => {
-        await using besides = await startBeside(stage, { project, env });
-        const commands = block.language === "json"
-          ? [{
-            command: `battlescope-migrate ${stage.json}`,
-            output: undefined,
-          }]
-          : commandsOf(block).filter(isRunHere);
-        for (const shown of commands) {
-          const { code, printed } = await runShown(shown, {
-            project,
-            env,
-            checkout: checkout.folder,
-            db,
-            ...(stage.meanwhile === undefined ? {} : {
-              meanwhile: [stage.meanwhile[0], () => stage.meanwhile![1](actor)],
-            }),
-          });
-          if (block.language === "json") {
-            compareJson(block, printed, place);
-          } else if (shown.output !== undefined) {
-            const lines = printed
-              .replaceAll(db.name, "battlescope")
-              .replaceAll(checkout.folder, "/home/you/battlescope-migrate")
-              .split("\n").slice(0, -1);
-            assertEquals(
-              differenceOf(
-                shown.output.filter(isAlways),
-                lines.filter(isAlways),
-              ),
-              undefined,
-              `${place}: ${shown.command}`,
-            );
-          } else {
-            // Done, or migrations are pending.
-            assertEquals([0, 3].includes(code), true, `${place}: ${printed}`);
-          }
-        }
-        await besides?.[Symbol.asyncDispose]();
-      });
-    });
+  const { document, db, checkout } = place;
+  const actor = actorOn(db);
+  const env = stage.env?.(db) ?? { DATABASE_URL: db.url };
+  await stage.before?.(actor);
+  await withProgram(stage.more ?? {}, async (project) => {
+    await using _ = await startBeside(stage, { project, env });
+    for (const shown of commandsToRun(block, stage)) {
+      const running = startShown(shown, { project, env, checkout, db });
+      if (stage.meanwhile !== undefined) {
+        const [text, act] = stage.meanwhile;
+        await running.waitFor(text);
+        await act(actor);
+      }
+      const { code, stdout } = await running.result;
+      const where = `${document}, line ${block.line}: ${shown.command}`;
+      if (block.language === "json") {
+        compareJson(block, stdout, where);
+      } else if (shown.output === undefined) {
+        // Done, or migrations are pending.
+        assertEquals([0, 3].includes(code), true, `${where}: ${stdout}`);
+      } else {
+        compareLines(shown.output, withNames(stdout, place), where);
+      }
+    }
   });
+}
+
+function commandsToRun(block: Block, stage: Stage): readonly ShownCommand[] {
+  return block.language === "json"
+    ? [{ command: `battlescope-migrate ${stage.json}`, output: undefined }]
+    : commandsOf(block).filter(isRunHere);
+}
+
+function actorOn(db: TestDatabase): Actor {
+  return {
+    db,
+    async run(command) {
+      const env = { DATABASE_URL: db.url };
+      await using running = startMigrate(command.split(" "), { env });
+      const { code, stderr } = await running.result;
+      assertEquals(code, 0, stderr);
+    },
+  };
+}
+
+/** What was printed, with the names that the documents use. */
+function withNames(text: string, { db, checkout }: Place): string {
+  return text.replaceAll(db.name, "battlescope")
+    .replaceAll(checkout, "/home/you/battlescope-migrate");
+}
+
+function compareLines(
+  shown: readonly string[],
+  printed: string,
+  where: string,
+): void {
+  const lines = printed.split("\n").slice(0, -1);
+  assertEquals(
+    differenceOf(shown.filter(isAlways), lines.filter(isAlways)),
+    undefined,
+    where,
+  );
 }
 
 /** Only where the programs of the server are not there yet. */
@@ -373,60 +388,66 @@ function isRunHere({ command }: Pick<ShownCommand, "command">): boolean {
 }
 
 /** Each object that is shown, beside the first of its event that was printed. */
-function compareJson(block: Block, printed: string, place: string): void {
+function compareJson(block: Block, printed: string, where: string): void {
   const objects = printed.trim().split("\n").filter((line) =>
     line.startsWith("{")
   );
   for (const line of block.text.split("\n")) {
     const { event } = JSON.parse(line);
     const same = objects.find((one) => JSON.parse(one).event === event);
-    assertEquals(jsonShape(line), jsonShape(same ?? "{}"), place);
+    assertEquals(jsonShape(line), jsonShape(same ?? "{}"), where);
   }
 }
 
 interface RunOptions {
   readonly project: Project;
   readonly env: Readonly<Record<string, string>>;
-  readonly checkout?: string;
-  readonly db?: TestDatabase;
-  readonly meanwhile?: readonly [text: string, act: () => Promise<unknown>];
+  readonly checkout: string;
+  readonly db: TestDatabase;
 }
 
-/** Runs a command as it is shown. Returns what a terminal would have shown, in that order. */
-async function runShown(
+/** Starts a command as it is shown. Its stdout is what a terminal would show: both streams in their order. */
+function startShown(
   { command }: ShownCommand,
-  { project, env, checkout, db, meanwhile }: RunOptions,
-): Promise<{ code: number; printed: string }> {
+  { project, env, checkout, db }: RunOptions,
+): Pick<RunningMigrate, "result" | "waitFor"> {
   const sql = /^psql -c (['"])(.*)\1$/.exec(command)?.[2];
-  if (sql !== undefined) {
-    await queryUrl(db!.url, sql);
-    return { code: 0, printed: "" };
-  }
+  if (sql !== undefined) return runSql(db.url, sql);
   const words = wordsOf(command);
   const task = words.indexOf("task");
-  const own = task < 0;
-  const [program, ...args] = own
-    ? [Deno.execPath(), ...programArguments(words.slice(1), project)]
-    : [Deno.execPath(), "task", "--quiet", ...words.slice(task + 1)];
-  await using running = startProcess(
+  const [args, options] = task < 0
+    ? [programArguments(words.slice(1), project), {
+      clearEnv: true,
+      env: { ...denoEnvironment(), ...env },
+    }]
+    : [["task", "--quiet", ...words.slice(task + 1)], {
+      cwd: checkout,
+      env: { NO_COLOR: "1", DATABASE_URL: "" },
+    }];
+  return startProcess(
     new Deno.Command("sh", {
-      args: ["-c", 'exec "$@" 2>&1', "sh", program!, ...args],
-      ...(own ? {} : { cwd: checkout! }),
-      clearEnv: own,
-      env: own
-        ? { ...denoEnvironment(), ...env }
-        : { NO_COLOR: "1", DATABASE_URL: "" },
+      args: ["-c", 'exec "$@" 2>&1', "sh", Deno.execPath(), ...args],
+      ...options,
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
     }),
   );
-  if (meanwhile !== undefined) {
-    await running.waitFor(meanwhile[0]);
-    await meanwhile[1]();
-  }
-  const { code, stdout } = await running.result;
-  return { code, printed: stdout };
+}
+
+/** What `psql` would do; it is not on every machine. */
+function runSql(
+  url: string,
+  text: string,
+): Pick<RunningMigrate, "result" | "waitFor"> {
+  return {
+    result: queryUrl(url, text).then(() => ({
+      code: 0,
+      stdout: "",
+      stderr: "",
+    })),
+    waitFor: () => Promise.reject(new Error("psql says nothing")),
+  };
 }
 
 /** Starts what goes on while the block runs. */
