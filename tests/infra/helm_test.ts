@@ -204,6 +204,29 @@ Deno.test("every value reaches the object that it is about", async () => {
   assertEquals(existing.Job.spec.template.spec.serviceAccountName, "mine");
 });
 
+Deno.test("Helm tells after the installation where the log is", async () => {
+  const notes = async (hook: string) => {
+    const { code, stdout } = await runKubeTool("helm", [
+      ...["install", "db-migrate", CHART, "--namespace=battlescope"],
+      ...["--dry-run=client", `--set=hook=${hook}`],
+    ]);
+    assertEquals(code, 0);
+    return stdout.slice(stdout.indexOf("NOTES:\n") + 7);
+  };
+  const selector =
+    "--selector app.kubernetes.io/name=battlescope-migrate,app.kubernetes.io/instance=db-migrate";
+  const where = `Their log, and the reason when they fail:
+
+  kubectl -n battlescope logs ${selector} --prefix --tail=-1
+  kubectl -n battlescope describe pod ${selector}
+`;
+  assertEquals(await notes("helm"), `The migrations are applied.\n${where}`);
+  assertEquals(
+    await notes("none"),
+    `The migrations run in the Job db-migrate-1.\n${where}`,
+  );
+});
+
 Deno.test("the test knows every value, and so does the schema", async () => {
   const values = parse(await readChartFile("values.yaml")) as Manifest;
   const schema = JSON.parse(await readChartFile("values.schema.json"));
