@@ -7,14 +7,19 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
-import { basename, join, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { basename, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import config from "../deno.json" with { type: "json" };
-import { buildTime } from "./build_time.ts";
+import {
+  checkoutFile,
+  checksumOf,
+  checksums,
+  folderFiles,
+  writeArchive,
+} from "./archive.ts";
 import { sbom } from "./sbom.ts";
-import { tar, type TarFile } from "./tar.ts";
+import type { TarFile } from "./tar.ts";
 
 export interface AirgapOptions {
   /** A compiled program, named as `deno task compile` names it. */
@@ -25,11 +30,18 @@ export interface AirgapOptions {
   readonly output: string;
 }
 
-const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
 const NAME = "battlescope-migrate";
-/** Goes along as it is. */
-const FOLDERS = ["docs", "infra/k8s", "infra/sql"];
-const FILES = ["infra/compose.yaml"];
+/** Goes along as it is: the documents, and every file that they lead to. */
+const FOLDERS = ["docs", "infra/ci", "infra/helm", "infra/k8s", "infra/sql"];
+const FILES = [
+  ".env.example",
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  "README.md",
+  "SECURITY.md",
+  "infra/compose.yaml",
+  "infra/install.sh",
+];
 
 /** Writes the bundle, and its checksum beside it. Returns its path. */
 export async function pack(
@@ -46,42 +58,25 @@ export async function pack(
     {
       path: "install.sh",
       executable: true,
-      content: checkout("infra/airgap-install.sh"),
+      content: checkoutFile("infra/airgap-install.sh"),
     },
     {
       path: `${NAME}.cdx.json`,
       content: encode(await sbom(await runtimeOf(executable))),
     },
-    ...FILES.map((path) => ({ path, content: checkout(path) })),
+    ...FILES.map((path) => ({ path, content: checkoutFile(path) })),
   ];
   for (const folder of FOLDERS) files.push(...await folderFiles(folder));
   if (image !== undefined) {
     files.push({ path: "image.tar", content: pathToFileURL(resolve(image)) });
   }
   files.push({ path: "SHA256SUMS", content: encode(await checksums(files)) });
-  const bundle = join(output, `${name}.tar.gz`);
-  await Deno.mkdir(output, { recursive: true });
-  const archive = tar(
-    files.map((file) => ({ ...file, path: `${name}/${file.path}` })),
-    await buildTime(),
-  );
-  // The gzip header of the platform's compressor holds neither a time nor a name.
-  const compressed = ReadableStream.from(archive)
-    .pipeThrough(new CompressionStream("gzip"));
-  // Nobody finds half a bundle under its name.
-  const draft = `${bundle}.part`;
-  try {
-    await Deno.writeFile(draft, compressed);
-    await Deno.rename(draft, bundle);
-  } catch (error) {
-    await Deno.remove(draft).catch(() => {});
-    throw error;
-  }
-  const sum = await sha256(pathToFileURL(resolve(bundle)));
-  await Deno.writeTextFile(
-    `${bundle}.sha256`,
-    `${sum}  ${basename(bundle)}\n`,
-  );
+  const bundle = await writeArchive(output, {
+    name: `${name}.tar.gz`,
+    root: name,
+    files,
+  });
+  await Deno.writeTextFile(`${bundle}.sha256`, await checksumOf(bundle));
   return bundle;
 }
 
@@ -98,41 +93,6 @@ async function runtimeOf(executable: string): Promise<string> {
     if (error instanceof Deno.errors.NotFound) throw error;
   }
   return Deno.version.deno;
-}
-
-/** `SHA256SUMS` as `sha256sum --check` reads it. */
-async function checksums(files: readonly TarFile[]): Promise<string> {
-  const lines = [];
-  for (const { path, content } of files) {
-    lines.push(`${await sha256(content)}  ${path}\n`);
-  }
-  return lines.sort((a, b) => a.slice(66) < b.slice(66) ? -1 : 1).join("");
-}
-
-async function folderFiles(folder: string): Promise<TarFile[]> {
-  const files: TarFile[] = [];
-  for await (const entry of Deno.readDir(join(CHECKOUT, folder))) {
-    const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory) files.push(...await folderFiles(path));
-    else files.push({ path, content: checkout(path) });
-  }
-  return files;
-}
-
-/** Web Crypto hashes no streams, and an image need not fit into memory. */
-async function sha256(content: TarFile["content"]): Promise<string> {
-  const hash = createHash("sha256");
-  if (content instanceof URL) {
-    using file = await Deno.open(content);
-    for await (const chunk of file.readable) hash.update(chunk);
-  } else {
-    hash.update(content);
-  }
-  return hash.digest("hex");
-}
-
-function checkout(path: string): URL {
-  return pathToFileURL(join(CHECKOUT, path));
 }
 
 function encode(text: string): Uint8Array<ArrayBuffer> {

@@ -41,6 +41,7 @@ const CORE = [
   "failure",
   "events",
   "help",
+  "completions",
   "arguments",
   "cli",
   "named_files",

@@ -7,6 +7,7 @@
  * @module
  */
 import { parseArguments } from "../src/cli.ts";
+import { LOCAL_COMMANDS } from "../src/options.ts";
 import { isDatabaseConfigured } from "../src/target.ts";
 import { LOCAL_VERSION } from "./local_database.ts";
 import {
@@ -27,7 +28,7 @@ async function run(args: string[]): Promise<number> {
     return 0;
   }
   const env = await readEnvironment();
-  const works = valid && command.kind !== "help" && command.kind !== "version";
+  const works = valid && !LOCAL_COMMANDS.includes(command.kind);
   if (works) await refuseStaleRegistry();
   const isConfigured = isDatabaseConfigured(settings, env);
   if (isConfigured || !works) {

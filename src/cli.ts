@@ -10,6 +10,8 @@ import {
   COMMANDS,
   type Option,
   SETTINGS,
+  type Shell,
+  SHELLS,
 } from "./options.ts";
 import type { DownRequest, UpRequest } from "./plan.ts";
 import { quoteArgument, quoteValue } from "./quote.ts";
@@ -39,6 +41,7 @@ export type Command =
   }
   | { readonly kind: "repair"; readonly request: RepairRequest }
   | { readonly kind: "new"; readonly name: string }
+  | { readonly kind: "completions"; readonly shell: Shell }
   | { readonly kind: "help"; readonly topic: CommandName | undefined }
   | { readonly kind: "version" };
 
@@ -51,6 +54,9 @@ export interface Arguments {
 }
 
 type Options = ReadonlyMap<string, string>;
+
+/** The commands that take a word of their own. */
+const OPERANDS: readonly CommandName[] = ["new", "completions", "help"];
 
 /** Reads the arguments. Never throws: everything that is wrong is in `faults`. */
 export function parseArguments(argv: readonly string[]): Arguments {
@@ -82,7 +88,7 @@ function readCommand(
   operands: readonly string[],
   faults: string[],
 ): Command | undefined {
-  const limit = kind === "new" || kind === "help" ? 1 : 0;
+  const limit = OPERANDS.includes(kind) ? 1 : 0;
   for (const extra of operands.slice(limit)) {
     faults.push(`Unexpected argument ${quoteArgument(extra)}`);
   }
@@ -113,6 +119,8 @@ function readCommand(
       if (name === undefined) faults.push("The command new needs a NAME");
       return name === undefined ? undefined : { kind, name };
     }
+    case "completions":
+      return readCompletions(operands[0], faults);
     case "help":
       return { kind, topic: readName(operands[0], faults) };
     case "version":
@@ -179,6 +187,23 @@ function readRepair(
   return undefined;
 }
 
+function readCompletions(
+  word: string | undefined,
+  faults: string[],
+): Command | undefined {
+  const shell = SHELLS.find((known) => known === word);
+  if (shell !== undefined) return { kind: "completions", shell };
+  const wanted = SHELLS.join(", ");
+  faults.push(
+    word === undefined
+      ? `The command completions needs the name of a shell: ${wanted}`
+      : `There are no completions for ${
+        quoteArgument(word)
+      }: known are ${wanted}`,
+  );
+  return undefined;
+}
+
 function readSteps(
   text: string | undefined,
   faults: string[],
@@ -202,6 +227,9 @@ function readWait(
   return undefined;
 }
 
+/** What images that hold Node are started with; this one is the program and nothing else. */
+const INTERPRETERS = ["node", "npm", "npx", "pnpm", "yarn", "sh", "bash"];
+
 /** The name of a command; an unknown one is a fault. */
 function readName(
   word: string | undefined,
@@ -209,10 +237,18 @@ function readName(
 ): CommandName | undefined {
   const name = COMMAND_NAMES.find((name) => name === word);
   if (word !== undefined && name === undefined) {
+    const interpreter = INTERPRETERS.find((known) =>
+      word === known || word.endsWith(`/${known}`)
+    );
     faults.push(
-      `Unknown command ${quoteArgument(word)}: known are ${
-        COMMAND_NAMES.join(", ")
-      }`,
+      interpreter === undefined
+        ? `Unknown command ${quoteArgument(word)}: known are ${
+          COMMAND_NAMES.join(", ")
+        }`
+        : `Unknown command ${
+          quoteArgument(word)
+        }: the program needs no ${interpreter}; leave out what the Node image was ` +
+          "started with, and pass a command such as up, or nothing",
     );
   }
   return name;

@@ -6,6 +6,7 @@
 import {
   type CommandName,
   COMMANDS,
+  LOCAL_COMMANDS,
   type Option,
   POSTGRES_VARIABLES,
   SETTINGS,
@@ -47,9 +48,7 @@ function commandHelp(name: CommandName): string[] {
     "",
     `Usage: ${PROGRAM} ${usage}`,
     ...(options.length > 0 ? ["", "Options:", ...optionLines(options)] : []),
-    ...(name === "help" || name === "version" || name === "new"
-      ? []
-      : ["", ...settings()]),
+    ...(LOCAL_COMMANDS.includes(name) ? [] : ["", ...settings()]),
   ];
 }
 

@@ -39,7 +39,7 @@ import {
   readRegistry,
   type RegistryEntry,
 } from "./migration.ts";
-import { VARIABLES } from "./options.ts";
+import { LOCAL_COMMANDS, VARIABLES } from "./options.ts";
 import type { Background } from "./ports.ts";
 import { render } from "./report.ts";
 import { redactor } from "./quote.ts";
@@ -48,7 +48,10 @@ import type { Environment } from "./target.ts";
 import { divertConsole, terminalOperator, writeLine } from "./terminal.ts";
 import { programInfo, versionLines } from "./version.ts";
 
-type DatabaseCommand = Exclude<Command, { kind: "help" | "version" | "new" }>;
+type DatabaseCommand = Exclude<
+  Command,
+  { kind: "help" | "version" | "new" | "completions" }
+>;
 
 /**
  * Runs the program and returns its exit code; never throws and never exits.
@@ -66,7 +69,7 @@ export async function main(
   const faults = [...argumentFaults];
   try {
     if (command !== undefined && !needsDatabase(command)) {
-      return runLocal(
+      return await runLocal(
         command,
         // Whoever has something wrong in the environment may need the help most.
         readOutputConfig(settings, env, command.kind === "help" ? [] : faults),
@@ -100,17 +103,16 @@ export async function main(
 }
 
 function needsDatabase(command: Command): command is DatabaseCommand {
-  return command.kind !== "help" && command.kind !== "version" &&
-    command.kind !== "new";
+  return !LOCAL_COMMANDS.includes(command.kind);
 }
 
 /** The commands that need no database. @throws {UsageError} */
-function runLocal(
+async function runLocal(
   command: Exclude<Command, DatabaseCommand>,
   { format }: OutputConfig,
   registry: readonly RegistryEntry[],
   faults: string[],
-): ExitCode {
+): Promise<ExitCode> {
   if (command.kind === "new") {
     faults.push(
       "The command new works in a source checkout only: deno task new NAME",
@@ -118,6 +120,11 @@ function runLocal(
   }
   if (faults.length > 0) throw new UsageError(faults);
   if (command.kind === "help") return print(helpLines(command.topic));
+  if (command.kind === "completions") {
+    // Who runs migrations never needs it.
+    const { completionLines } = await import("./completions.ts");
+    return print(completionLines(command.shell));
+  }
   const program = programInfo(readMigrations(registry), Deno.version.deno);
   return print(
     format === "json" ? [JSON.stringify(program)] : versionLines(program),

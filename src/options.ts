@@ -11,8 +11,13 @@ export type CommandName =
   | "baseline"
   | "repair"
   | "new"
+  | "completions"
   | "help"
   | "version";
+
+/** The shells that there are completions for. */
+export const SHELLS = ["bash", "zsh", "fish"] as const;
+export type Shell = typeof SHELLS[number];
 
 export interface Option {
   readonly flag: string;
@@ -123,6 +128,11 @@ export const COMMANDS: Readonly<
     text: "create a migration file (source checkout only)",
     options: [],
   },
+  completions: {
+    usage: `completions ${SHELLS.join("|")}`,
+    text: "print what a shell needs to complete commands and options",
+    options: [],
+  },
   help: {
     usage: "help [COMMAND]",
     text: "show this text, or the options of a command",
@@ -134,6 +144,14 @@ export const COMMANDS: Readonly<
     options: [],
   },
 };
+
+/** The commands that need no database. */
+export const LOCAL_COMMANDS: readonly CommandName[] = [
+  "new",
+  "completions",
+  "help",
+  "version",
+];
 
 /** The options that every command has. */
 export const SETTINGS: readonly Option[] = [

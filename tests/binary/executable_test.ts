@@ -2,6 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import config from "../../deno.json" with { type: "json" };
+import { completionLines } from "../../src/completions.ts";
 import { VARIABLES } from "../../src/options.ts";
 import {
   binaryVersion,
@@ -72,6 +73,12 @@ Deno.test("executable: version as JSON names the same", async () => {
       last: battlescope.at(-1)!.name,
     },
   });
+});
+
+Deno.test("executable: completions are loaded when they are asked for", async () => {
+  const { code, stdout, stderr } = await runBinary(["completions", "fish"]);
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(stdout, completionLines("fish").join("\n") + "\n");
 });
 
 Deno.test("executable: is allowed the network, files to read, and the variables that help lists", async () => {

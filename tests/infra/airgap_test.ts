@@ -9,6 +9,7 @@ import { VERSION } from "../../src/version.ts";
 import { type MigrateResult, startProcess } from "../support/cli.ts";
 import { executable } from "../support/binary.ts";
 import { CONTAINERS_CONF, image, must } from "../support/container.ts";
+import { filesNamedIn, linksOf } from "../support/documents.ts";
 import { testWith } from "../support/needs.ts";
 import { withOfflineSite } from "../support/offline.ts";
 
@@ -120,6 +121,9 @@ testWith("git")(
         const path of [
           "battlescope-migrate",
           "battlescope-migrate.cdx.json",
+          "CHANGELOG.md",
+          "README.md",
+          "SECURITY.md",
           "docs/operations.md",
           "image.tar",
           "infra/compose.yaml",
@@ -131,6 +135,7 @@ testWith("git")(
         assertEquals(paths.includes(path), true, path);
       }
       await shell(`tar -xzf ${first} -C ${folder}`);
+      assertEquals(await missingFrom(join(folder, name), paths), []);
       const sums = await Deno.readTextFile(join(folder, name, "SHA256SUMS"));
       assertEquals(
         sums.trim().split("\n").map((line) => line.slice(66)),
@@ -205,6 +210,31 @@ Deno.test("airgap bundle: a missing executable is named", async () => {
     assertEquals(await Array.fromAsync(Deno.readDir(folder)), []);
   });
 });
+
+/** The files that the documents of a bundle lead to or name, and that are not in it. */
+async function missingFrom(
+  folder: string,
+  paths: readonly string[],
+): Promise<string[]> {
+  const has = (file: string) =>
+    paths.some((path) => path === file || path.startsWith(`${file}/`));
+  const missing: string[] = [];
+  const documents = paths.filter((path) => path.endsWith(".md"));
+  assertEquals(documents.length >= 5, true);
+  for (const document of documents) {
+    const text = await Deno.readTextFile(join(folder, document));
+    const files = [
+      ...linksOf(document, text).map(({ target }) => target),
+      // Scripts are of use in a checkout only, which the document says.
+      ...filesNamedIn(text).filter((name) => !name.startsWith("scripts/")),
+    ];
+    missing.push(
+      ...files.filter((file) => !has(file))
+        .map((file) => `${document}: ${file}`),
+    );
+  }
+  return missing;
+}
 
 /** A storage of the place's own, without mounts that would outlive the test. */
 async function containerEngine(

@@ -123,11 +123,12 @@ Deno.test("release.yml makes everything that a release has, in order, with the D
     assertEquals(action(image, name)["push-to-registry"], true);
   }
   assertMatch(script(release), /deno task airgap /);
-  assertMatch(script(release), /sha256sum -- \* > \.\.\/SHA256SUMS/);
+  assertMatch(script(executables), /deno task release --check /);
+  assertMatch(script(release), /deno task release --digest "\$DIGEST"/);
   assertMatch(script(release), /cosign sign-blob --yes --bundle /);
   assertEquals(
     action(release, "actions/attest-build-provenance"),
-    { "subject-checksums": "dist/SHA256SUMS" },
+    { "subject-checksums": "release/SHA256SUMS" },
   );
   assertMatch(script(release), /gh release create /);
 

@@ -1,41 +1,54 @@
 /**
  * The documents for those who operate the program: they name what exists, and their commands are commands.
  */
-import { assertEquals } from "@std/assert";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { join } from "node:path";
 import { parseArguments } from "../../src/cli.ts";
 import { SETTINGS, VARIABLES } from "../../src/options.ts";
+import {
+  allDocuments,
+  anchorOf,
+  CHECKOUT,
+  filesNamedIn,
+  linksOf,
+  readDocument as read,
+} from "../support/documents.ts";
 
-const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 const OPERATIONS = "docs/operations.md";
-const DOCUMENTS = [OPERATIONS];
+/** Those that show how the program is used. */
+const GUIDES = ["README.md", OPERATIONS];
 
 /** In the text on purpose, to show the message. */
 const WRONG = "up --bogus --lock-wait 5x";
 
-for (const document of DOCUMENTS) {
-  Deno.test(`${document}: every link leads somewhere`, async () => {
-    const text = await read(document);
-    const links = [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, to]) => to!);
-    assertEquals(links.length > 0, true);
-    for (const link of links) {
-      if (/^https?:/.test(link)) continue;
-      const [path = "", anchor] = link.split("#");
-      const target = path === "" ? document : join(dirname(document), path);
+Deno.test("every link of every document leads somewhere", async () => {
+  const documents = await allDocuments();
+  assertEquals(GUIDES.every((guide) => documents.includes(guide)), true);
+  for (const document of documents) {
+    for (const { target, anchor } of linksOf(document, await read(document))) {
       await Deno.stat(join(CHECKOUT, target));
       if (anchor === undefined) continue;
       const headings = [...(await read(target)).matchAll(/^#+ (.*)$/gm)];
       const anchors = headings.map(([, title]) => anchorOf(title!));
-      assertEquals(anchors.includes(anchor), true, link);
+      assertEquals(anchors.includes(anchor), true, `${document}: #${anchor}`);
     }
-  });
+  }
+});
 
-  Deno.test(`${document}: every file that it names is there`, async () => {
-    const names = (await read(document)).matchAll(
-      /(?<![\w/.-])(?:infra|scripts|docs)\/[\w./-]*\w/g,
-    );
-    for (const [name] of names) await Deno.stat(join(CHECKOUT, name));
+Deno.test("every file that a document names is there", async () => {
+  for (const document of await allDocuments()) {
+    for (const name of filesNamedIn(await read(document))) {
+      await Deno.stat(join(CHECKOUT, name));
+    }
+  }
+});
+
+for (const document of GUIDES) {
+  Deno.test(`${document}: says how one gets deno before it asks for it`, async () => {
+    const text = await read(document);
+    const first = text.indexOf("deno task");
+    const paragraph = text.indexOf("\n\n", first);
+    assertStringIncludes(text.slice(0, paragraph), "npx -y deno@");
   });
 
   Deno.test(`${document}: every command of the program is one`, async () => {
@@ -80,12 +93,3 @@ Deno.test(`${OPERATIONS}: every chapter is in the list, in order`, async () => {
     .map(([, title]) => title);
   assertEquals(listed, chapters);
 });
-
-/** As GitHub makes them. */
-function anchorOf(title: string): string {
-  return title.toLowerCase().replaceAll(/[^\w -]/g, "").replaceAll(" ", "-");
-}
-
-async function read(path: string): Promise<string> {
-  return await Deno.readTextFile(join(CHECKOUT, path));
-}

@@ -101,6 +101,7 @@ for (const folder of JOBS) {
     });
     // No shell is in the image, and the entry point is the program.
     assertEquals(container.command, undefined);
+    assertEquals(container.terminationMessagePolicy, "FallbackToLogsOnError");
     // Nothing to write on: the only volume is the Secret, readable by the group of the process.
     assertEquals(pod.volumes.length, 1);
     const [{ secret, projected }] = pod.volumes;
@@ -244,7 +245,7 @@ test("the overlay argocd runs before the sync and does not remove itself", async
   const policy = await object("overlays/argocd", "NetworkPolicy");
   assertEquals(
     policy.metadata.annotations["argocd.argoproj.io/sync-wave"],
-    "-1",
+    "-5",
   );
 });
 
@@ -286,7 +287,8 @@ test("the component makes the pods of a labelled service wait", async () => {
   assertEquals(pod.enableServiceLinks, false);
   const [init] = pod.initContainers;
   assertEquals(init.image, IMAGE);
-  assertEquals(init.args, ["status", "--wait", "10m", "--quiet"]);
+  assertEquals(init.args, ["status", "--wait", "10m"]);
+  assertEquals(init.terminationMessagePolicy, "FallbackToLogsOnError");
   assertEquals(init.securityContext, {
     runAsNonRoot: true,
     runAsUser: 65532,

@@ -2,6 +2,7 @@
  * The pods of `infra/k8s` at work on real databases: the manifests' own specifications, run by podman.
  */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { runContainer } from "../support/container.ts";
 import { kustomize, type Manifest } from "../support/kubernetes.ts";
 import { runPod } from "../support/pod.ts";
 import { pgTest, queryUrl } from "../support/postgres.ts";
@@ -47,12 +48,16 @@ pgTest(
     wrong.password = "wrong";
     const denied = await run(wrong.href);
     assertEquals(denied.code, 1, denied.stderr);
-    assertStringIncludes(denied.stderr, "password authentication failed");
+    // What "kubectl describe pod" shows: nobody has to look for the log of a pod that may be gone.
+    assertStringIncludes(denied.message, "password authentication failed");
 
     // FailJob: no retry would read another URL from the Secret.
     const unreadable = await run("mysql://localhost/battlescope");
     assertEquals(unreadable.code, 2, unreadable.stderr);
-    assertStringIncludes(unreadable.stderr, "DATABASE_URL_FILE cannot be used");
+    assertEquals(
+      unreadable.message,
+      "error: DATABASE_URL_FILE cannot be used: it does not begin with postgres:// or postgresql://",
+    );
   },
   { versions: [18], needs },
 );
@@ -160,6 +165,47 @@ pgTest(
     assertMatch(stdout, /^battlescope-migrate /);
   },
   { versions: [18], needs },
+);
+
+pgTest(
+  "a service's pod whose migrations do not come says how many it waited for",
+  async (db) => {
+    const [deployment] = await kustomize("examples/service");
+    const template = deployment.spec.template;
+    const [init] = template.spec.initContainers;
+    template.spec.containers = [{ ...init, args: ["status", "--wait", "1s"] }];
+    template.spec.initContainers = [];
+    template.spec.restartPolicy = "Never";
+    const secrets = { "db-migrate-status": { "database-url": db.url } };
+    const { code, message } = await runPod(template, { secrets });
+    assertEquals(code, 3);
+    assertMatch(message, /^0 applied, 12 pending$/m);
+  },
+  { versions: [18] },
+);
+
+pgTest(
+  "what the Node image was given works or is refused with the way out",
+  async (db) => {
+    const env = {
+      DATABASE_URL: db.url,
+      // The rest of the old Secret, which envFrom puts into the environment too.
+      REDIS_URL: "redis://localhost",
+      NODE_ENV: "production",
+      TYPESENSE_API_KEY: "not ours",
+    };
+    const words = ["node", "dist/packages/database/src/cli/migrate.js"];
+    const old = await runContainer(words, { env });
+    assertEquals([old.code, old.stdout, old.stderr], [
+      2,
+      "",
+      'error: Unknown command "node": the program needs no node; leave out what the Node image was started with, and pass a command such as up, or nothing\n',
+    ]);
+    const up = await runContainer([], { env });
+    assertEquals(up.code, 0, up.stderr);
+    assertMatch(up.stdout, /^Applied 12 migrations in /m);
+  },
+  { versions: [18] },
 );
 
 async function jobTemplate(folder: string): Promise<Manifest> {

@@ -8,42 +8,54 @@ import { pgTest, queryUrl, type TestDatabase } from "../support/postgres.ts";
 const ROLES = ["migrator", "status", "app"] as const;
 
 interface Roles {
+  /** What their names begin with. */
+  readonly prefix: string;
   /** The connection string of a role, in the test's database. */
   url(role: typeof ROLES[number]): string;
   /** The statements of a file of `infra/sql`, with the test's own names. */
   read(file: string): Promise<string>;
 }
 
-/** A test on a database that `1-roles.sql` has set up. Roles belong to the whole server, so they get names of their own. */
+/** Roles belong to the whole server, so those of a test get names of their own. */
+function rolesOf(db: TestDatabase): Roles {
+  const prefix = `r${db.name.replace("test_", "")}`;
+  return {
+    prefix,
+    url: (role) => {
+      const url = new URL(db.url);
+      url.username = `${prefix}_${role}`;
+      url.password = "CHANGE-ME";
+      return url.href;
+    },
+    read: async (file) => {
+      const path = new URL(`../../infra/sql/${file}`, import.meta.url);
+      return (await Deno.readTextFile(path))
+        .replaceAll("battlescope_", `${prefix}_`)
+        .replaceAll("database battlescope", `database ${db.name}`);
+    },
+  };
+}
+
+async function dropRoles(db: TestDatabase, prefix: string): Promise<void> {
+  for (const role of ROLES) {
+    await db.query(
+      `drop owned by ${prefix}_${role} cascade; drop role ${prefix}_${role}`,
+    );
+  }
+}
+
+/** A test on a database that `1-roles.sql` has set up. */
 function rolesTest(
   name: string,
   test: (db: TestDatabase, roles: Roles) => Promise<void>,
 ): void {
   pgTest(name, async (db) => {
-    const prefix = `r${db.name.replace("test_", "")}`;
-    const roles: Roles = {
-      url: (role) => {
-        const url = new URL(db.url);
-        url.username = `${prefix}_${role}`;
-        url.password = "CHANGE-ME";
-        return url.href;
-      },
-      read: async (file) => {
-        const path = new URL(`../../infra/sql/${file}`, import.meta.url);
-        return (await Deno.readTextFile(path))
-          .replaceAll("battlescope_", `${prefix}_`)
-          .replaceAll("database battlescope", `database ${db.name}`);
-      },
-    };
+    const roles = rolesOf(db);
     try {
       await db.query(await roles.read("1-roles.sql"));
       await test(db, roles);
     } finally {
-      for (const role of ROLES) {
-        await db.query(
-          `drop owned by ${prefix}_${role} cascade; drop role ${prefix}_${role}`,
-        );
-      }
+      await dropRoles(db, roles.prefix);
     }
   });
 }
@@ -56,16 +68,15 @@ rolesTest(
       ...args: string[]
     ) => await runMigrate(args, { env: { DATABASE_URL: roles.url(role) } });
 
-    // Before there is a history, reading it needs no right to it.
+    await queryUrl(roles.url("migrator"), await roles.read("2-history.sql"));
     const before = await as("status", "status", "--check");
     assertEquals(before.code, 3, before.stderr);
     assertStringIncludes(before.stdout, "0 applied, 12 pending");
 
     const first = await as("migrator", "up");
     assertEquals(first.code, 0, first.stderr);
-    await queryUrl(roles.url("migrator"), await roles.read("2-history.sql"));
-
-    const status = await as("status", "status", "--check");
+    // Nothing had to be granted in between: pods that wait since before the first migration come through.
+    const status = await as("status", "status", "--wait", "1s");
     assertEquals(status.code, 0, status.stderr);
     assertStringIncludes(status.stdout, "12 applied, 0 pending");
     const nothing = await as("migrator", "up");
@@ -81,6 +92,71 @@ rolesTest(
     assertEquals(redo.code, 0, redo.stderr);
     const end = await as("status", "status", "--check", "--wait", "1s");
     assertEquals(end.code, 0, end.stderr);
+  },
+);
+
+pgTest(
+  "1-roles.sql needs no superuser: the owner of the database who may create roles can run it",
+  async (db) => {
+    const owner = await db.createRole();
+    await db.query(
+      `alter role ${owner.name} createrole; alter database ${db.name} owner to ${owner.name}`,
+    );
+    const { prefix, read } = rolesOf(db);
+    try {
+      await queryUrl(owner.url, await read("1-roles.sql"));
+      // It keeps no way to act as the migrator.
+      const members = await db.query(
+        `select from pg_roles where rolname like '${prefix}%' and pg_has_role('${owner.name}', oid, 'usage')`,
+      );
+      assertEquals(members, []);
+    } finally {
+      await db.query(
+        `reassign owned by ${owner.name} to current_user; drop owned by ${owner.name} cascade`,
+      );
+      await dropRoles(db, prefix);
+    }
+  },
+);
+
+rolesTest(
+  "2-history.sql makes the history that the program makes, and changes none that is there",
+  async (db, roles) => {
+    const sql = await roles.read("2-history.sql");
+    const owner = roles.url("migrator");
+    await queryUrl(owner, sql);
+    const made = await shapeOfHistory(db);
+    await db.query("drop table migration_history");
+
+    const env = { DATABASE_URL: owner };
+    const { code, stderr } = await runMigrate(["up"], { env });
+    assertEquals(code, 0, stderr);
+    assertEquals(await shapeOfHistory(db), made);
+
+    await queryUrl(owner, sql);
+    const status = await runMigrate(["status", "--check"], {
+      env: { DATABASE_URL: roles.url("status") },
+    });
+    assertEquals(status.code, 0, status.stderr);
+    assertStringIncludes(status.stdout, "12 applied, 0 pending");
+  },
+);
+
+rolesTest(
+  "2-history.sql lets the table of the Node image be, and the rights outlive its conversion",
+  async (_db, roles) => {
+    const owner = roles.url("migrator");
+    await queryUrl(
+      owner,
+      `create table migration_history (name varchar(255) primary key, timestamp varchar(255) not null)`,
+    );
+    await queryUrl(owner, await roles.read("2-history.sql"));
+    const up = await runMigrate(["up"], { env: { DATABASE_URL: owner } });
+    assertEquals(up.code, 0, up.stderr);
+    const status = await runMigrate(["status", "--check"], {
+      env: { DATABASE_URL: roles.url("status") },
+    });
+    assertEquals(status.code, 0, status.stderr);
   },
 );
 
@@ -177,6 +253,22 @@ for (
       assertEquals(count, 0);
     },
   );
+}
+
+/** Everything that the table is made of: columns, constraints, indexes, owner. */
+function shapeOfHistory(db: TestDatabase): Promise<unknown[]> {
+  return db.query(`
+    select a.attname as name, format_type(a.atttypid, a.atttypmod) as text,
+      concat(a.attnotnull, a.attidentity) || coalesce(pg_get_expr(d.adbin, d.adrelid), '') as more
+    from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where a.attrelid = 'migration_history'::regclass and a.attnum > 0
+    union all select conname, pg_get_constraintdef(oid), contype::text
+    from pg_constraint where conrelid = 'migration_history'::regclass
+    union all select indexrelid::regclass::text, pg_get_indexdef(indexrelid), ''
+    from pg_index where indrelid = 'migration_history'::regclass
+    union all select 'owner', relowner::regrole::text, relkind::text
+    from pg_class where oid = 'migration_history'::regclass
+    order by 1, 2`);
 }
 
 pgTest("the grant of the old guide is no SQL", async (db) => {

@@ -22,6 +22,10 @@ export interface PodOptions {
   readonly images: Readonly<Record<string, string>>;
 }
 
+/** `MaxContainerTerminationMessageLogLines` and `…LogLength` of the kubelet. */
+const MESSAGE_LINES = 80;
+const MESSAGE_BYTES = 2_048;
+
 const INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index";
 const INDEX_VARIABLE = "JOB_COMPLETION_INDEX";
 
@@ -53,6 +57,23 @@ export async function podOf(
     metadata: { ...metadata, annotations, name },
     spec: { ...spec, hostNetwork: true },
   };
+}
+
+/**
+ * What the kubelet keeps of a container that ended, for `kubectl describe pod`: the program writes no file for it.
+ *
+ * @param log both streams, in the order in which they were written
+ */
+export function terminationMessage(
+  { terminationMessagePolicy }: Manifest,
+  { code, log }: { readonly code: number; readonly log: string },
+): string {
+  if (terminationMessagePolicy !== "FallbackToLogsOnError" || code === 0) {
+    return "";
+  }
+  const lines = log.split("\n").slice(-MESSAGE_LINES - 1).join("\n");
+  const bytes = new TextEncoder().encode(lines).slice(-MESSAGE_BYTES);
+  return new TextDecoder().decode(bytes).trim();
 }
 
 /** At the end, and only when it is not there: the rule of the Job controller. */

@@ -5,7 +5,7 @@ import { COMMANDS, SETTINGS } from "../../src/options.ts";
 import { hostile, isClean } from "../support/hostile.ts";
 
 const KNOWN =
-  "known are up, down, redo, status, baseline, repair, new, help, version";
+  "known are up, down, redo, status, baseline, repair, new, completions, help, version";
 
 /** Splits on spaces, as a shell does with words that need no quotes. */
 function parse(line: string) {
@@ -58,6 +58,7 @@ Deno.test("parseArguments() reads every command", () => {
       request: { action: "mark_applied", name: "a" },
     },
     "new add_users": { kind: "new", name: "add_users" },
+    "completions bash": { kind: "completions", shell: "bash" },
     "help": { kind: "help", topic: undefined },
     "help down": { kind: "help", topic: "down" },
     "--help": { kind: "help", topic: undefined },
@@ -151,6 +152,13 @@ Deno.test("parseArguments() says what is wrong, all of it", () => {
   const faults: Record<string, string[]> = {
     "stauts": [`Unknown command "stauts": ${KNOWN}`],
     "-": [`Unknown command "-": ${KNOWN}`],
+    "node dist/packages/database/src/cli/migrate.js": [
+      'Unknown command "node": the program needs no node; leave out what the Node image was started with, and pass a command such as up, or nothing',
+    ],
+    "/bin/sh -c node": [
+      'Unknown option "-c"',
+      'Unknown command "/bin/sh": the program needs no sh; leave out what the Node image was started with, and pass a command such as up, or nothing',
+    ],
     "UP": [`Unknown command "UP": ${KNOWN}`],
     "constructor": [`Unknown command "constructor": ${KNOWN}`],
     "--yes false": [
@@ -166,6 +174,13 @@ Deno.test("parseArguments() says what is wrong, all of it", () => {
     "version 2": ['Unexpected argument "2"'],
     "new a b": ['Unexpected argument "b"'],
     "new": ["The command new needs a NAME"],
+    "completions": [
+      "The command completions needs the name of a shell: bash, zsh, fish",
+    ],
+    "completions csh": [
+      'There are no completions for "csh": known are bash, zsh, fish',
+    ],
+    "completions bash zsh": ['Unexpected argument "zsh"'],
     "--dryrun": ['Unknown option "--dryrun"'],
     "--Dry-Run": ['Unknown option "--Dry-Run"'],
     "--no-yes": ['Unknown option "--no-yes"'],

@@ -3,6 +3,7 @@ import { helpLines } from "../../src/help.ts";
 import {
   type CommandName,
   COMMANDS,
+  LOCAL_COMMANDS,
   POSTGRES_VARIABLES,
   SETTINGS,
   VARIABLES,
@@ -23,15 +24,16 @@ Creates and evolves BattleScope's PostgreSQL schema.
 Usage: battlescope-migrate [command] [options]
 
 Commands:
-  up        apply pending migrations (the default command)
-  down      roll back, newest first (one step unless told)
-  redo      roll back the last migration and apply it again
-  status    show every migration and its state
-  baseline  record migrations as applied without running them
-  repair    settle a failed or edited migration
-  new NAME  create a migration file (source checkout only)
-  help      show this text, or the options of a command
-  version   show the version and what it was built from
+  up           apply pending migrations (the default command)
+  down         roll back, newest first (one step unless told)
+  redo         roll back the last migration and apply it again
+  status       show every migration and its state
+  baseline     record migrations as applied without running them
+  repair       settle a failed or edited migration
+  new NAME     create a migration file (source checkout only)
+  completions  print what a shell needs to complete commands and options
+  help         show this text, or the options of a command
+  version      show the version and what it was built from
 `,
   );
   assertEquals(
@@ -73,12 +75,12 @@ Deno.test("helpLines() is short for a command without options", () => {
   ]);
 });
 
-Deno.test("helpLines() shows no option of a database for help, version and new", () => {
+Deno.test("helpLines() shows no option of a database for commands that need none", () => {
   const short = NAMES.filter((name) =>
     !helpLines(name).join("\n").includes("--database-url")
   );
 
-  assertEquals(short, ["new", "help", "version"]);
+  assertEquals(short, LOCAL_COMMANDS);
 });
 
 Deno.test("helpLines() says of a setting its default and its variable", () => {
