@@ -30,9 +30,6 @@ export interface OutcomeTest {
   readonly finish?: (lane: Lane) => Promise<void>;
 }
 
-/** Long enough for the longest back-off after a network that was away for eight seconds. */
-const LIMIT_MS = 90_000;
-
 const LOSSES = [
   "request",
   "half of the request",
@@ -134,7 +131,6 @@ function outcomeTest(
     registry: test.registry,
     cuts,
     lanes,
-    limitMs: LIMIT_MS,
     code: test.fails ? 1 : 0,
     ...(test.before && { before: test.before }),
     prepare: () => Promise.resolve(),
