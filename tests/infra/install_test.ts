@@ -11,6 +11,7 @@ import {
   type RunningMigrate,
   startProcess,
 } from "../support/cli.ts";
+import { testWith } from "../support/needs.ts";
 import {
   publish,
   type Release,
@@ -21,6 +22,8 @@ import {
 const SCRIPT = fileURLToPath(
   new URL("../../infra/install.sh", import.meta.url),
 );
+
+const test = testWith("curl");
 
 /** What every machine has, besides a shell. */
 const TOOLS = [
@@ -53,7 +56,7 @@ interface InstallOptions {
   readonly script?: string;
 }
 
-Deno.test("install.sh installs the real executable, which runs", async () => {
+test("install.sh installs the real executable, which runs", async () => {
   const executables = { "linux-x64": pathToFileURL(await executable()) };
   await withSite(executables, async ({ install, home, page }) => {
     const { code, stdout, stderr } = await install();
@@ -77,27 +80,30 @@ Deno.test("install.sh installs the real executable, which runs", async () => {
 });
 
 for (
-  const [name, options] of [
-    ["dash", { shell: ["dash"] }],
-    ["bash as sh", { shell: ["bash", "--posix"] }],
-    ["zsh as sh", { shell: ["zsh", "--emulate", "sh"] }],
-    ["wget", { tools: ["wget", "sha256sum"] }],
-    ["shasum", { tools: ["curl", "shasum"] }],
+  const [name, options, needs] of [
+    ["dash", { shell: ["dash"] }, ["curl"]],
+    ["bash as sh", { shell: ["bash", "--posix"] }, ["curl"]],
+    ["zsh as sh", { shell: ["zsh", "--emulate", "sh"] }, ["curl", "zsh"]],
+    ["wget", { tools: ["wget", "sha256sum"] }, ["wget"]],
+    ["shasum", { tools: ["curl", "shasum"] }, ["curl", "shasum"]],
   ] as const
 ) {
-  Deno.test(`install.sh works with ${name}, says what it does, and leaves nothing else behind`, async () => {
-    await withSite({}, async ({ install, home, page, installed }) => {
-      assertEquals(await install(options), {
-        code: 0,
-        stdout: `Installed ${home}/bin/battlescope-migrate: ${SAYS}\n`,
-        stderr:
-          `Downloading ${page.url}/latest/download/battlescope-migrate-linux-x64
+  testWith(...needs)(
+    `install.sh works with ${name}, says what it does, and leaves nothing else behind`,
+    async () => {
+      await withSite({}, async ({ install, home, page, installed }) => {
+        assertEquals(await install(options), {
+          code: 0,
+          stdout: `Installed ${home}/bin/battlescope-migrate: ${SAYS}\n`,
+          stderr:
+            `Downloading ${page.url}/latest/download/battlescope-migrate-linux-x64
 Add it to your PATH: export PATH="${home}/bin:$PATH"
 `,
+        });
+        assertEquals(await installed(), { "battlescope-migrate": "#!/bin/sh" });
       });
-      assertEquals(await installed(), { "battlescope-migrate": "#!/bin/sh" });
-    });
-  });
+    },
+  );
 }
 
 for (
@@ -108,7 +114,7 @@ for (
     ["Darwin", "arm64", "macos-arm64"],
   ] as const
 ) {
-  Deno.test(`install.sh takes the executable of ${platform} on ${system} ${machine}`, async () => {
+  test(`install.sh takes the executable of ${platform} on ${system} ${machine}`, async () => {
     await withSite({}, async ({ install, home }) => {
       const { code, stderr } = await install({ fakes: uname(system, machine) });
       assertEquals(code, 0, stderr);
@@ -118,7 +124,7 @@ for (
   });
 }
 
-Deno.test("install.sh refuses systems and machines that there is no executable for, before any download", async () => {
+test("install.sh refuses systems and machines that there is no executable for, before any download", async () => {
   await withSite({}, async ({ install, page, installed }) => {
     for (
       const [system, machine, message] of [
@@ -144,7 +150,7 @@ Deno.test("install.sh refuses systems and machines that there is no executable f
   });
 });
 
-Deno.test("install.sh of a release installs that release, and --version another", async () => {
+test("install.sh of a release installs that release, and --version another", async () => {
   await withSite({}, async ({ install, page, release, installed }) => {
     const script = await Deno.readTextFile(`${release.folder}/install.sh`);
     const first = await install({ script });
@@ -166,7 +172,7 @@ Deno.test("install.sh of a release installs that release, and --version another"
   });
 });
 
-Deno.test("install.sh does not install an executable of another version than it was asked for", async () => {
+test("install.sh does not install an executable of another version than it was asked for", async () => {
   const executables = {
     "linux-x64": "#!/bin/sh\necho battlescope-migrate 0.0.9\n",
   };
@@ -181,48 +187,55 @@ Deno.test("install.sh does not install an executable of another version than it 
   });
 });
 
-Deno.test("install.sh leaves what is installed alone when anything is wrong with the download", async () => {
-  const file = "battlescope-migrate-linux-x64";
-  const cases: Record<string, [(page: ReleasePage) => void, RegExp]> = {
-    "another content": [
-      (page) => page.replace(file, "#!/bin/sh\necho hacked\n"),
-      /^error: Cannot install "battlescope-migrate-linux-x64": its SHA-256 is [0-9a-f]{64}, not [0-9a-f]{64} as in SHA256SUMS; try again, or tell us$/m,
-    ],
-    "a list without it": [
-      (page) => page.replace("SHA256SUMS", `${"0".repeat(64)}  ${file}.old\n`),
-      /^error: Cannot check "battlescope-migrate-linux-x64": ".*\/SHA256SUMS" does not list it$/m,
-    ],
-    "a page of a proxy": [
-      (page) => page.replace("SHA256SUMS", "<html>Please log in</html>"),
-      /^error: Cannot check "battlescope-migrate-linux-x64": /m,
-    ],
-    "half of it": [
-      (page) => page.cut(file),
-      /^error: Cannot download ".*\/battlescope-migrate-linux-x64": /m,
-    ],
-    "half a list": [
-      (page) => page.cut("SHA256SUMS"),
-      /^error: Cannot download ".*\/SHA256SUMS": /m,
-    ],
-  };
-  for (const [name, [spoil, message]] of Object.entries(cases)) {
-    for (const tool of ["curl", "wget"]) {
-      await withSite({}, async ({ install, page, home, installed }) => {
-        await Deno.mkdir(`${home}/bin`);
-        await Deno.writeTextFile(`${home}/bin/battlescope-migrate`, "the old");
-        spoil(page);
-        const { code, stdout, stderr } = await install({
-          tools: [tool, "sha256sum"],
+testWith("curl", "wget")(
+  "install.sh leaves what is installed alone when anything is wrong with the download",
+  async () => {
+    const file = "battlescope-migrate-linux-x64";
+    const cases: Record<string, [(page: ReleasePage) => void, RegExp]> = {
+      "another content": [
+        (page) => page.replace(file, "#!/bin/sh\necho hacked\n"),
+        /^error: Cannot install "battlescope-migrate-linux-x64": its SHA-256 is [0-9a-f]{64}, not [0-9a-f]{64} as in SHA256SUMS; try again, or tell us$/m,
+      ],
+      "a list without it": [
+        (page) =>
+          page.replace("SHA256SUMS", `${"0".repeat(64)}  ${file}.old\n`),
+        /^error: Cannot check "battlescope-migrate-linux-x64": ".*\/SHA256SUMS" does not list it$/m,
+      ],
+      "a page of a proxy": [
+        (page) => page.replace("SHA256SUMS", "<html>Please log in</html>"),
+        /^error: Cannot check "battlescope-migrate-linux-x64": /m,
+      ],
+      "half of it": [
+        (page) => page.cut(file),
+        /^error: Cannot download ".*\/battlescope-migrate-linux-x64": /m,
+      ],
+      "half a list": [
+        (page) => page.cut("SHA256SUMS"),
+        /^error: Cannot download ".*\/SHA256SUMS": /m,
+      ],
+    };
+    for (const [name, [spoil, message]] of Object.entries(cases)) {
+      for (const tool of ["curl", "wget"]) {
+        await withSite({}, async ({ install, page, home, installed }) => {
+          await Deno.mkdir(`${home}/bin`);
+          await Deno.writeTextFile(
+            `${home}/bin/battlescope-migrate`,
+            "the old",
+          );
+          spoil(page);
+          const { code, stdout, stderr } = await install({
+            tools: [tool, "sha256sum"],
+          });
+          assertEquals([code, stdout], [1, ""], name);
+          assertMatch(stderr, message);
+          assertEquals(await installed(), { "battlescope-migrate": "the old" });
         });
-        assertEquals([code, stdout], [1, ""], name);
-        assertMatch(stderr, message);
-        assertEquals(await installed(), { "battlescope-migrate": "the old" });
-      });
+      }
     }
-  }
-});
+  },
+);
 
-Deno.test("install.sh does not install what cannot run here, and says what it needs", async () => {
+test("install.sh does not install what cannot run here, and says what it needs", async () => {
   // As the kernel says it of an executable whose loader is missing, which is what Alpine is to ours.
   const executables = { "linux-x64": "#!/lib64/no-such-loader\n" };
   await withSite(executables, async ({ install, home, installed }) => {
@@ -240,7 +253,7 @@ Deno.test("install.sh does not install what cannot run here, and says what it ne
   });
 });
 
-Deno.test("install.sh leaves nothing behind when it is stopped", async () => {
+test("install.sh leaves nothing behind when it is stopped", async () => {
   for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
     await withSite({}, async ({ start, page, installed }) => {
       const { begun } = page.stall("battlescope-migrate-linux-x64");
@@ -254,7 +267,7 @@ Deno.test("install.sh leaves nothing behind when it is stopped", async () => {
   }
 });
 
-Deno.test("install.sh that was cut off on its way does nothing, wherever it was cut", async () => {
+test("install.sh that was cut off on its way does nothing, wherever it was cut", async () => {
   const script = await Deno.readTextFile(SCRIPT);
   const lines = script.split("\n");
   await withSite({}, async ({ install, page, home }) => {
@@ -268,7 +281,7 @@ Deno.test("install.sh that was cut off on its way does nothing, wherever it was 
   });
 });
 
-Deno.test("install.sh says what it lacks", async () => {
+test("install.sh says what it lacks", async () => {
   await withSite({}, async ({ install, page, home, installed }) => {
     const said = async (options: InstallOptions) => {
       const { code, stdout, stderr } = await install(options);
@@ -313,7 +326,7 @@ Deno.test("install.sh says what it lacks", async () => {
   });
 });
 
-Deno.test("install.sh --signature has cosign check the list before anything else is downloaded", async () => {
+test("install.sh --signature has cosign check the list before anything else is downloaded", async () => {
   const file = "battlescope-migrate-linux-x64";
   const options = (exit: number) => ({
     args: ["--signature"],

@@ -181,7 +181,7 @@ pgTest(
     assertEquals(code, 3);
     assertMatch(message, /^0 applied, 12 pending$/m);
   },
-  { versions: [18] },
+  { versions: [18], needs },
 );
 
 pgTest(
@@ -205,7 +205,7 @@ pgTest(
     assertEquals(up.code, 0, up.stderr);
     assertMatch(up.stdout, /^Applied 12 migrations in /m);
   },
-  { versions: [18] },
+  { versions: [18], needs },
 );
 
 async function jobTemplate(folder: string): Promise<Manifest> {

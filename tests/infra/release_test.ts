@@ -9,6 +9,7 @@ import { VERSION } from "../../src/version.ts";
 import { helmTemplate } from "../support/helm.ts";
 import { runKubeTool } from "../support/kube_tools.ts";
 import { type Manifest, parseManifests } from "../support/kubernetes.ts";
+import { testWith } from "../support/needs.ts";
 import { DIGEST, runRelease, withRelease } from "../support/release.ts";
 
 const IMAGE = "ghcr.io/battlescope/battlescope-migrate";
@@ -49,47 +50,53 @@ Deno.test("a release holds these files and no others, each in SHA256SUMS", async
   });
 });
 
-Deno.test("the manifests of a release run the image of that release, by its digest", async () => {
-  await withRelease({}, async ({ folder }) => {
-    await shell(`tar -xzf ${NAME}-manifests.tar.gz`, folder);
-    const root = join(folder, `${NAME}-manifests`);
-    const render = async (kustomization: string) => {
-      const { code, stdout } = await runKubeTool("kubectl", [
-        "kustomize",
-        join(root, "infra/k8s", kustomization),
+testWith("kubectl")(
+  "the manifests of a release run the image of that release, by its digest",
+  async () => {
+    await withRelease({}, async ({ folder }) => {
+      await shell(`tar -xzf ${NAME}-manifests.tar.gz`, folder);
+      const root = join(folder, `${NAME}-manifests`);
+      const render = async (kustomization: string) => {
+        const { code, stdout } = await runKubeTool("kubectl", [
+          "kustomize",
+          join(root, "infra/k8s", kustomization),
+        ]);
+        assertEquals(code, 0);
+        return parseManifests(stdout).flatMap(imagesOf);
+      };
+      const pinned = `${IMAGE}@${DIGEST}`;
+      assertEquals(await render("base"), [pinned]);
+      assertEquals(await render("overlays/rollback"), [pinned]);
+      const [init] = await render("examples/service");
+      assertEquals(init, pinned);
+      // A name of one's own still goes in by the same way.
+      await Deno.writeTextFile(
+        join(root, "kustomization.yaml"),
+        `resources: [infra/k8s/base]\nimages: [{ name: ${IMAGE}, newName: registry.internal/migrate }]\n`,
+      );
+      assertEquals(await render("../.."), [
+        `registry.internal/migrate@${DIGEST}`,
       ]);
-      assertEquals(code, 0);
-      return parseManifests(stdout).flatMap(imagesOf);
-    };
-    const pinned = `${IMAGE}@${DIGEST}`;
-    assertEquals(await render("base"), [pinned]);
-    assertEquals(await render("overlays/rollback"), [pinned]);
-    const [init] = await render("examples/service");
-    assertEquals(init, pinned);
-    // A name of one's own still goes in by the same way.
-    await Deno.writeTextFile(
-      join(root, "kustomization.yaml"),
-      `resources: [infra/k8s/base]\nimages: [{ name: ${IMAGE}, newName: registry.internal/migrate }]\n`,
-    );
-    assertEquals(await render("../.."), [
-      `registry.internal/migrate@${DIGEST}`,
-    ]);
-    await Deno.stat(join(root, "infra/ci/wait-for-job.sh"));
-    await Deno.stat(join(root, "infra/sql/1-roles.sql"));
-  });
-});
+      await Deno.stat(join(root, "infra/ci/wait-for-job.sh"));
+      await Deno.stat(join(root, "infra/sql/1-roles.sql"));
+    });
+  },
+);
 
-Deno.test("the chart of a release is one to Helm, and runs the image of that release, by its digest", async () => {
-  await withRelease({}, async ({ folder }) => {
-    const chart = join(folder, `${NAME}.tgz`);
-    const lint = await runKubeTool("helm", ["lint", "--strict", chart]);
-    assertEquals(lint.code, 0, lint.stdout);
-    const { Job } = await helmTemplate({}, chart);
-    assertEquals(imagesOf(Job), [`${IMAGE}@${DIGEST}`]);
-    const show = await runKubeTool("helm", ["show", "chart", chart]);
-    assertEquals((parse(show.stdout) as Manifest).version, VERSION);
-  });
-});
+testWith("kubectl")(
+  "the chart of a release is one to Helm, and runs the image of that release, by its digest",
+  async () => {
+    await withRelease({}, async ({ folder }) => {
+      const chart = join(folder, `${NAME}.tgz`);
+      const lint = await runKubeTool("helm", ["lint", "--strict", chart]);
+      assertEquals(lint.code, 0, lint.stdout);
+      const { Job } = await helmTemplate({}, chart);
+      assertEquals(imagesOf(Job), [`${IMAGE}@${DIGEST}`]);
+      const show = await runKubeTool("helm", ["show", "chart", chart]);
+      assertEquals((parse(show.stdout) as Manifest).version, VERSION);
+    });
+  },
+);
 
 Deno.test("the notes of a release say what is new, the image with its digest, and how to install", async () => {
   await withRelease({}, ({ notes }) => {

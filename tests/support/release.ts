@@ -71,7 +71,8 @@ export async function runRelease(
     new Deno.Command(Deno.execPath(), {
       args: ["task", "--quiet", "release", ...args],
       cwd: CHECKOUT,
-      env: { NO_COLOR: "1" },
+      // Of no commit: what is packed here needs no git.
+      env: { NO_COLOR: "1", SOURCE_DATE_EPOCH: "1767225600" },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

@@ -74,8 +74,9 @@ export async function startShell(
   return {
     complete: (text) => written(`${text}${TAB}`),
     async [Symbol.asyncDispose]() {
-      await keys.close().catch(() => {});
-      child.kill("SIGKILL");
+      // The shell itself has to end, and not only the terminal before it: it writes into its home until then.
+      await type("exit\n");
+      await keys.close();
       await child.status;
       await Deno.remove(folder, { recursive: true });
     },
