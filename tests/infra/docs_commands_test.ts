@@ -391,14 +391,17 @@ function isRunHere({ command }: Pick<ShownCommand, "command">): boolean {
 
 /** Each object that is shown, beside the first of its event that was printed. */
 function compareJson(block: Block, printed: string, where: string): void {
-  const objects = printed.trim().split("\n").filter((line) =>
-    line.startsWith("{")
+  const objects = printed.split("\n").filter((line) => line.startsWith("{"));
+  const shown = block.text.split("\n");
+  const same = shown.map((line) =>
+    objects.find((one) => JSON.parse(one).event === JSON.parse(line).event) ??
+      "{}"
   );
-  for (const line of block.text.split("\n")) {
-    const { event } = JSON.parse(line);
-    const same = objects.find((one) => JSON.parse(one).event === event);
-    assertEquals(jsonShape(line), jsonShape(same ?? "{}"), where);
-  }
+  assertEquals(
+    shown.map(jsonShape),
+    same.map(jsonShape),
+    `${where} prints\n${same.join("\n")}\n`,
+  );
 }
 
 interface RunOptions {
