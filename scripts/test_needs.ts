@@ -18,7 +18,8 @@ interface Need {
   readonly trial?: readonly [command: readonly string[], meaning: string];
 }
 
-const asRoot = () => Deno.uid() === 0 ? undefined : "you are not root";
+const asRoot = () =>
+  Deno.uid() === 0 ? undefined : "you are not root, and some tests need to be";
 
 const onLinuxX64 = () =>
   Deno.build.target === "x86_64-unknown-linux-gnu"
