@@ -9,6 +9,7 @@ import {
   ConnectionError,
   ConnectionLostError,
   DatabaseError,
+  LocatedError,
   MigrationError,
   RefusedError,
   sqlStateOf,
@@ -21,6 +22,8 @@ export interface Failure {
   readonly message: string;
   readonly migration?: string;
   readonly direction?: "up" | "down";
+  /** Where in the migration's source it was thrown, as `migrations/0002_b.ts:7:13`. */
+  readonly location?: string;
   /** SQLSTATE. */
   readonly code?: string;
   readonly detail?: string;
@@ -42,6 +45,7 @@ export function failureOf(error: unknown): Failure {
   const migration = causeOf(error, MigrationError);
   const database = causeOf(error, DatabaseError);
   const connection = causeOf(error, ConnectionError);
+  const located = causeOf(error, LocatedError);
   const server = database?.server;
   const statement = server?.statement;
   const hint = server?.hint ?? connection?.hint;
@@ -51,6 +55,7 @@ export function failureOf(error: unknown): Failure {
       migration: migration.migration,
       direction: migration.direction,
     }),
+    ...(located && { location: located.location }),
     ...(server && { code: server.code }),
     ...(server?.detail !== undefined && { detail: server.detail }),
     ...(hint !== undefined && { hint }),
@@ -62,7 +67,7 @@ export function failureOf(error: unknown): Failure {
   };
 }
 
-/** One line for the history: `42P01: relation "x" does not exist`. */
+/** One line for the history: `42P01: relation "x" does not exist`, or `No rules (at migrations/0002_b.ts:7:13)`. */
 export function failureText(error: unknown): string {
   const reason = error instanceof MigrationError ? error.cause : error;
   const code = sqlStateOf(error);
@@ -70,7 +75,9 @@ export function failureText(error: unknown): string {
   const shown = text.length > TEXT_LIMIT
     ? `${text.slice(0, TEXT_LIMIT)}…`
     : text;
-  return code === undefined ? shown : `${code}: ${shown}`;
+  const location = causeOf(error, LocatedError)?.location;
+  const at = location === undefined ? "" : ` (at ${visible(location)})`;
+  return `${code === undefined ? "" : `${code}: `}${shown}${at}`;
 }
 
 /** Lines for a person: the message, then what the server said, indented. */
@@ -82,6 +89,9 @@ export function failureLines(error: unknown): string[] {
   const code = failure.code === undefined ? "" : ` (SQLSTATE ${failure.code})`;
   const [first, ...rest] = shownLines(failure.message);
   const lines = [`${first}${code}`, ...rest.map((line) => `  ${line}`)];
+  if (failure.location !== undefined) {
+    lines.push(`  at ${visible(failure.location)}`);
+  }
   const add = (name: string, text: string | undefined) => {
     if (text === undefined) return;
     const [first, ...rest] = shownLines(text);
@@ -107,7 +117,8 @@ function messageOf(error: unknown): string {
     e instanceof ConnectionLostError
   );
   const said = last < 0 ? chain : chain.slice(0, last + 1);
-  const texts = said.map(ownMessage);
+  const texts = said.filter((e) => !(e instanceof LocatedError))
+    .map(ownMessage);
   const end = chain.length === 0 ? { cause: error } : chain.at(-1)!;
   // A migration may throw anything, also nothing.
   if (last < 0 && "cause" in end && !(end.cause instanceof Error)) {
