@@ -7,7 +7,7 @@
  * @module
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { causeOf, ExitError, STRAY } from "./errors.ts";
+import { causeOf, causesOf, ExitError, STRAY } from "./errors.ts";
 import type { Background, Watch } from "./ports.ts";
 
 /** `setTimeout` or `setInterval`. */
@@ -53,6 +53,7 @@ export function processBackground(): ProcessBackground {
     else if (causeOf(error, ExitError) !== undefined) fail(error as Error);
     else fail(new Error(STRAY, { cause: error }));
   };
+  const blamed = new WeakSet<Error>();
   const calls: Call[] = [];
   const timers = new Map<unknown, Timer>();
   let context: AsyncLocalStorage<Call | undefined> | undefined;
@@ -60,6 +61,7 @@ export function processBackground(): ProcessBackground {
   const listener = (event: ErrorEvent | PromiseRejectionEvent) => {
     event.preventDefault();
     const thrown = "reason" in event ? event.reason : event.error;
+    if (causesOf(thrown).some((one) => blamed.has(one))) return;
     // The context of a promise is known where the runtime tells it.
     tell(context?.getStore() ?? calls.at(-1), background.describe(thrown));
   };
@@ -73,7 +75,10 @@ export function processBackground(): ProcessBackground {
       act = listener;
       if (failure !== undefined) act(failure);
     },
-    blame: (error) => tell(context?.getStore(), error),
+    blame: (error) => {
+      for (const one of causesOf(error)) blamed.add(one);
+      tell(context?.getStore(), error);
+    },
     describe: (thrown) => thrown,
     watch<T>(work: () => T, onError: (error: unknown) => void): Watch<T> {
       if (context === undefined) {

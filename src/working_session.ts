@@ -81,6 +81,8 @@ export class WorkingSession implements Omit<Session, "history"> {
   #steps: RunningStep[] = [];
   readonly #monitor: Monitor;
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Settles when the request to cancel has been taken. */
+  #stopped: Promise<void> | undefined;
   readonly #onStop = () => {
     // A stopped server answers at once; one that does not is left, and notices by itself.
     this.#stopTimer = setTimeout(
@@ -90,7 +92,7 @@ export class WorkingSession implements Omit<Session, "history"> {
         ),
       STOP_LIMIT_MS,
     );
-    void this.#connection.stop(this.#options.stop.reason);
+    this.#stopped = this.#connection.stop(this.#options.stop.reason);
   };
 
   constructor(link: Link, options: SessionOptions) {
@@ -147,6 +149,8 @@ export class WorkingSession implements Omit<Session, "history"> {
 
   async record(changes: readonly HistoryChange[]): Promise<void> {
     clearTimeout(this.#stopTimer);
+    // It must not cancel what comes now.
+    await this.#stopped;
     this.#connection.resume();
     const deadline = performance.now() + RECORD_LOCK.limit;
     for (;;) {

@@ -14,8 +14,6 @@ const EXITS: Readonly<Record<string, string>> = {
     "called Deno.exit(0)",
   "try { await sql`select 1`.execute(db); } finally { process.exit(0); }":
     "called process.exit(0)",
-  "await sql`select nothing`.execute(db).catch(() => Deno.exit());":
-    "called Deno.exit()",
   "(process as any).reallyExit(0);": "called process.reallyExit(0)",
   "process.abort();": "called process.abort()",
   "process.kill(process.pid, 'SIGKILL');":
@@ -141,9 +139,39 @@ Failed in T: 1 migration left half-way, 1 not run
 );
 
 scenario(
+  "a migration that would end the process because of an error fails for that error",
+  {
+    "0001_exit": upCode(
+      "await sql`select nothing`.execute(db).catch(() => Deno.exit(0));",
+    ),
+  },
+  async (s) => {
+    for (const options of ["", "--transaction each", "--no-pipeline"]) {
+      const { code, stdout, stderr } = await s.run(`up ${options}`);
+      assertEquals([code, stdout], [1, ""]);
+      assertMatch(
+        stderr,
+        /^error: Cannot apply "0001_exit": column "nothing" does not exist \(SQLSTATE 42703\)$/m,
+      );
+      assertEquals(await s.tables(), []);
+    }
+    assertEquals(await s.history(), Array(3).fill("0001_exit failed"));
+  },
+);
+
+scenario(
   "who would end the process after the end of its function is named, and its step fails",
   {
-    "0001_late": upCode("setTimeout(() => Deno.exit(0), 50);"),
+    "0001_late": upCode(`
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    Deno.exit(0);
+  };
+  const worker = new Worker(URL.createObjectURL(new Blob([
+    "onmessage = ({ ports: [port] }) => setTimeout(() => { port.postMessage(0); close(); }, 500)",
+  ])), { type: "module" });
+  worker.postMessage(0, [port2]);`),
     "0002_b": migration({ up: "select pg_sleep(20)" }),
   },
   async (s) => {
@@ -151,8 +179,8 @@ scenario(
       code: 1,
       stdout: "",
       stderr: `\
-${CONNECTED}error: Cannot apply "0001_late": "0001_late" called Deno.exit(0) after the end of its up function: ${INSTEAD}
-  at migrations/0001_late.ts:4:23
+${CONNECTED}error: Cannot apply "0001_late": its up function called Deno.exit(0): ${INSTEAD}
+  at migrations/0001_late.ts:8:10
 Failed in T: nothing was changed, 2 not run
 `,
     });

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { migration, table, upCode } from "../support/migrations.ts";
-import { CONNECTED, scenario } from "../support/scenario.ts";
+import { CONNECTED, scenario, withoutProgress } from "../support/scenario.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 
@@ -532,10 +532,9 @@ scenario(
       ...["connected", "started", "started", "applied", "applied", "summary"],
     ]]);
     assertEquals(
-      stderr,
+      withoutProgress({ stderr }).stderr,
       `\
-${CONNECTED}Applying 0001_a (1 of 2)
-50% done
+${CONNECTED}50% done
 rest of it
 é
 ended
@@ -547,7 +546,6 @@ to stderr
 open
 printed
 open again
-Applying 0002_b (2 of 2)
 !
 false null
 `,
@@ -589,7 +587,7 @@ scenario(
     assertEquals(code, 0, stdout);
     assertMatch(
       stdout,
-      /Applying 0001_a \(1 of 2\)\r\n\S+:\*\*\*@\S+\r\nended\r\nnot\r\nApplying 0002_b \(2 of 2\)\r\nlater\r\n/,
+      /Applying 0001_a \(1 of 2\)\r\n\S+:\*\*\*@\S+\r\nended\r\nnot\r\n(?:Applying 0002_b \(2 of 2\)\r\n)?later\r\n/,
     );
   },
 );
