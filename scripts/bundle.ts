@@ -5,9 +5,11 @@
  * @module
  */
 import { cp } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeRegistryLazy } from "./lazy_registry.ts";
+import { gzipSync } from "node:zlib";
+import { makeRegistryLazy, MAP_FILE } from "./lazy_registry.ts";
+import type { SourceMap } from "../src/source_map.ts";
 import { exists } from "./server_data.ts";
 
 export interface Bundle {
@@ -15,6 +17,8 @@ export interface Bundle {
   readonly code: string;
   /** The paths of the source maps, one for each file of code. */
   readonly maps: readonly string[];
+  /** The path of the one source map that the executable itself needs. */
+  readonly map: string;
 }
 
 /** What the program is made of. */
@@ -47,7 +51,7 @@ export async function bundle(folder: string, commit: string): Promise<Bundle> {
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["bundle", "--quiet", "--frozen", "--code-splitting"],
-      // A map of its own, beside the executables: inside, it would cost 4 MB of memory and explain nothing.
+      // Maps of their own, beside the executables: inside, they would cost 4 MB of memory.
       ...["--minify", "--sourcemap=external"],
       // Names of files are made from paths: those of Deno's cache differ between machines, these do not.
       ...["--node-modules-dir=auto", "--outdir=bundle", `src/${name}.ts`],
@@ -71,7 +75,31 @@ export async function bundle(folder: string, commit: string): Promise<Bundle> {
   for (const map of maps) {
     await Deno.writeTextFile(map, portable(await Deno.readTextFile(map)));
   }
-  return { code: join(output, `${name}.js`), maps };
+  return {
+    code: join(output, `${name}.js`),
+    maps,
+    map: await writeMigrationsMap(output, maps),
+  };
+}
+
+/** What tells the place of an error in a migration: the map of the code that they are in, and of that what is needed. */
+async function writeMigrationsMap(
+  output: string,
+  maps: readonly string[],
+): Promise<string> {
+  const path = join(output, MAP_FILE);
+  for (const map of maps) {
+    const { sources, mappings }: SourceMap = JSON.parse(
+      await Deno.readTextFile(map),
+    );
+    if (!sources.includes("migrations/mod.ts")) continue;
+    const file = basename(map, ".map");
+    const text = JSON.stringify({ file, sources, mappings } as SourceMap);
+    await Deno.writeFile(path, gzipSync(text, { level: 9 }));
+    await Deno.utime(path, 0, 0);
+    return path;
+  }
+  throw new Error("Cannot bundle: no code comes from migrations/mod.ts");
 }
 
 /** The git commit of the checkout, with "-dirty" when files differ from it; `COMMIT` says it where git cannot. */

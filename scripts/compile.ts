@@ -104,7 +104,7 @@ async function findCompiler(runtime: "deno" | "npm"): Promise<Compiler> {
 
 async function compileFor(
   target: Target,
-  { code }: Bundle,
+  { code, map }: Bundle,
   { deno, env }: Compiler,
   folder: string,
 ): Promise<string> {
@@ -114,7 +114,8 @@ async function compileFor(
       ...["compile", "--quiet", `--target=${TARGETS[target]}`],
       // The bundle is complete: whatever else there may be to resolve, check or cache, it is not wanted.
       ...["--no-check", "--no-config", "--no-lock", "--no-npm", "--no-remote"],
-      ...["--no-code-cache", ...PERMISSIONS, `--output=${path}`, code],
+      ...["--no-code-cache", ...PERMISSIONS, `--include=${map}`],
+      ...[`--output=${path}`, code],
     ],
     env: { ...env, NO_COLOR: "1" },
   }).output();

@@ -1,59 +1,54 @@
 /**
- * A registry for executables, which loads the migrations when one of them is to run.
- *
- * Whether anything is to be done can be told from names and checksums. Most runs find that nothing is: they need not
- * parse the migrations, nor Kysely, which is more than half of the program.
+ * What an executable has of its migrations at the start: a list, in the place of `src/embedded.ts`.
  *
  * @module
  */
 import { join } from "node:path";
+import type { Listed } from "../src/registry/executable.ts";
 
-/** Loads what the list of the new registry stands for. Its text is the beginning of that registry. */
-const HEAD =
-  `import { type Migration, readRegistry } from "../src/migration.ts";
-import type { Kysely } from "kysely";
+/** The name of the source map of the migrations' code, beside the code. */
+export const MAP_FILE = "migrations.map.gz";
 
-let loaded: Promise<ReadonlyMap<string, Migration>> | undefined;
+/** Prints what the list needs to know of each migration, or why one cannot be loaded. */
+const LIST = `import { processBackground } from "./src/background.ts";
+import { EMBEDDED } from "./src/embedded.ts";
+import { guardProcess } from "./src/process/migration_code.ts";
+import { writeLine } from "./src/process/terminal.ts";
 
-async function load(): Promise<ReadonlyMap<string, Migration>> {
-  const { migrations } = await import("./all.ts");
-  return new Map(readRegistry(migrations).map((one) => [one.name, one]));
-}
-
-async function run(name: string, direction: "up" | "down", db: Kysely<unknown>) {
-  const migrations = await (loaded ??= load());
-  await migrations.get(name)![direction]!(db);
-}
-
-function entry(name: string, checksum: string, options: object, reversible: boolean) {
-  const up = (db: Kysely<unknown>) => run(name, "up", db);
-  const down = (db: Kysely<unknown>) => run(name, "down", db);
-  return { name, checksum, module: reversible ? { up, down, options } : { up, options } };
-}
-`;
-
-/** Prints what the list needs to know of each migration. */
-const LIST = `import { migrations } from "./migrations/all.ts";
-import { readRegistry } from "./src/migration.ts";
-
-console.log(JSON.stringify(
-  readRegistry(migrations).map(({ name, checksum, transaction, idempotent, down }) =>
-    [name, checksum, { transaction, idempotent }, down !== undefined]
-  ),
-));
-`;
-
-/** Puts it in the place of the registry of a copy of the sources, which it keeps as `all.ts`. */
-export async function makeRegistryLazy(folder: string): Promise<void> {
-  const registry = join(folder, "migrations", "mod.ts");
-  await Deno.rename(registry, join(folder, "migrations", "all.ts"));
-  const list: unknown[][] = JSON.parse(await evaluate(folder, LIST));
-  const lines = list.map((parts) =>
-    `  entry(${parts.map((part) => JSON.stringify(part)).join(", ")}),\n`
+const options = { background: processBackground(), hide: (text) => text };
+const ends = new DisposableStack();
+try {
+  const migrations = await EMBEDDED.list((locate) =>
+    Promise.resolve(guardProcess({ ...options, locate }, ends))
   );
+  const text = JSON.stringify(
+    migrations.map(({ name, checksum, transaction, idempotent, down }) =>
+      [name, checksum, { transaction, idempotent }, down !== undefined]
+    ),
+  );
+  writeLine({ stream: "stdout", text });
+} catch (error) {
+  writeLine({ stream: "stderr", text: error.message });
+  Deno.exitCode = 1;
+}
+`;
+
+/** Puts the list into a copy of the sources. @throws {Error} naming every migration that cannot be loaded */
+export async function makeRegistryLazy(folder: string): Promise<void> {
+  const list: Listed[] = JSON.parse(await evaluate(folder, LIST));
+  const lines = list.map((one) => `  ${JSON.stringify(one)},\n`);
   await Deno.writeTextFile(
-    registry,
-    `${HEAD}\nexport const migrations = [\n${lines.join("")}];\n`,
+    join(folder, "src", "embedded.ts"),
+    `import type { Registry } from "./migration.ts";
+import { executableRegistry } from "./registry/executable.ts";
+
+export const EMBEDDED: Registry = executableRegistry(
+  [
+${lines.join("")}],
+  () => import("../migrations/mod.ts"),
+  new URL(${JSON.stringify(MAP_FILE)}, import.meta.url),
+);
+`,
   );
 }
 
@@ -67,6 +62,6 @@ async function evaluate(folder: string, code: string): Promise<string> {
   }).output();
   if (success) return new TextDecoder().decode(stdout);
   throw new Error(
-    `Cannot list the migrations: ${new TextDecoder().decode(stderr).trim()}`,
+    `Cannot compile: ${new TextDecoder().decode(stderr).trim()}`,
   );
 }

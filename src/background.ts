@@ -7,6 +7,7 @@
  * @module
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { causeOf, causesOf, ExitError, STRAY } from "./errors.ts";
 import type { Background, Watch } from "./ports.ts";
 
 /** `setTimeout` or `setInterval`. */
@@ -27,30 +28,60 @@ interface Timer {
   readonly text: string;
 }
 
-/**
- * The {@link Background} of this process.
- *
- * @param fail is called with errors that nobody waits for while nothing is watched
- */
-export function processBackground(
-  fail: (error: Error) => void,
-): Background & Disposable {
+/** The {@link Background} of this process. */
+export interface ProcessBackground extends Background, Disposable {
+  /** The first error that nobody waited for while nothing was watched. */
+  readonly failure: Error | undefined;
+  /** Has `act` told of the first such error. */
+  onFailure(act: (error: Error) => void): void;
+  /** Tells of an error in the function whose code is running, whatever is made of it there. */
+  blame(error: unknown): void;
+  /** Adds to what was thrown what is known of it. */
+  describe: (thrown: unknown) => unknown;
+}
+
+/** Watches this process until it is disposed of. */
+export function processBackground(): ProcessBackground {
+  let failure: Error | undefined;
+  let act: ((error: Error) => void) | undefined;
+  const fail = (error: Error) => {
+    failure ??= error;
+    act?.(failure);
+  };
+  const tell = (call: Call | undefined, error: unknown) => {
+    if (call !== undefined) call.onError(error);
+    else if (causeOf(error, ExitError) !== undefined) fail(error as Error);
+    else fail(new Error(STRAY, { cause: error }));
+  };
+  const blamed = new WeakSet<Error>();
   const calls: Call[] = [];
   const timers = new Map<unknown, Timer>();
   let context: AsyncLocalStorage<Call | undefined> | undefined;
   let restore = () => {};
   const listener = (event: ErrorEvent | PromiseRejectionEvent) => {
     event.preventDefault();
-    const cause = "reason" in event ? event.reason : event.error;
-    const current = calls.at(-1);
-    if (current !== undefined) current.onError(cause);
-    else fail(new Error("something failed that nothing waited for", { cause }));
+    const thrown = "reason" in event ? event.reason : event.error;
+    if (causesOf(thrown).some((one) => blamed.has(one))) return;
+    // The context of a promise is known where the runtime tells it.
+    tell(context?.getStore() ?? calls.at(-1), background.describe(thrown));
   };
   addEventListener("error", listener);
   addEventListener("unhandledrejection", listener);
   const outside = <T>(work: () => T): T =>
     context === undefined ? work() : context.run(undefined, work);
-  return {
+  const background: ProcessBackground = {
+    get failure() {
+      return failure;
+    },
+    onFailure(listener) {
+      act = listener;
+      if (failure !== undefined) act(failure);
+    },
+    blame: (error) => {
+      for (const one of causesOf(error)) blamed.add(one);
+      tell(context?.getStore(), error);
+    },
+    describe: (thrown) => thrown,
     watch<T>(work: () => T, onError: (error: unknown) => void): Watch<T> {
       if (context === undefined) {
         const calls = context = new AsyncLocalStorage();
@@ -77,6 +108,7 @@ export function processBackground(
       removeEventListener("unhandledrejection", listener);
     },
   };
+  return background;
 }
 
 /** The timers of a call that keep a process alive, in words. */

@@ -134,6 +134,34 @@ export class UnsettledError extends Error {
   }
 }
 
+/** What the code of a migration threw, and where; says nothing that its cause does not say. */
+export class LocatedError extends Error {
+  override readonly name = "LocatedError";
+
+  /** @param location as `migrations/0002_b.ts:7:13` */
+  constructor(readonly location: string, options: { cause: Error }) {
+    super("", options);
+  }
+}
+
+/** A migration would have ended the process. */
+export class ExitError extends Error {
+  override readonly name = "ExitError";
+
+  /**
+   * @param deed as `called Deno.exit(0)`
+   * @param who did it
+   */
+  constructor(readonly deed: string, who = "a migration") {
+    super(
+      `${who} ${deed}: a migration cannot end the program; to fail, throw an error`,
+    );
+  }
+}
+
+/** What is said of an error that comes from nowhere; its cause says which. */
+export const STRAY = "something failed that nothing waited for";
+
 /** The SQLSTATE of an error or of the errors that caused it, or `undefined`. */
 export function sqlStateOf(error: unknown): string | undefined {
   return causeOf(error, DatabaseError)?.server.code;

@@ -9,6 +9,7 @@ import {
   ConnectionError,
   ConnectionLostError,
   DatabaseError,
+  LocatedError,
   MigrationError,
   RefusedError,
   sqlStateOf,
@@ -22,6 +23,8 @@ export interface Failure {
   readonly message: string;
   readonly migration?: string;
   readonly direction?: "up" | "down";
+  /** Where in the migration's source it was thrown, as `migrations/0002_b.ts:7:13`. */
+  readonly location?: string;
   /** SQLSTATE. */
   readonly code?: string;
   readonly detail?: string;
@@ -44,6 +47,7 @@ export function failureOf(error: unknown): Failure {
   const database = causeOf(error, DatabaseError);
   const connection = causeOf(error, ConnectionError);
   const unsettled = causeOf(error, UnsettledError);
+  const located = causeOf(error, LocatedError);
   const server = database?.server;
   const statement = server?.statement;
   const detail = unsettled?.detail ?? server?.detail;
@@ -54,6 +58,7 @@ export function failureOf(error: unknown): Failure {
       migration: migration.migration,
       direction: migration.direction,
     }),
+    ...(located && { location: located.location }),
     ...(server && { code: server.code }),
     ...(detail !== undefined && { detail }),
     ...(hint !== undefined && { hint }),
@@ -65,7 +70,7 @@ export function failureOf(error: unknown): Failure {
   };
 }
 
-/** One line for the history: `42P01: relation "x" does not exist`. */
+/** One line for the history: `42P01: relation "x" does not exist`, or `No rules (at migrations/0002_b.ts:7:13)`. */
 export function failureText(error: unknown): string {
   const reason = error instanceof MigrationError ? error.cause : error;
   const code = sqlStateOf(error);
@@ -73,7 +78,9 @@ export function failureText(error: unknown): string {
   const shown = text.length > TEXT_LIMIT
     ? `${text.slice(0, TEXT_LIMIT)}…`
     : text;
-  return code === undefined ? shown : `${code}: ${shown}`;
+  const location = causeOf(error, LocatedError)?.location;
+  const at = location === undefined ? "" : ` (at ${visible(location)})`;
+  return `${code === undefined ? "" : `${code}: `}${shown}${at}`;
 }
 
 /** Lines for a person: the message, then what the server said, indented. */
@@ -85,6 +92,9 @@ export function failureLines(error: unknown): string[] {
   const code = failure.code === undefined ? "" : ` (SQLSTATE ${failure.code})`;
   const [first, ...rest] = shownLines(failure.message);
   const lines = [`${first}${code}`, ...rest.map((line) => `  ${line}`)];
+  if (failure.location !== undefined) {
+    lines.push(`  at ${visible(failure.location)}`);
+  }
   const add = (name: string, text: string | undefined) => {
     if (text === undefined) return;
     const [first, ...rest] = shownLines(text);
@@ -110,7 +120,8 @@ function messageOf(error: unknown): string {
     e instanceof ConnectionLostError
   );
   const said = last < 0 ? chain : chain.slice(0, last + 1);
-  const texts = said.map(ownMessage);
+  const texts = said.filter((e) => !(e instanceof LocatedError))
+    .map(ownMessage);
   const end = chain.length === 0 ? { cause: error } : chain.at(-1)!;
   // A migration may throw anything, also nothing.
   if (last < 0 && "cause" in end && !(end.cause instanceof Error)) {

@@ -3,8 +3,14 @@
  *
  * @module
  */
-import { Kysely } from "kysely";
-import { PostgresJSDialect } from "kysely-postgres-js";
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  DefaultConnectionProvider,
+  DefaultQueryExecutor,
+  Kysely,
+} from "kysely";
+import { PostgresJSDialect, PostgresJSDriver } from "kysely-postgres-js";
 import type postgres from "postgres";
 import type { Rows } from "./protocol.ts";
 
@@ -22,9 +28,42 @@ export type Run = (
  * that there is nothing for it to close.
  */
 export function openKysely(run: Run): AnyKysely {
+  const config = { postgres: driver(run) };
+  const dialect = new PostgresJSDialect(config);
+  // Kysely would put a driver of its own around this one, which refuses every query after `destroy`.
+  const guarded = new GuardedDriver(config);
+  const executor = new DefaultQueryExecutor(
+    dialect.createQueryCompiler(),
+    dialect.createAdapter(),
+    new DefaultConnectionProvider(guarded),
+  );
   return new Kysely({
-    dialect: new PostgresJSDialect({ postgres: driver(run) }),
+    config: { dialect },
+    dialect,
+    driver: guarded,
+    executor,
   });
+}
+
+class GuardedDriver extends PostgresJSDriver {
+  override async acquireConnection(): ReturnType<
+    PostgresJSDriver["acquireConnection"]
+  > {
+    await this.init();
+    return await super.acquireConnection();
+  }
+
+  override async rollbackTransaction(
+    connection: DatabaseConnection,
+  ): Promise<void> {
+    // It fails with the connection only. What is thrown then must be what it was rolled back for.
+    await connection.executeQuery(CompiledQuery.raw("rollback"))
+      .catch(() => {});
+  }
+
+  override destroy(): Promise<void> {
+    return Promise.resolve();
+  }
 }
 
 /** What Kysely's dialect for postgres.js takes: `reserve` hands out the one connection there is. */

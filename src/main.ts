@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { migrations as embedded } from "../migrations/mod.ts";
-import { processBackground } from "./background.ts";
-import { type Command, parseArguments } from "./cli.ts";
+import { type ProcessBackground, processBackground } from "./background.ts";
+import { type Arguments, type Command, parseArguments } from "./cli.ts";
 import { processClock } from "./clock.ts";
 import { baseline } from "./commands/baseline.ts";
 import type { Context, Result } from "./commands/context.ts";
@@ -15,7 +14,6 @@ import { redo } from "./commands/redo.ts";
 import { repair } from "./commands/repair.ts";
 import { status } from "./commands/status.ts";
 import { outcomeOf, summaryOf } from "./commands/summary.ts";
-import { keepTelling } from "./commands/telling.ts";
 import { up } from "./commands/up.ts";
 import {
   type Config,
@@ -24,28 +22,23 @@ import {
   readOutputConfig,
 } from "./config.ts";
 import { PostgresDatabase } from "./database.ts";
-import {
-  causesOf,
-  ExitCode,
-  InterruptedError,
-  RefusedError,
-  UsageError,
-} from "./errors.ts";
-import type { Event } from "./events.ts";
+import { EMBEDDED } from "./embedded.ts";
+import { causesOf, ExitCode, InterruptedError, UsageError } from "./errors.ts";
 import { failureLines } from "./failure.ts";
 import { helpLines } from "./help.ts";
-import {
-  type Migration,
-  readRegistry,
-  type RegistryEntry,
-} from "./migration.ts";
-import { LOCAL_COMMANDS, VARIABLES } from "./options.ts";
+import type { Migration, OpenLoader, Registry } from "./migration.ts";
+import { hostName, readEnvironment } from "./process/environment.ts";
+import { LOCAL_COMMANDS } from "./options.ts";
 import type { Background } from "./ports.ts";
-import { render } from "./report.ts";
+import { reporter } from "./process/reporter.ts";
+import {
+  drainOutput,
+  terminalOperator,
+  writeLine,
+} from "./process/terminal.ts";
 import { redactor } from "./quote.ts";
 import { exitCodeOf, withStop } from "./stop.ts";
 import type { Environment } from "./target.ts";
-import { divertConsole, terminalOperator, writeLine } from "./terminal.ts";
 import { programInfo, versionLines } from "./version.ts";
 
 type DatabaseCommand = Exclude<
@@ -53,19 +46,45 @@ type DatabaseCommand = Exclude<
   { kind: "help" | "version" | "new" | "completions" }
 >;
 
+/** How long a reader of the output may take nothing before the process ends without it, in milliseconds. */
+const READER_LIMIT_MS = { done: 2_000, stopped: 300 };
+
 /**
  * Runs the program and returns its exit code; never throws and never exits.
  *
  * @param args the arguments without the program's name
  * @param env the environment variables
- * @param registry the migrations; those of `migrations/mod.ts` unless told otherwise
+ * @param registry the migrations; those of this program unless told otherwise
  */
 export async function main(
   args: readonly string[],
   env: Environment,
-  registry: readonly RegistryEntry[] = embedded,
+  registry: Registry = EMBEDDED,
 ): Promise<number> {
-  const { command, settings, faults: argumentFaults } = parseArguments(args);
+  const parsed = parseArguments(args);
+  const code = await run(parsed, env, registry);
+  const { command } = parsed;
+  const stopped = code === ExitCode.interrupted || code === ExitCode.terminated;
+  const unwritten = await drainOutput(
+    READER_LIMIT_MS[stopped ? "stopped" : "done"],
+  );
+  if (unwritten === undefined) return code;
+  const changes = command !== undefined && needsDatabase(command) &&
+    command.kind !== "status";
+  writeLine({
+    stream: "stderr",
+    text: `error: Cannot write to standard output: ${unwritten}${
+      changes ? "; what was done is in the history" : ""
+    }`,
+  });
+  return code === ExitCode.done ? ExitCode.failed : code;
+}
+
+async function run(
+  { command, settings, faults: argumentFaults }: Arguments,
+  env: Environment,
+  registry: Registry,
+): Promise<number> {
   const faults = [...argumentFaults];
   try {
     if (command !== undefined && !needsDatabase(command)) {
@@ -77,20 +96,21 @@ export async function main(
         faults,
       );
     }
-    const migrations = readMigrations(registry);
-    const program = programInfo(migrations, Deno.version.deno);
     const config = await readConfig(settings, env, Deno.readTextFile, faults);
-    if (command !== undefined) {
-      const isTerminal = Deno.stdin.isTerminal();
-      faults.push(...commandFaults(command, migrations, { isTerminal }));
-    }
+    if (command === undefined) throw new UsageError(faults);
+    using ends = new DisposableStack();
+    const background = ends.use(processBackground());
+    const open = loaderOf(background, hiderOf(config), ends);
+    const migrations = await registry.list(open);
+    const isTerminal = Deno.stdin.isTerminal();
+    faults.push(...commandFaults(command, migrations, { isTerminal }));
     if (faults.length > 0) throw new UsageError(faults);
-    divertConsole(hiderOf(config));
-    return await withStop(async (stop, fail) => {
-      using background = processBackground(fail);
-      return await execute(command!, config, stop, background, {
+    return await withStop((stop, fail) => {
+      background.onFailure(fail);
+      return execute(command, config, stop, background, {
         migrations,
-        program,
+        program: programInfo(migrations, Deno.version.deno),
+        prepare: () => registry.prepare(open),
         host: () => hostName(env),
       });
     });
@@ -110,7 +130,7 @@ function needsDatabase(command: Command): command is DatabaseCommand {
 async function runLocal(
   command: Exclude<Command, DatabaseCommand>,
   { format }: OutputConfig,
-  registry: readonly RegistryEntry[],
+  registry: Registry,
   faults: string[],
 ): Promise<ExitCode> {
   if (command.kind === "new") {
@@ -125,22 +145,41 @@ async function runLocal(
     const { completionLines } = await import("./completions.ts");
     return print(completionLines(command.shell));
   }
-  const program = programInfo(readMigrations(registry), Deno.version.deno);
+  const program = programInfo(
+    await listIfPossible(registry),
+    Deno.version.deno,
+  );
   return print(
     format === "json" ? [JSON.stringify(program)] : versionLines(program),
   );
 }
 
-/** @throws {RefusedError} when the program was built from something else than migrations */
-function readMigrations(
-  registry: readonly RegistryEntry[],
-): readonly Migration[] {
+/** What the program is can be said without its migrations; why they cannot be loaded is said, too. */
+async function listIfPossible(
+  registry: Registry,
+): Promise<readonly Migration[] | undefined> {
+  using ends = new DisposableStack();
+  const background = ends.use(processBackground());
   try {
-    return readRegistry(registry);
+    return await registry.list(loaderOf(background, (text) => text, ends));
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    throw new RefusedError(error.message.split("\n"));
+    for (const text of failureLines(error)) {
+      writeLine({ stream: "stderr", text: `warning: ${text}` });
+    }
+    return undefined;
   }
+}
+
+/** Loads what guards the process against the code of migrations when there is some to load. */
+function loaderOf(
+  background: ProcessBackground,
+  hide: (text: string) => string,
+  ends: DisposableStack,
+): OpenLoader {
+  return async (locate) => {
+    const { guardProcess } = await import("./process/migration_code.ts");
+    return guardProcess({ locate, background, hide }, ends);
+  };
 }
 
 /** Runs a command that needs a database and reports what it came to. */
@@ -149,14 +188,15 @@ async function execute(
   config: Config,
   stop: AbortSignal,
   background: Background,
-  { host, ...rest }: Pick<Context, "migrations" | "program"> & {
+  { host, ...rest }: Omit<Context, "config" | "ports"> & {
     host: () => string | null;
   },
 ): Promise<number> {
   const hide = hiderOf(config);
-  const { report, failure } = keepTelling(
-    reporter(config, { stream: command.kind !== "status", hide }),
-  );
+  const report = reporter(config, {
+    stream: command.kind !== "status",
+    hide,
+  });
   const clock = processClock(stop);
   const started = clock.now();
   const run = {
@@ -190,14 +230,6 @@ async function execute(
       const durationMs = clock.now() - started - operator.askedMs;
       const summary = summaryOf(command, result, durationMs);
       report({ event: "summary", summary });
-    }
-    // What could not be told on standard output is told again, as a failure, on standard error.
-    if (error === undefined && failure() !== undefined) {
-      return conclude({
-        ...result,
-        exitCode: ExitCode.failed,
-        error: failure(),
-      });
     }
     return stop.aborted && exitCode !== ExitCode.done
       ? exitCodeOf(stop.reason)
@@ -241,43 +273,9 @@ function hiderOf({ target }: Config): (text: string) => string {
   return redactor(password, [user, database, ...hosts.map(({ host }) => host)]);
 }
 
-function reporter(
-  config: Config,
-  options: { stream: boolean; hide: (text: string) => string },
-): (event: Event) => void {
-  const { hide } = options;
-  const color = config.color && config.format === "text" &&
-    Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
-  return (event) => {
-    const at = new Date();
-    for (
-      const line of render(event, { ...config, ...options, color, at, hide })
-    ) {
-      writeLine(line);
-    }
-  };
-}
-
 function print(lines: readonly string[]): ExitCode {
   for (const text of lines) writeLine({ stream: "stdout", text });
   return ExitCode.done;
-}
-
-/** The name of the pod or machine, for the history. */
-function hostName(env: Environment): string | null {
-  if (env.HOSTNAME) return env.HOSTNAME;
-  try {
-    return Deno.readTextFileSync("/etc/hostname").trim() || null;
-  } catch {
-    return null;
-  }
-}
-
-/** Asks for each variable by name: the executable may not see the others, nor a list of them. */
-function readEnvironment(): Environment {
-  return Object.fromEntries(
-    VARIABLES.map((name) => [name, Deno.env.get(name)]),
-  );
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args, readEnvironment()));

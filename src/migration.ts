@@ -4,6 +4,7 @@
  * @module
  */
 import type { Kysely } from "kysely";
+import type { Locate } from "./stack.ts";
 
 /** Options that a migration file may export as `options`. */
 export interface MigrationOptions {
@@ -22,6 +23,30 @@ export interface RegistryEntry {
   readonly name: string;
   readonly checksum: string;
   readonly module: object;
+}
+
+/** Loads the code of migrations, which may do what it likes, and keeps it apart from the program. */
+export interface MigrationLoader {
+  /** Runs what loads code. @throws what that throws, or an error that says what the code did instead */
+  load<T>(load: () => Promise<T>): Promise<T>;
+  /** The migration with functions that fail when their code does what it must not. */
+  watch(migration: Migration): Migration;
+}
+
+/** Makes ready for code; `locate` finds the source that it was made from. */
+export type OpenLoader = (locate: Locate) => Promise<MigrationLoader>;
+
+/** The migrations of a program, and their code. */
+export interface Registry {
+  /**
+   * Lists the migrations. From source that loads their code.
+   *
+   * @throws {RefusedError} naming every file that cannot be loaded, or that is no migration
+   */
+  list(open: OpenLoader): Promise<readonly Migration[]>;
+
+  /** Loads the code of the migrations, unless `list` has. @throws {RefusedError} as `list` */
+  prepare(open: OpenLoader): Promise<void>;
 }
 
 /** A migration that this program carries. */
@@ -75,7 +100,9 @@ export function readRegistry(
     }
     if (seen.has(entry.name)) fault("its name is used twice");
     seen.add(entry.name);
-    const { up, down, options = {} } = exportsOf(entry.module);
+    const owner = ownerOf(entry.module);
+    const beside = (entry.module as Record<string, unknown>).options;
+    const { up, down, options = beside === undefined ? {} : beside } = owner;
     if (typeof up !== "function") fault("it exports no up function");
     if (down !== undefined && typeof down !== "function") {
       fault("its down is not a function");
@@ -83,29 +110,29 @@ export function readRegistry(
     for (const text of optionFaults(options)) fault(text);
     const { transaction = true, idempotent = false } =
       (options ?? {}) as MigrationOptions;
+    // As Kysely calls them: methods of what exports them.
+    const method = (name: "up" | "down"): MigrationFunction => async (db) =>
+      await (owner[name] as MigrationFunction)(db);
     return Object.freeze({
       name: entry.name,
       checksum: entry.checksum,
       transaction,
       idempotent,
-      up: up as MigrationFunction,
-      ...(typeof down === "function"
-        ? { down: down as MigrationFunction }
-        : {}),
+      up: method("up"),
+      ...(down !== undefined && { down: method("down") }),
     });
   });
   if (faults.length > 0) throw new TypeError(faults.join("\n"));
   return migrations.sort((a, b) => compareNames(a.name, b.name));
 }
 
-/** A migration exports its functions by name or, as Kysely allows too, as one object by default. */
-function exportsOf(module: object): Record<string, unknown> {
+/** What exports the functions: the default export, if it has an `up`, else the module. So does Kysely's FileMigrationProvider. */
+function ownerOf(module: object): Record<string, unknown> {
   const exported = module as Record<string, unknown>;
-  const fallback = exported.default;
-  return exported.up === undefined && typeof fallback === "object" &&
-      fallback !== null
-    ? fallback as Record<string, unknown>
-    : exported;
+  const { default: preferred } = exported as { default?: unknown };
+  const isMigration = typeof preferred === "object" && preferred !== null &&
+    typeof (preferred as Record<string, unknown>).up === "function";
+  return isMigration ? preferred as Record<string, unknown> : exported;
 }
 
 function optionFaults(options: unknown): string[] {

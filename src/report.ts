@@ -19,6 +19,9 @@ import {
 import { visible } from "./quote.ts";
 import { statusJson, statusLines } from "./status_report.ts";
 
+// What a migration does to the globals must not reach the program's own output.
+const { stringify } = JSON;
+
 /** A line and where it goes. */
 export interface Line {
   readonly stream: "stdout" | "stderr";
@@ -213,7 +216,7 @@ function jsonOf(
 
 /** One line of JSON that no terminal acts on. Only texts are searched for the password: a number that looks like it stays. */
 function jsonLine(value: unknown, hide: (text: string) => string): string {
-  const json = JSON.stringify(
+  const json = stringify(
     value,
     (_, one) => typeof one === "string" ? hide(one) : one,
   );

@@ -20,7 +20,15 @@ import {
   TransactionEndedError,
 } from "./connection.ts";
 import { Ending } from "./ending.ts";
-import { causesOf, DatabaseError, MigrationError } from "./errors.ts";
+import {
+  causeOf,
+  causesOf,
+  DatabaseError,
+  ExitError,
+  LocatedError,
+  MigrationError,
+  STRAY,
+} from "./errors.ts";
 import type { AnyKysely, Run } from "./kysely.ts";
 import type { Step } from "./plan.ts";
 import type { Background, Watch } from "./ports.ts";
@@ -57,7 +65,8 @@ export class RunningStep implements Sender {
   readonly #closed = Promise.withResolvers<void>();
   /** Comes when the step fails although its function goes on. */
   readonly #failing = new Ending();
-  #phase: "opening" | "running" | "ended" = "opening";
+  /** `closed`: it may be in effect. */
+  #phase: "opening" | "running" | "ended" | "closed" = "opening";
   #failed = false;
   #isSealed = false;
   #onSealed: (() => void) | undefined;
@@ -132,12 +141,24 @@ export class RunningStep implements Sender {
 
   /** Forgets what a failed step has left behind. */
   close(): void {
+    this.#phase = "closed";
     this.#watch?.end();
   }
 
   /** The error in the words of a migration. */
   explained(error: unknown): unknown {
     const its = `its ${this.step.direction} function has`;
+    const exit = causeOf(error, ExitError);
+    if (exit !== undefined) {
+      const cause = new ExitError(
+        exit.deed,
+        `its ${this.step.direction} function`,
+      );
+      const location = causeOf(error, LocatedError)?.location;
+      return location === undefined
+        ? cause
+        : new LocatedError(location, { cause });
+    }
     const broken = error instanceof DatabaseError ? error.server.message : "";
     if (
       error instanceof TransactionEndedError || broken.includes(BROKEN.ended)
@@ -202,17 +223,29 @@ export class RunningStep implements Sender {
   /** @throws {Error} when a statement comes too late; if the step has failed, that has been said */
   #refuseLate(): void {
     if (this.#phase === "running" && !this.#failed) return;
-    const { migration, direction } = this.step;
+    const { direction } = this.step;
     const error = new Error(
       `its ${direction} function has ended, and a statement that it left to itself came too late`,
     );
     if (!this.#failed) {
       this.#failed = true;
-      this.#host.background.fail(
-        new MigrationError(migration.name, direction, { cause: error }),
-      );
+      this.#failLate(error);
     }
     throw error;
+  }
+
+  /** Fails the whole run for what comes after the end of the function; the migration may be in effect by then. */
+  #failLate(cause: Error): void {
+    const { migration, direction } = this.step;
+    const late = this.#phase === "closed"
+      ? new Error(
+        `"${migration.name}" failed after its ${direction} function had ended`,
+        { cause },
+      )
+      : new MigrationError(migration.name, direction, {
+        cause: this.explained(cause),
+      });
+    this.#host.background.fail(late);
   }
 
   /** Waits until nothing that was started is under way: not in Kysely's queue, not on the connection, not in this turn. */
@@ -253,9 +286,12 @@ export class RunningStep implements Sender {
   #stray(error: unknown): void {
     if (this.#failed) return;
     this.#failed = true;
-    const failure = causesOf(error).some((one) => this.#told.has(one))
+    const speaks = causeOf(error, ExitError) !== undefined ||
+      causesOf(error).some((one) => this.#told.has(one));
+    const failure = speaks
       ? error as Error
-      : new Error("something failed that nothing waited for", { cause: error });
+      : new Error(STRAY, { cause: error });
+    if (this.#phase !== "running") return this.#failLate(failure);
     if (this.#host.scope === "transaction") this.#failing.come(failure);
     // What is under way outside a transaction takes effect: it is not left half done.
     else {void this.#host.connection.settle().then(() =>

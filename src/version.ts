@@ -19,16 +19,20 @@ export interface ProgramInfo {
   readonly commit: string | null;
   readonly deno: string;
   readonly kysely: string;
+  /** `null` when they cannot be loaded. */
   readonly migrations: {
     readonly count: number;
     /** The newest one's name; `null` when there is none. */
     readonly last: string | null;
-  };
+  } | null;
 }
 
-/** @param deno the version of the Deno that runs the program */
+/**
+ * @param migrations `undefined` when they cannot be loaded
+ * @param deno the version of the Deno that runs the program
+ */
 export function programInfo(
-  migrations: readonly Migration[],
+  migrations: readonly Migration[] | undefined,
   deno: string,
 ): ProgramInfo {
   return {
@@ -37,7 +41,7 @@ export function programInfo(
     commit: COMMIT,
     deno,
     kysely: KYSELY_VERSION,
-    migrations: {
+    migrations: migrations === undefined ? null : {
       count: migrations.length,
       last: migrations.at(-1)?.name ?? null,
     },
@@ -45,12 +49,17 @@ export function programInfo(
 }
 
 export function versionLines(info: ProgramInfo): string[] {
-  const { count, last } = info.migrations;
   return [
     `${info.name} ${info.version}`,
     `commit ${info.commit ?? "none: running from source"}`,
     `deno ${info.deno}`,
     `kysely ${info.kysely}`,
-    `migrations ${count}${last === null ? "" : `, the last is ${last}`}`,
+    `migrations ${migrationsText(info)}`,
   ];
+}
+
+function migrationsText({ migrations }: ProgramInfo): string {
+  if (migrations === null) return "cannot be loaded";
+  const { count, last } = migrations;
+  return `${count}${last === null ? "" : `, the last is ${last}`}`;
 }

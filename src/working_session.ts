@@ -82,6 +82,8 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
   #stoppedAt: number | undefined;
   #isLastWords = false;
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Settles when the request to cancel has been taken. */
+  #stopped: Promise<void> | undefined;
   readonly #onStop = () => {
     this.#stoppedAt = performance.now();
     // A stopped server answers at once; one that does not is left, and notices by itself.
@@ -89,7 +91,7 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
       STOP_LIMIT_MS,
       "the server did not answer the request to cancel",
     );
-    void this.#connection.stop(this.#options.stop.reason);
+    this.#stopped = this.#connection.stop(this.#options.stop.reason);
   };
 
   constructor(link: Link, options: SessionOptions) {
@@ -137,6 +139,8 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
   }
 
   async despiteStop<T>(work: () => Promise<T>): Promise<T> {
+    // It must not cancel what comes now.
+    await this.#stopped;
     this.#resume();
     this.#isLastWords = true;
     try {

@@ -9,6 +9,7 @@ import { type Kysely, sql } from "kysely";
 import { Migrator } from "kysely/migration";
 import postgres from "postgres";
 import { main } from "../../src/main.ts";
+import { readRegistry } from "../../src/migration.ts";
 import { withKysely } from "../../tests/support/kysely.ts";
 import { startBenchServer } from "./server.ts";
 import { median } from "./statistics.ts";
@@ -46,7 +47,11 @@ const WAYS: Readonly<Record<string, (url: string) => Promise<void>>> = {
 
 async function ours(url: string, lockTimeout: string): Promise<void> {
   const args = ["up", "--quiet", "--database-url", url];
-  const registry = [{ name: "0001_note", checksum: "-", module: migration }];
+  const one = { name: "0001_note", checksum: "-", module: migration };
+  const registry = {
+    list: () => Promise.resolve(readRegistry([one])),
+    prepare: () => Promise.resolve(),
+  };
   const code = await main(
     [...args, "--lock-timeout", lockTimeout],
     {},

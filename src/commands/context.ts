@@ -15,6 +15,8 @@ export interface Context {
   readonly config: Config;
   readonly migrations: readonly Migration[];
   readonly program: ProgramInfo;
+  /** Loads the code of the migrations, if it is not loaded yet. @throws {RefusedError} naming what cannot be loaded */
+  readonly prepare: () => Promise<void>;
 }
 
 /** What a command did. The caller reports it, and the error if there is one. */

@@ -60,8 +60,11 @@ export function runPlan(
         "Cannot go on without a yes: nothing was changed",
       ]);
     }
-    // Most runs end before this line, and need not load the engine.
-    const { apply } = await import("../apply.ts");
+    // Most runs end before this line, and need not load the engine, nor the migrations.
+    const [{ apply }] = await Promise.all([
+      import("../apply.ts"),
+      context.prepare(),
+    ]);
     const { error, ...counts } = await apply(
       ports,
       session,

@@ -17,6 +17,7 @@ scenario(
       stderr: `\
 ${CONNECTED}Applying 0001_a (1 of 1)
 error: Cannot apply "0001_a": TypeError: Cannot read properties of undefined (reading 'foo')
+  at migrations/0001_a.ts:5:20
 Failed in T: nothing was changed, 1 not run
 `,
     });
@@ -26,7 +27,8 @@ Failed in T: nothing was changed, 1 not run
       [{
         name: "0001_a",
         status: "failed",
-        error: "TypeError: Cannot read properties of undefined (reading 'foo')",
+        error:
+          "TypeError: Cannot read properties of undefined (reading 'foo') (at migrations/0001_a.ts:5:20)",
       }],
     );
   },
@@ -68,11 +70,15 @@ scenario(
       `\
 ${CONNECTED}Applying 0001_a (1 of 1)
 error: Cannot apply "0001_a": No rules: RangeError: 7 is too many
+  at migrations/0001_a.ts:4:7
 Failed in T: nothing was changed, 1 not run
 `,
     );
     assertEquals(await s.db.query("select error from migration_history"), [
-      { error: "No rules: RangeError: 7 is too many" },
+      {
+        error:
+          "No rules: RangeError: 7 is too many (at migrations/0001_a.ts:4:7)",
+      },
     ]);
   },
 );
@@ -250,17 +256,24 @@ scenario(
     "0002_b": `export const options = { transactional: false };\n${table("b")}`,
   },
   async (s) => {
-    for (const command of ["up", "status", "version"]) {
+    const faults = [
+      'Cannot use the migration "0001_a": it exports no up function',
+      'Cannot use the migration "0001_a": its down is not a function',
+      'Cannot use the migration "0002_b": its options have an unknown key "transactional" (known: transaction, idempotent)',
+    ];
+    for (const command of ["up", "status"]) {
       assertEquals(await s.run(command), {
         code: 1,
         stdout: "",
-        stderr: `\
-error: Cannot use the migration "0001_a": it exports no up function
-error: Cannot use the migration "0001_a": its down is not a function
-error: Cannot use the migration "0002_b": its options have an unknown key "transactional" (known: transaction, idempotent)
-`,
+        stderr: faults.map((fault) => `error: ${fault}\n`).join(""),
       });
     }
+    const { code, stdout, stderr } = await s.run("version");
+    assertEquals([code, stdout.split("\n").at(-2), stderr], [
+      0,
+      "migrations cannot be loaded",
+      faults.map((fault) => `warning: ${fault}\n`).join(""),
+    ]);
   },
 );
 
@@ -280,6 +293,7 @@ scenario(
 ${CONNECTED}Applying 0001_a (1 of 2)
 Applying 0002_b (2 of 2)
 error: Cannot apply "0002_b": something failed that nothing waited for: TypeError: stray
+  at migrations/0002_b.ts:4:28
 Failed in T: nothing was changed, 2 not run
 `,
     });

@@ -1,7 +1,8 @@
 /** What is shown, where and how: `--quiet`, `--verbose`, `--format json`, colours. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { migration, table } from "../support/migrations.ts";
-import { CONNECTED, scenario } from "../support/scenario.ts";
+import { fileURLToPath } from "node:url";
+import { migration, table, upCode } from "../support/migrations.ts";
+import { CONNECTED, scenario, withoutProgress } from "../support/scenario.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 
@@ -391,6 +392,115 @@ scenario("a reader that goes away does not stop a migration", AB, async (s) => {
   assertEquals(await s.history(), ["0001_a rolled_back", "0002_b rolled_back"]);
 });
 
+/** A shell's command that makes an output of the shell's own non-blocking. */
+function nonblocking(fd: 1 | 2): string {
+  const main = new URL("../support/nonblocking_main.ts", import.meta.url);
+  return `'${Deno.execPath()}' run -A --quiet '${fileURLToPath(main)}' ${fd}`;
+}
+
+const FULL = "Cannot write to standard output: No space left on device";
+
+scenario(
+  "a full disk under standard output does not stop the work, and the exit code tells",
+  AB,
+  async (s) => {
+    for (const options of ["", "--format json", "--transaction each"]) {
+      const up = await s.inShell('exec "$@" > /dev/full', `up ${options}`);
+      assertEquals([up.code, up.stdout], [1, ""]);
+      assertEquals(
+        up.stderr,
+        `\
+${CONNECTED}Applying 0001_a (1 of 2)
+Applying 0002_b (2 of 2)
+error: ${FULL} (os error 28); what was done is in the history
+`,
+      );
+      assertEquals(await s.history(), ["0001_a applied", "0002_b applied"]);
+      await s.db.query("drop table a, b, migration_history");
+    }
+    for (const command of ["status", "help", "version"]) {
+      const { code, stderr } = await s.inShell(
+        'exec "$@" > /dev/full',
+        command,
+      );
+      assertEquals([code, stderr.replace(CONNECTED, "")], [
+        1,
+        `error: ${FULL} (os error 28)\n`,
+      ]);
+    }
+  },
+);
+
+scenario(
+  "an exit code that says more than a full disk stays what it is",
+  { "0001_a": migration({ up: "select nothing" }) },
+  async (s) => {
+    const full = (command: string) =>
+      s.inShell('exec "$@" > /dev/full', command);
+    assertEquals((await full("status --check")).code, 3);
+    const up = await full("up");
+    assertEquals(up.code, 1);
+    assertMatch(up.stderr, /^error: Cannot apply "0001_a": column "nothing"/m);
+    assertEquals(await s.history(), ["0001_a failed"]);
+  },
+);
+
+scenario(
+  "a full disk under standard error does not stop the work",
+  AB,
+  async (s) => {
+    const { code, stdout } = await s.inShell('exec "$@" 2> /dev/full', "up");
+    assertEquals([code, stdout], [
+      0,
+      "Applied 0001_a (T)\nApplied 0002_b (T)\nApplied 2 migrations in T\n",
+    ]);
+  },
+);
+
+scenario(
+  "a reader that is slow gets everything through a pipe that does not block",
+  {
+    "0001_a": upCode(
+      "for (let i = 0; i < 3000; i++) console.log(`${i} ${'x'.repeat(100)}`);\n" +
+        "await sql`create table a ()`.execute(db);",
+    ),
+  },
+  async (s) => {
+    const { code, stdout } = await s.inShell(
+      `{ ${nonblocking(2)}; "$@"; echo "exit $?" >&2; } 2>&1 >/dev/null |
+       { sleep 1; cat; }`,
+      "up",
+    );
+    assertEquals(code, 0);
+    const lines = stdout.trimEnd().split("\n");
+    assertEquals(lines.at(-1), "exit 0");
+    assertEquals(
+      lines.slice(2, -1).map((line) => line.split(" ")[0]),
+      Array.from({ length: 3000 }, (_, i) => `${i}`),
+    );
+  },
+);
+
+scenario(
+  "a pipe that does not block and that nobody reads does not hold up the work",
+  {
+    "0001_a": table("a"),
+    "0002_b": upCode("console.log('x'.repeat(1000));"),
+  },
+  async (s) => {
+    const { code, stdout, stderr } = await s.inShell(
+      `{ ${nonblocking(1)} full; "$@"; echo "exit $?" >&2; } | sleep 8`,
+      "up",
+    );
+    assertEquals([code, stdout], [0, ""]);
+    assertMatch(
+      stderr,
+      /\nerror: Cannot write to standard output: nobody reads it; what was done is in the history\nexit 1\n$/,
+    );
+    assertEquals(await s.history(), ["0001_a applied", "0002_b applied"]);
+  },
+);
+
 scenario(
   "what a migration prints goes to stderr, and the results stay whole",
   {
@@ -408,5 +518,146 @@ scenario(
     const { code, lines, stderr } = await s.json("up");
     assertEquals([code, lines.length], [0, 4]);
     assert(stderr.split("printed").length > 10, stderr);
+  },
+);
+
+scenario(
+  "what a migration writes to the streams goes to stderr, in whole lines, and the results stay pure",
+  {
+    "0001_a": upCode(`
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  process.stdout.write("50% ");
+  process.stdout.write("done\\nrest ");
+  Deno.stdout.writeSync(bytes("of it\\r\\n"));
+  await Deno.stdout.write(bytes("é\\n").subarray(0, 1));
+  await Deno.stdout.write(bytes("é\\n").subarray(1));
+  process.stdout.end("ended\\n");
+  await Deno.stdout.writable.getWriter().write(bytes("writable\\n"));
+  await new Blob(["piped\\n"]).stream().pipeTo(Deno.stdout.writable);
+  await new Blob(["again\\n"]).stream().pipeTo(Deno.stdout.writable);
+  process.stdout.destroy();
+  Deno.stdout.close();
+  process.stdout.write("after the end\\n");
+  process.stderr.write("to stderr\\n");
+  process.stderr.end();
+  Deno.stderr.close();
+  process.stdout.write("open");
+  console.log("printed");
+  process.stdout.write("open again");`),
+    "0002_b": upCode(
+      'alert("!"); process.stdout.write(`${confirm("?")} ${prompt("?")}`);',
+    ),
+  },
+  async (s) => {
+    const { code, lines, stderr } = await s.json("up");
+    assertEquals([code, lines.map(({ event }) => event)], [0, [
+      ...["connected", "started", "started", "applied", "applied", "summary"],
+    ]]);
+    assertEquals(
+      withoutProgress({ stderr }).stderr,
+      `\
+${CONNECTED}50% done
+rest of it
+é
+ended
+writable
+piped
+again
+after the end
+to stderr
+open
+printed
+open again
+!
+false null
+`,
+    );
+  },
+);
+
+scenario(
+  "a secret that a migration writes in two pieces, or without an end of line, is hidden",
+  {
+    "0001_a": upCode(`
+  const url = Deno.env.get("DATABASE_URL")!;
+  const half = url.indexOf("@") - 5;
+  process.stdout.write(url.slice(0, half));
+  process.stdout.write(url.slice(half));
+  await new Promise((resolve) => setTimeout(resolve, 10));`),
+  },
+  async (s) => {
+    const role = await s.db.createRole((name) => [
+      `grant usage, create on schema public to ${name}`,
+    ]);
+    const { code, stderr } = await s.run("up", { as: role });
+    assertEquals(code, 0, stderr);
+    assertMatch(stderr, /^postgres:\/\/ROLE:\*\*\*@\S+$/m);
+  },
+);
+
+scenario(
+  "what a migration writes to a terminal is hidden and whole, too",
+  {
+    "0001_a": upCode(`
+  process.stdout.write(Deno.env.get("DATABASE_URL") + "\\n");
+  process.stdout.end("ended\\n");
+  process.stderr.write("not\\n");`),
+    "0002_b": upCode('process.stdout.write("later\\n");'),
+  },
+  async (s) => {
+    const { code, stdout } = await s.screen("up");
+    assertEquals(code, 0, stdout);
+    assertMatch(
+      stdout,
+      /Applying 0001_a \(1 of 2\)\r\n\S+:\*\*\*@\S+\r\nended\r\nnot\r\n(?:Applying 0002_b \(2 of 2\)\r\n)?later\r\n/,
+    );
+  },
+);
+
+scenario(
+  "what a migration does to the globals does not reach the output or the engine",
+  {
+    "0001_a": upCode(`
+  Object.assign(console, { log: () => {}, error: () => {} });
+  Object.assign(globalThis, {
+    setTimeout: () => 0,
+    setInterval: () => 0,
+    clearTimeout: () => {},
+    queueMicrotask: () => {},
+    TextEncoder: undefined,
+    TextDecoder: undefined,
+    Promise: class Other<T> extends Promise<T> {},
+  });
+  JSON.stringify = () => "patched";
+  JSON.parse = () => "patched";
+  Date.prototype.toISOString = () => "patched";
+  Object.assign(BigInt.prototype, { toJSON: () => "patched" });
+  Object.assign(Array.prototype, { last: () => "patched" });
+  Object.assign(Object.prototype, { also: "patched" });
+  await sql\`create table a ()\`.execute(db);`),
+    "0002_b":
+      `${"Object.assign(globalThis, { setTimeout: null, console: null });\n"}export const options = { transaction: false };\n${
+        table("b")
+      }`,
+    "0003_c": upCode('throw new Error("no");'),
+  },
+  async (s) => {
+    for (const options of ["", "--transaction each", "--no-pipeline"]) {
+      const { code, lines, stderr } = await s.json(`up ${options}`);
+      assertEquals([code, lines.map(({ event }) => event)], [1, [
+        ...["connected", "started", "applied", "started", "applied"],
+        ...["started", "failed", "summary"],
+      ]], stderr);
+      assertEquals(lines.at(-2), {
+        event: "failed",
+        at: "TIME",
+        message: 'Cannot apply "0003_c": no',
+        migration: "0003_c",
+        direction: "up",
+        location: "migrations/0003_c.ts:4:7",
+      });
+      assertEquals(await s.tables(), ["a", "b"]);
+      await s.db.query("drop table a, b, migration_history");
+    }
   },
 );

@@ -371,3 +371,24 @@ async function assertCompletes(server: OwnServer): Promise<void> {
   assertEquals(code, 0, stderr);
   assertEquals(await tables(), ["a", "b"]);
 }
+
+scenario(
+  "a rollback that is lost with the connection does not hide what it was for",
+  {
+    "0001_a": upCode(
+      'await sql`create table a ()`.execute(db);\nthrow new Error("No rules");',
+    ),
+  },
+  async (s) => {
+    await using proxy = await startProxy(s.db);
+    const rollback = proxy.hold(/^rollback$/);
+    await using up = s.start("up", { url: proxy.url(s.db.url) });
+    await rollback.held;
+    proxy.drop();
+    rollback.release();
+    const { code, stdout, stderr } = await up.result;
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(stderr, /^error: Cannot apply "0001_a": No rules/m);
+    assertEquals(await s.tables(), []);
+  },
+);

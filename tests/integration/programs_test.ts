@@ -264,7 +264,8 @@ async function byProgram(
     faults,
   );
   assertEquals(faults, []);
-  using background = processBackground((error) => stop.abort(error));
+  using background = processBackground();
+  background.onFailure((error) => stop.abort(error));
   const migrations = readRegistry(registry);
   const info = programInfo(migrations, Deno.version.deno);
   const clock = processClock(stop.signal);
@@ -273,6 +274,7 @@ async function byProgram(
     config,
     migrations,
     program: info,
+    prepare: () => Promise.resolve(),
     ports: {
       clock,
       report,

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildOnce, builtCommit } from "./build_once.ts";
+import { withCheckout } from "./checkout.ts";
 import {
   type MigrateResult,
   type RunningMigrate,
@@ -13,6 +14,8 @@ import {
 } from "./cli.ts";
 
 export interface BinaryOptions {
+  /** @default {the executable of this checkout} */
+  readonly path?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** `false` starts it in a network namespace of its own, which has not even a loopback. @default {true} */
   readonly network?: boolean;
@@ -71,9 +74,49 @@ async function compileOnce(): Promise<string> {
 
 /** The path of the executable for this machine. */
 export async function executable(): Promise<string> {
+  return join(await compiled(), executableName());
+}
+
+function executableName(): string {
   const arch = Deno.build.arch === "x86_64" ? "x64" : "arm64";
   const os = Deno.build.os === "darwin" ? "macos" : Deno.build.os;
-  return join(await compiled(), `battlescope-migrate-${os}-${arch}`);
+  return `battlescope-migrate-${os}-${arch}`;
+}
+
+/** Compiles a program that carries other migrations (`name → source`); `use` gets the path of the executable. */
+export async function withExecutable(
+  migrations: Readonly<Record<string, string>>,
+  use: (path: string) => Promise<void>,
+): Promise<void> {
+  await withCheckout(async ({ folder, task }) => {
+    await Deno.remove(join(folder, "migrations"), { recursive: true });
+    await Deno.mkdir(join(folder, "migrations"));
+    for (const [name, source] of Object.entries(migrations)) {
+      await Deno.writeTextFile(
+        join(folder, "migrations", `${name}.ts`),
+        source,
+      );
+    }
+    const output = await Deno.makeTempDir({ prefix: "executable-" });
+    try {
+      const { deno } = await binaryVersion();
+      const runtime = deno === Deno.version.deno ? [] : ["--runtime=npm"];
+      for (
+        const words of [["registry"], [
+          "compile",
+          `--output=${output}`,
+          ...runtime,
+        ]]
+      ) {
+        const { code, stderr } = await task(words).result;
+        if (code !== 0) throw new Error(`Cannot ${words[0]}: ${stderr}`);
+      }
+      await Deno.chmod(output, 0o755);
+      await use(join(output, executableName()));
+    } finally {
+      await Deno.remove(output, { recursive: true });
+    }
+  });
 }
 
 /** Runs `scripts/compile.ts`. */
@@ -95,15 +138,14 @@ export async function runCompile(
 /** Starts the executable and returns while it works. */
 export async function startBinary(
   args: readonly string[],
-  { env = {}, network = true, timeoutMs }: BinaryOptions = {},
+  { env = {}, network = true, timeoutMs, path }: BinaryOptions = {},
 ): Promise<RunningMigrate> {
-  const path = await executable();
   // To root no folder is unwritable.
   const user = ["setpriv", `--reuid=${USER}`, `--regid=${USER}`];
   const words = [
     ...(network ? [] : ["unshare", "--net"]),
     ...(Deno.uid() === 0 ? [...user, "--clear-groups"] : []),
-    path,
+    path ?? await executable(),
     ...args,
   ];
   const cwd = await Deno.makeTempDir({ prefix: "empty-" });

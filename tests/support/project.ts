@@ -54,13 +54,17 @@ async function writeProject(
   await Promise.all(
     [...all].map(([name, source]) => write(`migrations/${name}`, source)),
   );
-  const main = new URL("../../src/main.ts", import.meta.url);
+  const source = new URL("../../src/", import.meta.url);
   await write(
     "main.ts",
-    `import { main } from "${main}";
-import { migrations } from "./migrations/mod.ts";
+    `import { main } from "${source}main.ts";
+import { sourceRegistry } from "${source}registry/source.ts";
 
-Deno.exit(await main(Deno.args, Deno.env.toObject(), migrations));
+const registry = sourceRegistry(
+  import.meta.resolve("./migrations/mod.ts"),
+  () => import("./migrations/mod.ts"),
+);
+Deno.exit(await main(Deno.args, Deno.env.toObject(), registry));
 `,
   );
   return { folder, entry: pathToFileURL(`${folder}/main.ts`) };

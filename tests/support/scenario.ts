@@ -13,6 +13,7 @@ import {
   programArguments,
   type RunningMigrate,
   startMigrate,
+  startProcess,
 } from "./cli.ts";
 import {
   pgTest,
@@ -67,6 +68,8 @@ export interface Scenario {
   ): Promise<MigrateResult>;
   /** The same with all streams on a terminal; `stdout` is what the screen shows. */
   screen(command: CommandLine, options?: ScreenOptions): Promise<MigrateResult>;
+  /** Runs the program as the command `"$@"` of a shell's script. */
+  inShell(script: string, command: CommandLine): Promise<MigrateResult>;
   /** Runs the program with a standard output that nobody reads. Returns the exit code. */
   intoClosedPipe(command: CommandLine): Promise<number>;
   /** Starts the program and returns while it works. Its result is masked, its output on the way is not. */
@@ -167,19 +170,33 @@ class Stage implements Scenario, AsyncDisposable {
     return await running.result;
   }
 
-  async intoClosedPipe(command: CommandLine): Promise<number> {
+  async inShell(
+    script: string,
+    command: CommandLine,
+  ): Promise<MigrateResult> {
     const { env = {} } = this.#process({});
     const program = [
       Deno.execPath(),
       ...programArguments(words(command), this.#project),
     ];
     const shell = new Deno.Command("sh", {
-      // The exit code takes another way than the output; `true` ends without reading.
-      args: ["-c", '{ { "$@"; echo $? >&3; } | true; } 3>&1', "sh", ...program],
+      args: ["-c", script, "sh", ...program],
       env: { ...env },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
     });
-    const { stdout } = await shell.output();
-    return Number(new TextDecoder().decode(stdout));
+    await using running = this.#judged(startProcess(shell), {});
+    return await running.result;
+  }
+
+  async intoClosedPipe(command: CommandLine): Promise<number> {
+    // The exit code takes another way than the output; `true` ends without reading.
+    const { stdout } = await this.inShell(
+      '{ { "$@"; echo $? >&3; } | true; } 3>&1',
+      command,
+    );
+    return Number(stdout);
   }
 
   start(command: CommandLine, options: RunOptions = {}): RunningMigrate {

@@ -4,6 +4,7 @@ import {
   ConnectionError,
   ConnectionLostError,
   DatabaseError,
+  LocatedError,
   MigrationError,
   RefusedError,
   type ServerMessage,
@@ -260,5 +261,48 @@ Deno.test("failureLines() puts the mark below the character that the server coun
       const [line, mark] = marked(statement, places[n % places.length]! + 1);
       assertEquals([...line!][mark!.length - 1], "é");
     }),
+  );
+});
+
+Deno.test("the place of an error in a migration is told on a line of its own, as data, and in the history", () => {
+  const error = applying(
+    new LocatedError("migrations/0002_b.ts:7:13", {
+      cause: new TypeError("x is not a function", {
+        cause: new Error("one\ntwo"),
+      }),
+    }),
+  );
+
+  assertEquals(failureLines(error), [
+    'Cannot apply "a": TypeError: x is not a function: one',
+    "  two",
+    "  at migrations/0002_b.ts:7:13",
+  ]);
+  assertEquals(failureOf(error), {
+    message: 'Cannot apply "a": TypeError: x is not a function: one\ntwo',
+    migration: "a",
+    direction: "up",
+    location: "migrations/0002_b.ts:7:13",
+  });
+  assertEquals(
+    failureText(error),
+    "TypeError: x is not a function: one\\u000atwo (at migrations/0002_b.ts:7:13)",
+  );
+});
+
+Deno.test("a place does not hide what the server said of a statement", () => {
+  const error = applying(
+    new LocatedError("migrations/0002_b.ts:7:13", {
+      cause: new Error("No rules", { cause: databaseError() }),
+    }),
+  );
+
+  assertEquals(failureLines(error), [
+    'Cannot apply "a": No rules: relation "x" does not exist (SQLSTATE 42P01)',
+    "  at migrations/0002_b.ts:7:13",
+  ]);
+  assertEquals(
+    failureText(error),
+    '42P01: No rules: relation "x" does not exist (at migrations/0002_b.ts:7:13)',
   );
 });

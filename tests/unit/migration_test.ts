@@ -88,17 +88,97 @@ Deno.test("readRegistry() sorts the migrations and fills in the options", () => 
     },
   ]);
 
-  assertEquals(migrations, [
-    { name: "a-b", checksum: "1", transaction: false, idempotent: true, up },
+  assertEquals(
+    migrations.map(({ up, down, ...rest }) => [typeof up, typeof down, rest]),
+    [
+      [
+        "function",
+        "undefined",
+        { name: "a-b", checksum: "1", transaction: false, idempotent: true },
+      ],
+      [
+        "function",
+        "function",
+        { name: "a_b", checksum: "2", transaction: true, idempotent: false },
+      ],
+    ],
+  );
+});
+
+Deno.test("readRegistry() calls up and down as methods of what exports them", async () => {
+  class Table {
+    readonly #calls: string[] = [];
+    get calls() {
+      return this.#calls;
+    }
+    up(db: unknown) {
+      this.#calls.push(`up ${db}`);
+    }
+    down(db: unknown) {
+      this.#calls.push(`down ${db}`);
+    }
+  }
+  class Crews extends Table {}
+  const crews = new Crews();
+  const named = {
+    calls: [] as string[],
+    up(db: unknown) {
+      this.calls.push(`up ${db}`);
+    },
+  };
+  const [a, b] = readRegistry([
+    { name: "a", checksum: "1", module: { default: crews, up } },
+    { name: "b", checksum: "2", module: named },
+  ]);
+
+  await a!.up("1" as never);
+  await a!.down!("2" as never);
+  await b!.up("3" as never);
+  assertEquals([crews.calls, named.calls], [["up 1", "down 2"], ["up 3"]]);
+});
+
+Deno.test("readRegistry() takes the default export for the migration only if it has an up function, as Kysely does", () => {
+  const names = (module: object) => {
+    const [one] = readRegistry([{ name: "a", checksum: "1", module }]);
+    return one!.down === undefined ? "the module" : "the default export";
+  };
+
+  assertEquals(
+    [
+      names({ default: { up, down } }),
+      names({ default: { up, down }, up }),
+      names({ default: { down }, up }),
+      names({ default: up, up }),
+      names({ default: null, up }),
+    ],
+    [
+      "the default export",
+      "the default export",
+      "the module",
+      "the module",
+      "the module",
+    ],
+  );
+});
+
+Deno.test("readRegistry() finds the options in the default export, or else beside it", () => {
+  const [a, b] = readRegistry([
     {
-      name: "a_b",
+      name: "a",
+      checksum: "1",
+      module: { default: { up }, options: { transaction: false } },
+    },
+    {
+      name: "b",
       checksum: "2",
-      transaction: true,
-      idempotent: false,
-      up,
-      down,
+      module: {
+        default: { up, options: { transaction: false } },
+        options: { transaction: true },
+      },
     },
   ]);
+
+  assertEquals([a!.transaction, b!.transaction], [false, false]);
 });
 
 Deno.test("readRegistry() accepts an empty registry", () => {

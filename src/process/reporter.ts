@@ -1,0 +1,24 @@
+/**
+ * What happens, written to the outputs of this process.
+ *
+ * @module
+ */
+import type { Config } from "../config.ts";
+import type { Event } from "../events.ts";
+import { render, type RenderOptions } from "../report.ts";
+import { writeLine } from "./terminal.ts";
+
+/** Writes events. */
+export function reporter(
+  config: Config,
+  options: Pick<RenderOptions, "stream" | "hide">,
+): (event: Event) => void {
+  const color = config.color && config.format === "text" &&
+    Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
+  return (event) => {
+    const at = new Date();
+    for (const line of render(event, { ...config, ...options, color, at })) {
+      writeLine(line);
+    }
+  };
+}

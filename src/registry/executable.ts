@@ -1,0 +1,52 @@
+/**
+ * The migrations of an executable: their names and checksums are at hand, their code is loaded when one of them is to run.
+ *
+ * Whether anything is to be done can be told from names and checksums. Most runs find that nothing is: they need not parse
+ * the migrations, nor Kysely, which is more than half of the program.
+ *
+ * @module
+ */
+import type {
+  Migration,
+  MigrationFunction,
+  MigrationOptions,
+  Registry,
+} from "../migration.ts";
+import type { ImportRegistry } from "./load.ts";
+
+/** What is known of a migration without its code. */
+export type Listed = readonly [
+  name: string,
+  checksum: string,
+  options: Required<MigrationOptions>,
+  reversible: boolean,
+];
+
+/**
+ * @param load imports the code
+ * @param map where its source map is, see {@link loadBundled}
+ */
+export function executableRegistry(
+  list: readonly Listed[],
+  load: ImportRegistry,
+  map: URL,
+): Registry {
+  let loaded: ReadonlyMap<string, Migration> | undefined;
+  const run =
+    (name: string, direction: "up" | "down"): MigrationFunction => (db) =>
+      loaded!.get(name)![direction]!(db);
+  const migrations = list.map(([name, checksum, options, reversible]) => ({
+    name,
+    checksum,
+    ...options,
+    up: run(name, "up"),
+    ...(reversible && { down: run(name, "down") }),
+  }));
+  return {
+    list: () => Promise.resolve(migrations),
+    prepare: async (open) => {
+      const { loadBundled } = await import("./bundled.ts");
+      loaded = await loadBundled(open, load, map);
+    },
+  };
+}

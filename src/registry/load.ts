@@ -1,0 +1,65 @@
+/**
+ * Loads the code of migrations, and says why it cannot.
+ *
+ * @module
+ */
+import { causeOf, LocatedError, RefusedError } from "../errors.ts";
+import { failureLines } from "../failure.ts";
+import {
+  type Migration,
+  type MigrationLoader,
+  readRegistry,
+  type RegistryEntry,
+} from "../migration.ts";
+import { type Locate, located } from "../stack.ts";
+
+/** Imports a registry. */
+export type ImportRegistry = () => Promise<
+  { readonly migrations: readonly RegistryEntry[] }
+>;
+
+/**
+ * The migrations of a registry, in their order, watched.
+ *
+ * @throws {RefusedError} naming everything that is no migration
+ */
+export async function loadMigrations(
+  loader: MigrationLoader,
+  load: ImportRegistry,
+): Promise<readonly Migration[]> {
+  const { migrations } = await loader.load(load);
+  return checked(migrations).map((one) => loader.watch(one));
+}
+
+/** @throws {RefusedError} naming everything that is no migration */
+export function checked(
+  entries: readonly RegistryEntry[],
+): readonly Migration[] {
+  try {
+    return readRegistry(entries);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new RefusedError(error.message.split("\n"));
+  }
+}
+
+/**
+ * What is said of code that cannot be loaded.
+ *
+ * @param name of the migration, if it is known; else the place of the error says it, if that is known
+ */
+export function loadFault(
+  error: unknown,
+  locate: Locate,
+  name?: string,
+): string {
+  const [text = ""] = failureLines(error);
+  const place = causeOf(located(error, locate), LocatedError)?.location ?? "";
+  const known = name ?? /^migrations\/([^/]+)\.ts:/.exec(place)?.[1];
+  const what = known === undefined
+    ? "the migrations"
+    : `the migration "${known}"`;
+  const at = place === "" ? "" : ` (at ${place})`;
+  // Deno's own messages name the place, too.
+  return `Cannot load ${what}: ${text.replace(/ at file:\/\/\S+$/, "")}${at}`;
+}

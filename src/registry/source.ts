@@ -1,0 +1,60 @@
+/**
+ * The migrations of a source checkout: files beside a generated `mod.ts`, which imports them all.
+ *
+ * @module
+ */
+import { RefusedError } from "../errors.ts";
+import type { Registry } from "../migration.ts";
+import { framesOf, type Locate } from "../stack.ts";
+import { type ImportRegistry, loadFault, loadMigrations } from "./load.ts";
+
+/**
+ * @param url where `mod.ts` is
+ * @param load imports it
+ */
+export function sourceRegistry(url: string, load: ImportRegistry): Registry {
+  const locate = sourceLocator(new URL(".", url).href);
+  return {
+    prepare: () => Promise.resolve(),
+    list: async (open) => {
+      const loader = await open(locate);
+      try {
+        return await loadMigrations(loader, load);
+      } catch (error) {
+        if (error instanceof RefusedError) throw error;
+        const faults = await loadFaults(url, locate);
+        throw new RefusedError(
+          faults.length > 0 ? faults : [loadFault(error, locate)],
+        );
+      }
+    },
+  };
+}
+
+/** Finds errors of code in a folder. */
+function sourceLocator(folder: string): Locate {
+  return (error) => {
+    const frame = framesOf(error).find(({ url }) => url.startsWith(folder));
+    if (frame === undefined) return undefined;
+    const file = decodeURI(frame.url.slice(folder.length));
+    return `migrations/${file}:${frame.line}:${frame.column}`;
+  };
+}
+
+/** Every migration that cannot be loaded. They are loaded one by one: `mod.ts` fails with the first. */
+async function loadFaults(url: string, locate: Locate): Promise<string[]> {
+  const source = await Deno.readTextFile(new URL(url)).catch(() => "");
+  const names = Array.from(
+    source.matchAll(/^import \* as .* from "\.\/(.+)\.ts";$/gm),
+    ([, name = ""]) => name,
+  );
+  const faults: string[] = [];
+  for (const name of names) {
+    try {
+      await import(new URL(`${name}.ts`, url).href);
+    } catch (error) {
+      faults.push(loadFault(error, locate, name));
+    }
+  }
+  return faults;
+}
