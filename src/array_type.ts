@@ -17,8 +17,8 @@ export interface Conversions {
 
 /** Lists the array types of the database: `element`, `array`, `delimiter`. */
 export const ARRAY_TYPES_QUERY =
-  "select e.oid::int8::text as element, e.typarray::int8::text as array, e.typdelim::text as delimiter " +
-  "from pg_catalog.pg_type e where e.typarray <> 0";
+  "select e.oid::pg_catalog.text as element, e.typarray::pg_catalog.text as array, " +
+  "e.typdelim::pg_catalog.text as delimiter from pg_catalog.pg_type e where e.typarray operator(pg_catalog.<>) 0";
 
 /** Teaches the driver the array types that {@link ARRAY_TYPES_QUERY} has listed. */
 export function addArrayTypes(

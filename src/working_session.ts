@@ -22,7 +22,6 @@ import { Monitor } from "./monitor.ts";
 import type { Step } from "./plan.ts";
 import type { Background, LockedHistory, Session, Work } from "./ports.ts";
 import type { Rows } from "./protocol.ts";
-import { quote } from "./quote.ts";
 import {
   type Begun,
   lockHolderQuery,
@@ -34,7 +33,6 @@ import {
   SESSION_SETTINGS,
   type Settings,
 } from "./settings.ts";
-import { quoteIdentifier } from "./sql_quote.ts";
 import { waitsForSnapshots } from "./statement.ts";
 import { RunningStep } from "./step.ts";
 import {
@@ -50,10 +48,7 @@ const RECORD_LOCK = { every: 100, limit: 1_500 };
 
 /** What a session needs to know besides its connection. Times are milliseconds. */
 export interface SessionOptions
-  extends
-    Pick<ConnectionOptions, "pipeline">,
-    Omit<SessionHistoryOptions, "schema"> {
-  readonly server: ServerInfo;
+  extends Pick<ConnectionOptions, "pipeline">, SessionHistoryOptions {
   /** As `server_version_num`. */
   readonly versionNumber: number;
   readonly lockTimeoutMs: number;
@@ -102,10 +97,7 @@ export class WorkingSession implements Omit<Session, "history"> {
     this.#connection = connection;
     this.#options = options;
     this.server = options.server;
-    this.#history = new SessionHistory(connection, {
-      ...options,
-      schema: () => this.#schema(),
-    });
+    this.#history = new SessionHistory(connection, options);
     if (!this.server.pooled) this.#backendPid = connection.announcedPid;
     this.#monitor = new Monitor(connection, {
       open: async () =>
@@ -136,6 +128,10 @@ export class WorkingSession implements Omit<Session, "history"> {
 
   async pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
     this.#options.stop.throwIfAborted();
+    return await this.#history.inPlace(() => this.#pinned(work));
+  }
+
+  async #pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
     await this.#connection.prepare();
     try {
       return await work(this.#work("session"));
@@ -165,7 +161,7 @@ export class WorkingSession implements Omit<Session, "history"> {
 
   async lockHolder(): Promise<LockHolder | undefined> {
     const [row] = await this.#connection.query(
-      lockHolderQuery(this.#schema()),
+      lockHolderQuery(this.#history.lockNames),
     );
     return row === undefined ? undefined : {
       pid: Number(row.pid),
@@ -182,7 +178,11 @@ export class WorkingSession implements Omit<Session, "history"> {
     await this.#connection.close();
   }
 
-  async #transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
+  #transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
+    return this.#history.inPlace(() => this.#tryTransaction(work));
+  }
+
+  async #tryTransaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
     const connection = this.#connection;
     const known = this.#history.known;
     if (this.server.pooled) this.#backendPid = undefined;
@@ -207,22 +207,19 @@ export class WorkingSession implements Omit<Session, "history"> {
   }
 
   #work(scope: Scope): Work {
-    let columns: Rows | undefined;
     let begun: Begun | undefined;
     return {
       lock: async () => {
         const locked = await this.#lock(scope);
-        columns = locked?.columns;
         begun = locked?.begun;
         return locked;
       },
       prepareHistory: async () => {
-        const form = this.#history.form(columns!);
-        if (form === "ready") return;
-        const create = () => this.#history.create(form);
+        if (this.#history.known.place.form === "own") return;
+        const prepare = () => this.#history.prepare();
         // Outside a transaction it needs one of its own: half a conversion must never be seen.
-        if (scope === "transaction") await create();
-        else await this.#inTransaction(create);
+        if (scope === "transaction") await prepare();
+        else await this.#inTransaction(prepare);
       },
       run: (step, onBegun) => this.#run(step, scope, begun!, onBegun),
       settle: async () => {
@@ -232,7 +229,9 @@ export class WorkingSession implements Omit<Session, "history"> {
         return durationsOf(this.#steps);
       },
       write: (changes) => {
-        const written = this.#history.write(changes, scope);
+        const written = this.#history.write(changes, scope).catch((error) => {
+          throw this.#attributed(error);
+        });
         written.catch(() => {}); // what a write that was sent ahead rejects with, the commit rejects with
         return written;
       },
@@ -330,6 +329,11 @@ export class WorkingSession implements Omit<Session, "history"> {
   /** An error of a statement that ran ahead surfaces later: it is named after the step that sent it. */
   #attributed(error: unknown, running?: RunningStep): unknown {
     if (causeOf(error, MigrationError) !== undefined) return error;
+    const explained = this.#history.explained(
+      error,
+      this.#steps.map(({ step }) => step.migration.name),
+    );
+    if (explained !== error) return explained;
     const sender =
       this.#connection.senderOf(causeOf(error, ConnectionLostError)) ??
         this.#connection.senderOf(causeOf(error, DatabaseError));
@@ -349,23 +353,19 @@ export class WorkingSession implements Omit<Session, "history"> {
    */
   async #lock(
     scope: Scope,
-  ): Promise<LockedHistory & { columns: Rows; begun: Begun } | undefined> {
+  ): Promise<LockedHistory & { begun: Begun } | undefined> {
     const connection = this.#connection;
-    const queries = this.#history.lockQueries();
     const answers = await connection.query(
       [
         // A pooler has its own settings on a connection that others have used.
         ...(this.server.pooled ? [SESSION_SETTINGS] : []),
         lockQuery(this.#settings(), scope),
-        queries.columns,
         ARRAY_TYPES_QUERY,
-        ...(queries.fingerprint === undefined ? [] : [queries.fingerprint]),
+        ...this.#history.lockQueries(),
       ].join("; "),
     ) as unknown as readonly Rows[];
     const given = this.server.pooled ? answers[0]! : [];
-    const [[row] = [], columns = [], ...rest] = answers.slice(
-      this.server.pooled ? 1 : 0,
-    );
+    const [[row] = [], ...rest] = answers.slice(this.server.pooled ? 1 : 0);
     if (row?.applied !== true) {
       throw new RefusedError([
         "Cannot set lock_timeout and statement_timeout: the server, or a pooler before it, did not take them",
@@ -375,8 +375,7 @@ export class WorkingSession implements Omit<Session, "history"> {
     connection.learnArrayTypes(rest.shift()!);
     if (row.locked !== true) return undefined;
     return {
-      ...await this.#history.underLock(columns, rest[0]),
-      columns,
+      ...await this.#history.underLock(rest),
       begun: {
         at: String(row.began),
         settings: given.map(({ name, setting }) => [
@@ -390,35 +389,21 @@ export class WorkingSession implements Omit<Session, "history"> {
   async #unlock(): Promise<void> {
     if (this.#connection.isLost) return;
     this.#connection.resume();
-    await this.#connection.query(`${RESET}; select pg_advisory_unlock_all()`);
+    await this.#connection.query(
+      `${RESET}; select pg_catalog.pg_advisory_unlock_all()`,
+    );
   }
 
   #settings(): Settings {
     const { lockTimeoutMs, statementTimeoutMs, versionNumber, chosenSchema } =
       this.#options;
     return {
-      schema: this.#schema(),
+      lockNames: this.#history.lockNames,
       lockTimeoutMs,
       statementTimeoutMs,
       versionNumber,
       chosenSchema,
     };
-  }
-
-  #schema(): string {
-    const { schema, user } = this.server;
-    if (schema !== null) return schema;
-    const chosen = this.#options.chosenSchema;
-    const role = quoteIdentifier(user);
-    throw new RefusedError([
-      chosen === undefined
-        ? "Cannot find a schema to work in: the search path leads to none; create it, " +
-          `or grant usage on it to ${role}, or choose one with --schema`
-        : `Cannot find the schema ${quote(chosen)}: create it ` +
-          `(create schema ${
-            quoteIdentifier(chosen)
-          }), or grant usage on it to ${role}`,
-    ]);
   }
 }
 
