@@ -20,7 +20,7 @@ import {
   HORIZON,
   readCopy,
 } from "./history_table.ts";
-import type { Reply, Questions } from "./log_in.ts";
+import type { Questions, Reply } from "./log_in.ts";
 import { placeQuery } from "./place_query.ts";
 import type { Row } from "./protocol.ts";
 

@@ -117,6 +117,11 @@ export function passedOver({ tables, user }: PlaceFacts): readonly string[] {
   );
 }
 
+/** The quoted, qualified name of the history table. */
+export function historyTable(schema: string): string {
+  return `${quoteIdentifier(schema)}.${HISTORY_TABLE}`;
+}
+
 /** The history of a schema, for a message. */
 export function historyName(schema: string): string {
   return `the history ${quote(`${schema}.${HISTORY_TABLE}`)}`;

@@ -6,8 +6,8 @@
  * @module
  */
 import type { HistoryChange } from "./history.ts";
-import { HISTORY_TABLE, historyName } from "./history_place.ts";
-import { type HistoryState, historyTable, isNewer } from "./history_table.ts";
+import { HISTORY_TABLE, historyName, historyTable } from "./history_place.ts";
+import { type HistoryState, isNewer } from "./history_table.ts";
 import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
 import { historyRefusal, type WriteCheck, written } from "./written.ts";
 

@@ -5,11 +5,11 @@
  */
 import { RefusedError } from "./errors.ts";
 import type { HistoryRow, HistoryStatus } from "./history.ts";
-import { type Form, HISTORY_TABLE } from "./history_place.ts";
+import { type Form, HISTORY_TABLE, historyTable } from "./history_place.ts";
 import { compareNames } from "./migration.ts";
 import type { Row, Rows } from "./protocol.ts";
 import { quote } from "./quote.ts";
-import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
+import { quoteLiteral } from "./sql_quote.ts";
 
 /** The rows of the history at one moment. */
 export interface HistoryState {
@@ -43,11 +43,6 @@ type Field = string | number | null;
 /** The number of the oldest transaction that is not over yet, for {@link HistoryState.horizon}. */
 export const HORIZON =
   "pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::pg_catalog.xid::pg_catalog.text";
-
-/** The quoted, qualified name of the history table. */
-export function historyTable(schema: string): string {
-  return `${quoteIdentifier(schema)}.${HISTORY_TABLE}`;
-}
 
 /**
  * Reads the table that the search path leads to as COPY does: without planning, which would run the functions that

@@ -230,10 +230,10 @@ export class SessionHistory {
     return result;
   }
 
-  /** An error of a write, or of a flight under the lock, in our words. `steps` are the names of what has run. */
-  explained(error: unknown, steps: readonly string[]): unknown {
+  /** An error of a write, or of a flight under the lock, in our words. */
+  explained(error: unknown): unknown {
     const { schema } = this.known.place;
-    return schema === null ? error : historyError(error, schema, steps);
+    return schema === null ? error : historyError(error, schema);
   }
 
   /** The rows of a table in the form of Kysely's migrator. @throws {RefusedError} when it is none */

@@ -3,11 +3,12 @@
  *
  * @module
  */
+import { historyTable } from "./history_place.ts";
 import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
 
 /** What the statements are made from. Times are milliseconds. */
 export interface Settings {
-  /** What the lock is taken for. */
+  /** What the lock is taken for; the first is the schema of the history. */
   readonly lockNames: readonly string[];
   /** The schema that was chosen and so has to become the search path. */
   readonly chosenSchema: string | undefined;
@@ -27,6 +28,7 @@ export const BROKEN = {
   ended: "battlescope-migrate: the transaction has ended",
   readOnly: "battlescope-migrate: the transaction is read only",
   unlocked: "battlescope-migrate: the lock is gone",
+  homeless: "battlescope-migrate: the history is gone",
 } as const;
 
 /** What {@link lockQuery} says of the transaction that it has the lock in, so that it is known again. */
@@ -79,14 +81,17 @@ export function sealQuery(
   begun: Begun,
   releaseSavepoints: string,
 ): string {
+  const isGone = `pg_catalog.to_regclass(${
+    quoteLiteral(historyTable(settings.lockNames[0]!))
+  }) is null`;
   const proof = scope === "transaction"
     ? `case when extract(epoch from pg_catalog.now()) operator(pg_catalog.<>) '${begun.at}'::pg_catalog.numeric
         then '${BROKEN.ended}'
       when pg_catalog.current_setting('transaction_read_only') operator(pg_catalog.=) 'on' then '${BROKEN.readOnly}'
-      else '0' end`
-    : `case when exists (${
+      when ${isGone} then '${BROKEN.homeless}' else '0' end`
+    : `case when not exists (${
       ownLockQuery(settings)
-    }) then '0' else '${BROKEN.unlocked}' end`;
+    }) then '${BROKEN.unlocked}' when ${isGone} then '${BROKEN.homeless}' else '0' end`;
   return [
     ...(releaseSavepoints === "" ? [] : [releaseSavepoints]),
     RESET,

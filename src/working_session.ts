@@ -329,10 +329,7 @@ export class WorkingSession implements Omit<Session, "history"> {
   /** An error of a statement that ran ahead surfaces later: it is named after the step that sent it. */
   #attributed(error: unknown, running?: RunningStep): unknown {
     if (causeOf(error, MigrationError) !== undefined) return error;
-    const explained = this.#history.explained(
-      error,
-      this.#steps.map(({ step }) => step.migration.name),
-    );
+    const explained = this.#history.explained(error);
     if (explained !== error) return explained;
     const sender =
       this.#connection.senderOf(causeOf(error, ConnectionLostError)) ??

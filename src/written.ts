@@ -5,10 +5,9 @@
  * @module
  */
 import { causeOf, DatabaseError, RefusedError } from "./errors.ts";
-import { HISTORY_TABLE, historyName } from "./history_place.ts";
-import { quote } from "./quote.ts";
+import { HISTORY_TABLE, historyName, historyTable } from "./history_place.ts";
 import { refusal, refusedText } from "./server_refusal.ts";
-import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
+import { quoteLiteral } from "./sql_quote.ts";
 
 /** What a statement is to write. */
 export interface WriteCheck {
@@ -51,16 +50,8 @@ export function historyRefusal(texts: readonly string[]): string {
   return refusal(KIND, texts);
 }
 
-/**
- * An error of a write to the history, or of what looks after it, in our words; any other is what it was.
- *
- * @param steps the names of the migrations that ran in the transaction
- */
-export function historyError(
-  error: unknown,
-  schema: string,
-  steps: readonly string[],
-): unknown {
+/** An error of a write to the history, or of what looks after it, in our words; any other is what it was. */
+export function historyError(error: unknown, schema: string): unknown {
   const text = refusedText(error, KIND);
   if (text !== undefined) return new RefusedError([text]);
   const server = causeOf(error, DatabaseError)?.server;
@@ -69,7 +60,11 @@ export function historyError(
   const isGone = server.code === UNDEFINED_TABLE &&
     server.message.includes(`${schema}.${HISTORY_TABLE}`);
   if (isGone) {
-    return new RefusedError([goneText(schema, steps)]);
+    return new RefusedError([
+      `Cannot write to ${
+        historyName(schema)
+      }: it is not there any more, somebody has dropped or renamed it, or its schema, meanwhile`,
+    ]);
   }
   if (
     server.code === NOT_SUPPORTED &&
@@ -85,7 +80,7 @@ export function historyError(
     server.table === HISTORY_TABLE && server.schema === schema &&
     /_pkey\d*$/.test(server.constraint ?? "");
   if (!isBehind) return error;
-  const table = `${quoteIdentifier(schema)}.${HISTORY_TABLE}`;
+  const table = historyTable(schema);
   return new RefusedError([
     `Cannot write to ${
       historyName(schema)
@@ -102,15 +97,3 @@ const UNDEFINED_TABLE = "42P01";
 const NOT_SUPPORTED = "0A000";
 
 const UNIQUE_VIOLATION = "23505";
-
-function goneText(schema: string, steps: readonly string[]): string {
-  const [one] = steps;
-  const who = one === undefined
-    ? "somebody has dropped or renamed it, or its schema, meanwhile"
-    : `${
-      steps.length === 1 ? quote(one) : `one of ${steps.length} migrations`
-    } has dropped or renamed it, or its schema`;
-  return `Cannot write to ${
-    historyName(schema)
-  }: it is not there any more, ${who}; a migration must leave the history where it is, or it can be kept in a schema of its own with --schema`;
-}
