@@ -76,7 +76,7 @@ const EQ = "operator(pg_catalog.=)";
 export function placeQuery(wanted: Wanted, trust?: TrustQuestion): string {
   const table = quoteLiteral(wanted.table ?? HISTORY_TABLE);
   return `(with recursive schemas as (${schemasQuery(wanted.schema)}),
-    roles(oid) as (
+    roles as (
       select r.oid from pg_catalog.pg_roles r where r.rolname ${EQ} session_user or r.rolname ${EQ} current_user
       union select m.roleid from pg_catalog.pg_auth_members m join roles on m.member ${EQ} roles.oid
     ),
