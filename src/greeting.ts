@@ -1,17 +1,18 @@
 /**
  * What is asked with the log-in: the server's facts, where the history is, and its rows, in one flight.
  *
- * Whether the table can be read without running anything of its owner's is known before it is read; see `place_query.ts`.
- * That is settled by the catalogs, and the search path that the last statement goes by leads to nothing else.
+ * Nothing of a stranger's runs by it: the catalogs are asked in qualified names, and of the table that the search path leads
+ * to, whatever it is, COPY reads the rows or fails. What it has read counts when the catalogs say that it is a history.
  *
  * @module
  */
-import type { DatabaseError } from "./errors.ts";
 import {
+  elsewhereError,
   type Form,
-  passedOver,
+  type Found,
+  HISTORY_TABLE,
+  historyTable,
   type Place,
-  type PlaceFacts,
   placeOf,
 } from "./history_place.ts";
 import {
@@ -21,7 +22,7 @@ import {
   readCopy,
 } from "./history_table.ts";
 import type { Questions, Reply } from "./log_in.ts";
-import { placeQuery } from "./place_query.ts";
+import { elsewhereQuery, pathQuery } from "./place_query.ts";
 import type { Row } from "./protocol.ts";
 
 /** What the server says of itself. */
@@ -49,23 +50,41 @@ export interface GreetingOptions {
   readonly trustedOwner: string | undefined;
 }
 
-/** How often it is asked again: the table has another form, or was changed between two statements of a question. */
-const ATTEMPTS = 3;
+/** How often it is asked again: the table is another one than the first of its name, or was changed meanwhile. */
+const MOST_QUESTIONS = 4;
 
-/** The server's facts and the history, in one flight when the history is in this program's form. */
+/**
+ * What the server says of itself, and how the session reads and is shown what it reads. The settings end with the message.
+ *
+ * With row_security off a policy is an error, and runs nothing:
+ * https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-ROW-SECURITY.
+ */
+const SERVER_QUERY =
+  `select pg_catalog.current_setting('server_version_num')::integer as version,
+    session_user::pg_catalog.text as user, pg_catalog.pg_backend_pid() as pid,
+    pg_catalog.pg_is_in_recovery() or
+      pg_catalog.current_setting('transaction_read_only') operator(pg_catalog.=) 'on' as read_only,
+    pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config('datestyle', 'ISO', true),
+    pg_catalog.set_config('timezone', 'UTC', true)`;
+
+/** The first question: where the history is, and the rows of the first table of its name. */
 export function greetingQuery(schema: string | undefined): string {
-  return `${SERVER_QUERY}; ${historyQuestion(schema, "own")}`;
+  const table = schema === undefined ? HISTORY_TABLE : historyTable(schema);
+  return questionOf(schema, copyStatement(table, "own"));
 }
 
 /** The first questions of a session, and what came of them. */
 export class Greeting implements Questions {
   readonly #options: GreetingOptions;
   #server: Row | undefined;
-  #facts: PlaceFacts | undefined;
+  /** What the last question read, as far as that is known; or that it asked for histories in other schemas. */
+  #asked: { readonly table?: string; readonly form: Form } | "elsewhere" = {
+    form: "own",
+  };
+  #questions = 1;
+  #found: Found | undefined;
   #history: HistoryState | undefined;
-  #failure: DatabaseError | undefined;
-  #attempts = 0;
-  #asked: Form | "elsewhere" = "own";
+  #failure: unknown;
 
   constructor(options: GreetingOptions) {
     this.#options = options;
@@ -76,41 +95,12 @@ export class Greeting implements Questions {
   }
 
   next(reply: Reply): string | undefined {
-    const { schema, trustedOwner } = this.#options;
-    const results = this.#server === undefined
-      ? reply.results.slice(1)
-      : reply.results;
-    this.#server ??= reply.results[0]?.[0];
-    const place = results[0]?.[0];
-    if (place === undefined) {
-      this.#failure = reply.failure;
+    try {
+      return this.#next(reply);
+    } catch (error) {
+      this.#failure = error;
       return undefined;
     }
-    this.#facts = JSON.parse(String(place.facts)) as PlaceFacts;
-    const asked = this.#asked;
-    const table = this.#facts.tables.find(({ decides }) => decides);
-    if (table === undefined) {
-      const isKnown = schema !== undefined || asked === "elsewhere";
-      if (isKnown || this.#facts.usage === false) return undefined;
-      this.#asked = "elsewhere";
-      return `select p.facts from ${
-        placeQuery({ schema }, { owner: trustedOwner, elsewhere: true })
-      } p`;
-    }
-    if (table.fault !== null) return undefined;
-    if (table.form === asked && results.length > 1) {
-      this.#history = {
-        rows: readCopy(asked, results[1]!),
-        horizon: String(place.horizon),
-      };
-      return undefined;
-    }
-    if (this.#attempts++ === ATTEMPTS) {
-      this.#failure = reply.failure;
-      return undefined;
-    }
-    this.#asked = table.form!;
-    return historyQuestion(schema, this.#asked);
   }
 
   /** @throws {DatabaseError} when it could not be asked */
@@ -132,38 +122,54 @@ export class Greeting implements Questions {
    * @throws {Error} when the server refused to answer
    */
   get found(): FoundHistory {
-    const facts = this.#facts;
-    if (facts === undefined || this.#failure !== undefined) {
-      throw new Error("Cannot read the history", { cause: this.#failure });
+    if (this.#failure !== undefined) throw this.#failure;
+    const place = this.#found!;
+    return { place, history: this.#history, warnings: place.passedOver };
+  }
+
+  #next({ results, failure }: Reply): string | undefined {
+    const [first, path] = results.map((rows) => rows[0]);
+    const rows = results[2];
+    const { schema, trustedOwner } = this.#options;
+    const unread = () =>
+      new Error("Cannot read the history", { cause: failure });
+    if (this.#asked === "elsewhere") {
+      if (first === undefined) throw unread();
+      const elsewhere = first.elsewhere as readonly string[] | null;
+      if (elsewhere === null) return undefined;
+      throw elsewhereError(elsewhere, this.#found!.schema);
     }
-    return {
-      place: placeOf(facts),
-      history: this.#history,
-      warnings: passedOver(facts),
-    };
+    this.#server ??= first;
+    if (path === undefined) throw unread();
+    const found = placeOf(String(path.facts), this.server.user);
+    this.#found = found;
+    if (found.form === "missing") {
+      if (schema !== undefined) return undefined;
+      this.#asked = "elsewhere";
+      return `select pg_catalog.array_to_json(${
+        elsewhereQuery(trustedOwner)
+      }) as elsewhere`;
+    }
+    const table = historyTable(found.schema!);
+    const isFirst = schema !== undefined || (found.isFirst && path.clean);
+    const asked = this.#asked.table ?? (isFirst ? table : undefined);
+    if (
+      rows !== undefined && asked === table && this.#asked.form === found.form
+    ) {
+      const horizon = String(path.horizon);
+      this.#history = { rows: readCopy(found.form, rows), horizon };
+      return undefined;
+    }
+    if (this.#questions++ === MOST_QUESTIONS) throw unread();
+    this.#asked = { table, form: found.form };
+    return questionOf(schema, copyStatement(table, found.form));
   }
 }
 
-const SERVER_QUERY =
-  "select pg_catalog.current_setting('server_version_num')::pg_catalog.int4 as version, " +
-  "session_user::pg_catalog.text as user, pg_catalog.pg_backend_pid() as pid, " +
-  "pg_catalog.pg_is_in_recovery() or " +
-  "pg_catalog.current_setting('transaction_read_only') operator(pg_catalog.=) 'on' as read_only";
-
-/**
- * Where the history is, and its rows if it is there, can be read and has this form. The settings end with the message.
- *
- * With row_security off a policy is an error, and runs nothing:
- * https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-ROW-SECURITY.
- */
-function historyQuestion(schema: string | undefined, form: Form): string {
-  const set = (name: string, value: string) =>
-    `pg_catalog.set_config('${name}', ${value}, true)`;
-  const path =
-    `case when p.fault is null and p.form operator(pg_catalog.=) '${form}'
-      then pg_catalog.concat('pg_catalog, ', pg_catalog.quote_ident(p.schema), ', pg_temp') else 'pg_catalog' end`;
-  return `select p.facts, ${HORIZON} as horizon, ${set("search_path", path)}, ${
-    set("row_security", "'off'")
-  }, ${set("datestyle", "'ISO'")}, ${set("timezone", "'UTC'")}
-    from ${placeQuery({ schema })} p; ${copyStatement(form)}`;
+/** Where the history is, and with it what a statement reads. */
+function questionOf(schema: string | undefined, read: string): string {
+  return `${SERVER_QUERY}; select p.facts, ${HORIZON} as horizon,
+    pg_catalog.pg_my_temp_schema() operator(pg_catalog.=) 0 as clean from ${
+    pathQuery(schema)
+  } p; ${read}`;
 }

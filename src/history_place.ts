@@ -18,38 +18,65 @@ export interface Place {
   /** `null` when there is no schema to make it in. */
   readonly schema: string | null;
   readonly form: Form | "missing";
+  /** What led there, as the server has said it. */
+  readonly facts: string;
 }
 
-/** What the server says of the place; see `place_query.ts`. */
-export interface PlaceFacts {
-  /** The role that logged in. */
-  readonly user: string;
-  /** The schema that was asked for, or the first of the search path; `null` when there is none. */
-  readonly schema: string | null;
-  /** Whether the role may use what is in it. */
-  readonly usage: boolean | null;
-  /** What has the name of the table, in the order of the search path. */
-  readonly tables: readonly TableFacts[];
-  /** A few schemas with a history that the user may write, and would; `null` when there is none, or nobody asked. */
-  readonly elsewhere: readonly string[] | null;
+/** A schema that the search path leads to, in its order, and what has the name of the table in it. */
+export interface SchemaFacts {
+  readonly schema: string;
+  readonly table?: TableFacts;
 }
 
-/** Something that has the name of the table. */
 export interface TableFacts {
   readonly schema: string;
-  readonly name: string;
   /** `pg_class.relkind`. */
   readonly kind: string;
   readonly owner: string;
   readonly form: Form | null;
+  /** Why it cannot be read as a history. */
   readonly fault: "kind" | "columns" | "privilege" | "row_security" | null;
-  /** Of the columns of this program's history those that it has not, or with another type. */
-  readonly lacks: readonly string[];
-  /** Whether it is the one that counts: as the history, or as the reason why none can be used. */
-  readonly decides: boolean;
-  /** Whether what its owner has laid on it may run when it is written; `null` when nobody asked. */
-  readonly trusted: boolean | null;
+  /** Its columns, when they make it neither form: see {@link OWN_COLUMNS}. */
+  readonly columns: readonly string[] | null;
 }
+
+/** OIDs of types, which are the same on every server. */
+const TYPES = {
+  bigint: 20,
+  integer: 23,
+  text: 25,
+  varchar: 1043,
+  timestamp: 1114,
+  timestamptz: 1184,
+  uuid: 2950,
+} as const;
+
+/** The columns of this program's history, each with the OID of its type; see `createStatements`. */
+export const OWN_COLUMNS: readonly string[] = [
+  `id:${TYPES.bigint}`,
+  `name:${TYPES.text}`,
+  `checksum:${TYPES.text}`,
+  `status:${TYPES.text}`,
+  `started_at:${TYPES.timestamptz}`,
+  `finished_at:${TYPES.timestamptz}`,
+  `duration_ms:${TYPES.integer}`,
+  `run_id:${TYPES.uuid}`,
+  `applied_by:${TYPES.text}`,
+  `host:${TYPES.text}`,
+  `binary_version:${TYPES.text}`,
+  `error:${TYPES.text}`,
+  `rolled_back_at:${TYPES.timestamptz}`,
+  `rolled_back_by:${TYPES.text}`,
+  `rolled_back_run:${TYPES.uuid}`,
+];
+
+/** The columns of Kysely's table, each as it may have been made. */
+export const KYSELY_COLUMNS: readonly (readonly string[])[] = [
+  [`name:${TYPES.varchar}`, `name:${TYPES.text}`],
+  [TYPES.varchar, TYPES.text, TYPES.timestamptz, TYPES.timestamp].map((type) =>
+    `timestamp:${type}`
+  ),
+];
 
 /** By `pg_class.relkind`: https://www.postgresql.org/docs/current/catalog-pg-class.html. */
 const KINDS: Readonly<Record<string, string>> = {
@@ -66,89 +93,104 @@ const KINDS: Readonly<Record<string, string>> = {
 /** A table that lacks no more columns than these was meant to be a history. */
 const FEW_COLUMNS = 5;
 
+/** What `pathQuery` has found, in the order of the search path. @throws {RefusedError} when a schema may not be used */
+export function readPath(facts: string, user: string): readonly SchemaFacts[] {
+  const schemas: readonly SchemaAsJson[] = JSON.parse(facts) ?? [];
+  return schemas.map(([schema, usable, kind, ...rest]) => {
+    if (!usable) {
+      throw new RefusedError([
+        `Cannot use the schema ${quote(schema)}: ${
+          quote(user)
+        } may not; as its owner: ` +
+        `grant usage, create on schema ${quoteIdentifier(schema)} to ${
+          quoteIdentifier(user)
+        }`,
+      ]);
+    }
+    if (kind === null) return { schema };
+    const [owner, form, fault, columns] = rest;
+    return { schema, table: { schema, kind, owner, form, fault, columns } };
+  });
+}
+
+/** Its name, whether it may be used, and what there is of the table. */
+type SchemaAsJson = readonly [
+  string,
+  boolean,
+  string | null,
+  string,
+  TableFacts["form"],
+  TableFacts["fault"],
+  TableFacts["columns"],
+];
+
+/** Where a search path leads, and what was passed over on the way, as warnings. */
+export interface Found extends Place {
+  readonly passedOver: readonly string[];
+  /** Whether the server takes the name of the table, without a schema, for this one. */
+  readonly isFirst: boolean;
+}
+
 /**
- * The place that the facts lead to.
+ * The place that the facts lead to: the first table that can be read as a history. Nothing in the first schema is passed
+ * over, and nothing that row level security could make look empty.
  *
- * @throws {RefusedError} when what is there cannot be read, or the history is somewhere else
+ * @throws {RefusedError} when what is there cannot be used
  */
-export function placeOf(facts: PlaceFacts): Place {
-  const { schema, usage, user, tables } = facts;
-  if (schema !== null && usage === false) {
+export function placeOf(facts: string, user: string): Found {
+  const path = readPath(facts, user);
+  // The schemas of the system, and of temporary tables, hold no history.
+  const schemas = path.filter(({ schema }) => !schema.startsWith("pg_"));
+  const tables = schemas.flatMap(({ table }) => table ?? []);
+  const decides = (table: TableFacts) =>
+    table.fault === null || table.fault === "row_security" ||
+    table.schema === schemas[0]!.schema;
+  const table = tables.find(decides);
+  const passedOver = tables.slice(0, table && tables.indexOf(table)).map((
+    one,
+  ) =>
+    `Passing over ${nameOf(one)} on the search path: ${faultOf(one, user).why}`
+  );
+  if (table === undefined) {
+    const schema = schemas[0]?.schema ?? null;
+    return { schema, form: "missing", facts, passedOver, isFirst: false };
+  }
+  if (table.fault !== null) {
+    const { why, out } = faultOf(table, user);
     throw new RefusedError([
-      `Cannot use the schema ${quote(schema)}: ${
-        quote(user)
-      } may not; as its owner: ` +
-      `grant usage, create on schema ${quoteIdentifier(schema)} to ${
-        quoteIdentifier(user)
-      }`,
+      `Cannot use the table ${nameOf(table)}: ${why}; ${out}`,
     ]);
   }
-  const table = tables.find(({ decides }) => decides);
-  if (table === undefined) {
-    assertNowhereElse(facts);
-    return { schema, form: "missing" };
-  }
-  if (table.fault !== null) throw new RefusedError([refusalOf(table, user)]);
-  return { schema: table.schema, form: table.form! };
+  const { schema, form } = table;
+  const isFirst =
+    path.find(({ table }) => table !== undefined)?.table === table;
+  return { schema, form: form!, facts, passedOver, isFirst };
 }
 
 /**
- * Nothing is written to a table that somebody may have laid there for us: its triggers would run with our rights.
+ * A history that the search path does not lead to is not one that is not there.
  *
- * @throws {RefusedError}
+ * @param elsewhere the schemas that have one
  */
-export function assertTrusted({ tables, user }: PlaceFacts): void {
-  const table = tables.find(({ decides }) => decides);
-  if (table === undefined || table.trusted !== false) return;
-  throw new RefusedError([
-    `Cannot write to ${historyName(table.schema)}: ${
-      strangerText(table, user)
-    }`,
-  ]);
-}
-
-/** What was passed over on the way to the place, as warnings. */
-export function passedOver({ tables, user }: PlaceFacts): readonly string[] {
-  const end = tables.findIndex(({ decides }) => decides);
-  return tables.slice(0, end < 0 ? tables.length : end).map((table) =>
-    `Passing over ${nameOf(table)} on the search path: ${
-      faultOf(table, user).why
-    }`
-  );
-}
-
-/** The quoted, qualified name of the history table. */
-export function historyTable(schema: string): string {
-  return `${quoteIdentifier(schema)}.${HISTORY_TABLE}`;
-}
-
-/** The history of a schema, for a message. */
-export function historyName(schema: string): string {
-  return `the history ${quote(`${schema}.${HISTORY_TABLE}`)}`;
-}
-
-/** Why a table cannot be read, or may not be trusted; `undefined` when it can and may. */
-export function unfit(table: TableFacts, user: string): string | undefined {
-  if (table.fault !== null) {
-    return Object.values(faultOf(table, user)).join("; ");
-  }
-  return table.trusted === false ? strangerText(table, user) : undefined;
-}
-
-function assertNowhereElse({ schema, elsewhere }: PlaceFacts): void {
-  const [one] = elsewhere ?? [];
-  if (one === undefined) return;
+export function elsewhereError(
+  elsewhere: readonly string[],
+  schema: string | null,
+): RefusedError {
   const another = schema === null
     ? ""
     : `; to begin another one, pass --schema ${word(schema)}`;
-  throw new RefusedError([
+  return new RefusedError([
     `Cannot find the history on the search path: there is one in the schema ${
-      elsewhere!.map(quote).join(", ")
-    }; to go on with it, pass --schema ${word(one)}${another}`,
+      elsewhere.map(quote).join(", ")
+    }; to go on with it, pass --schema ${word(elsewhere[0]!)}${another}`,
   ]);
 }
 
-function strangerText({ owner }: TableFacts, user: string): string {
+/** Why nothing is written to a table that somebody may have laid there for us: its triggers would run with our rights. */
+export function strangerText(
+  { owner }: Pick<TableFacts, "owner">,
+  user: string,
+): string {
   return `it belongs to ${
     quote(owner)
   }, and what that role has laid on it would run with the rights of ${
@@ -158,8 +200,28 @@ function strangerText({ owner }: TableFacts, user: string): string {
   } is a member of, or pass --trust-history-owner ${word(owner)}`;
 }
 
-function nameOf({ schema, name }: TableFacts): string {
-  return quote(`${schema}.${name}`);
+/** Why a table that is not fit cannot be read. */
+export function unfitText(
+  table: TableFacts,
+  user: string,
+  name: string,
+): string {
+  const { why, out } = faultOf(table, user, name);
+  return `${why}; ${out}`;
+}
+
+/** The quoted, qualified name of the history table. */
+export function historyTable(schema: string): string {
+  return `${quoteIdentifier(schema)}.${HISTORY_TABLE}`;
+}
+
+/** The history of a schema, for a message. */
+export function historyName(schema: string): string {
+  return `the history ${nameOf({ schema })}`;
+}
+
+function nameOf({ schema }: { readonly schema: string }): string {
+  return quote(`${schema}.${HISTORY_TABLE}`);
 }
 
 /** A name as a word of a command line. */
@@ -167,15 +229,11 @@ function word(name: string): string {
   return /^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
 }
 
-function refusalOf(table: TableFacts, user: string): string {
-  const { why, out } = faultOf(table, user);
-  return `Cannot use the table ${nameOf(table)}: ${why}; ${out}`;
-}
-
 /** Why a table cannot be used, and the way out. */
 function faultOf(
-  { schema, name, kind, fault, lacks }: TableFacts,
+  { schema, kind, fault, columns }: TableFacts,
   user: string,
+  name: string = HISTORY_TABLE,
 ): { readonly why: string; readonly out: string } {
   const role = quoteIdentifier(user);
   const table = [schema, name].map(quoteIdentifier).join(".");
@@ -200,13 +258,15 @@ function faultOf(
         out: rename,
       };
     default:
-      return {
-        why: lacks.length > FEW_COLUMNS
-          ? "it is neither this program's history nor a migration table of Kysely"
-          : `it is no history of this program, which has these columns too, or with another type: ${
-            lacks.join(", ")
-          }`,
-        out: rename,
-      };
+      return { why: columnsText(columns ?? []), out: rename };
   }
+}
+
+function columnsText(columns: readonly string[]): string {
+  const lacks = OWN_COLUMNS.filter((column) => !columns.includes(column));
+  return lacks.length > FEW_COLUMNS
+    ? "it is neither this program's history nor a migration table of Kysely"
+    : `it is no history of this program, which has these columns too, or with another type: ${
+      lacks.map((column) => column.split(":")[0]).join(", ")
+    }`;
 }

@@ -5,7 +5,7 @@
  */
 import { RefusedError } from "./errors.ts";
 import type { HistoryRow, HistoryStatus } from "./history.ts";
-import { type Form, HISTORY_TABLE, historyTable } from "./history_place.ts";
+import { type Form, historyTable } from "./history_place.ts";
 import { compareNames } from "./migration.ts";
 import type { Row, Rows } from "./protocol.ts";
 import { quote } from "./quote.ts";
@@ -45,12 +45,14 @@ export const HORIZON =
   "pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::pg_catalog.xid::pg_catalog.text";
 
 /**
- * Reads the table that the search path leads to as COPY does: without planning, which would run the functions that
- * its owner has built into an index of it, and without any policy, rule or child table.
+ * Reads a table as COPY does: without planning, which would run the functions that its owner has built into an index of it,
+ * and without any rule or child table.
+ *
+ * @param table as it is written in SQL
  */
-export function copyStatement(form: Form): string {
+export function copyStatement(table: string, form: Form): string {
   const columns = form === "own" ? FIELDS.join(", ") : 'name, "timestamp"';
-  return `copy ${HISTORY_TABLE} (${columns}) to stdout`;
+  return `copy ${table} (${columns}) to stdout`;
 }
 
 /** Reads the answer to {@link copyStatement}, for which `DateStyle` is ISO and `TimeZone` UTC. */

@@ -10,18 +10,12 @@ import type { Connection } from "./connection.ts";
 import { RefusedError } from "./errors.ts";
 import type { ServerInfo } from "./events.ts";
 import { type HistoryChange, type HistoryRow, rowsAfter } from "./history.ts";
-import {
-  assertTrusted,
-  historyName,
-  type Place,
-  type PlaceFacts,
-  placeOf,
-  unfit,
-} from "./history_place.ts";
+import { historyName, type Place } from "./history_place.ts";
+import { KyselyTables } from "./kysely_table.ts";
 import type { Migration } from "./migration.ts";
 import type { LockedHistory, Written } from "./ports.ts";
-import type { Rows } from "./protocol.ts";
-import { quote, quoteValue } from "./quote.ts";
+import type { Row, Rows } from "./protocol.ts";
+import { quote } from "./quote.ts";
 import {
   changeStatements,
   convertStatements,
@@ -34,27 +28,20 @@ import {
   changesQuery,
   historyQuery,
   type HistoryState,
-  HORIZON,
   type KyselyRow,
-  kyselyRowsQuery,
   readChanges,
   readHistory,
-  readKyselyRows,
 } from "./history_table.ts";
-import { placeQuery } from "./place_query.ts";
-import { refusal, refusedText } from "./server_refusal.ts";
-import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
+import { placeAfter, placeCheck, type PlaceOptions } from "./place_check.ts";
+import { pathQuery } from "./place_query.ts";
+import { quoteIdentifier } from "./sql_quote.ts";
 import { historyError } from "./written.ts";
 
-export interface SessionHistoryOptions {
+export interface SessionHistoryOptions extends PlaceOptions {
   /** Where the history was at the log-in. */
   readonly place: Place;
   /** What it said then; missing when there was none. */
   readonly history: HistoryState | undefined;
-  /** The schema that was chosen; the search path decides when missing. */
-  readonly chosenSchema: string | undefined;
-  /** The role that is trusted by `--trust-history-owner`. */
-  readonly trustedOwner: string | undefined;
   readonly server: ServerInfo;
   readonly run: RunIdentity;
   /** Those that the program carries. */
@@ -68,21 +55,15 @@ export interface KnownHistory {
   readonly state: HistoryState | undefined;
 }
 
-/** The kind of refusal with which the server says where the history is. */
-const KIND = "place";
-
 /** How often the history may turn out to be in another place. */
 const MOST_ATTEMPTS = 5;
-
-const EQ = "operator(pg_catalog.=)";
 
 /** The history, over one connection. */
 export class SessionHistory {
   readonly #connection: Connection;
   readonly #options: SessionHistoryOptions;
   known: KnownHistory;
-  /** Kysely's tables by the names that they were asked for with: where they are. */
-  readonly #kyselyTables = new Map<string, string>();
+  readonly #kyselyTables: KyselyTables;
   /** The migrations of the rows that were written here. */
   readonly #names = new Map<number, string>();
 
@@ -90,6 +71,11 @@ export class SessionHistory {
     this.#connection = connection;
     this.#options = options;
     this.known = { place: options.place, state: options.history };
+    this.#kyselyTables = new KyselyTables(
+      connection,
+      options.server.user,
+      options.trustedOwner,
+    );
   }
 
   /** The schema of the history. @throws {RefusedError} when there is none to work in */
@@ -119,10 +105,11 @@ export class SessionHistory {
 
   /** What {@link underLock} needs the answers to, in the flight that takes the lock. */
   lockQueries(): readonly string[] {
-    const { place: { form }, state } = this.known;
+    const { place, state } = this.known;
+    const { form } = place;
     const { schema } = this;
     return [
-      this.#placeCheck(),
+      placeCheck(place, this.#options),
       ...(form === "missing"
         ? []
         // Each statement of a flight has a snapshot of its own: this one sees what the last holder of the lock committed.
@@ -164,11 +151,9 @@ export class SessionHistory {
       try {
         return await work();
       } catch (error) {
-        const text = refusedText(error, KIND);
-        if (text === undefined) throw error;
-        const facts = JSON.parse(text) as PlaceFacts;
-        const place = placeOf(facts);
-        assertTrusted(facts);
+        const { user } = this.#options.server;
+        const place = placeAfter(error, this.known.place, user);
+        if (place === undefined) throw error;
         this.known = { place, state: undefined };
         if (attempts < MOST_ATTEMPTS) continue;
         throw new RefusedError([
@@ -183,16 +168,23 @@ export class SessionHistory {
     const { place } = this.known;
     if (place.form === "own") return;
     const schema = place.schema!;
-    if (place.form === "missing") {
-      // Awaited: whoever may not create it is told so before a migration is blamed for it.
-      await this.#connection.query(createStatements(schema));
-      // Whatever is in it will have been written by this transaction.
-      const state = { rows: [], horizon: "0" };
-      this.known = { place: { schema, form: "own" }, state };
-      return;
-    }
-    await this.#convert(schema);
-    this.known = { place: { schema, form: "own" }, state: undefined };
+    const statements = place.form === "missing"
+      ? [createStatements(schema)]
+      : await this.#conversion(schema);
+    // Awaited: whoever may not create it is told so before a migration is blamed for it.
+    const answers = await this.#connection.query(
+      [
+        ...statements,
+        `select p.facts from ${pathQuery(this.#options.chosenSchema)} p`,
+      ].join("; "),
+    );
+    const { facts } = answers.flat().at(-1) as Row;
+    // Whatever is in it has been written by this transaction.
+    const state = { rows: [], horizon: "0" };
+    this.known = {
+      place: { schema, form: "own", facts: String(facts) },
+      state: place.form === "missing" ? state : undefined,
+    };
   }
 
   /** Writes changes; in a transaction they are sent ahead of what is awaited next. */
@@ -237,63 +229,12 @@ export class SessionHistory {
   }
 
   /** The rows of a table in the form of Kysely's migrator. @throws {RefusedError} when it is none */
-  async kyselyTable(table: string): Promise<readonly KyselyRow[]> {
-    const found = this.#kyselyTables.get(table) ?? await this.#locate(table);
-    this.#kyselyTables.set(table, found);
-    return readKyselyRows(
-      await this.#connection.query(kyselyRowsQuery(found)),
-    );
+  kyselyTable(table: string): Promise<readonly KyselyRow[]> {
+    return this.#kyselyTables.read(table);
   }
 
-  /** The quoted, qualified name of a table in Kysely's form: `kysely_migration`, `app.kysely_migration`. */
-  async #locate(table: string): Promise<string> {
-    const parts = table.split(".");
-    const [name, schema] = parts.reverse();
-    const [answer] = await this.#connection.query(
-      `select p.facts from ${
-        placeQuery(
-          { table: name!, schema, form: "kysely" },
-          { owner: this.#options.trustedOwner, elsewhere: false },
-        )
-      } p`,
-    );
-    const facts = JSON.parse(String(answer!.facts)) as PlaceFacts;
-    const found = facts.tables.find(({ decides }) => decides);
-    const reason = found === undefined || parts.length > 2
-      ? "there is no such table in this database"
-      : found.fault === "columns"
-      ? "it is not a migration table of Kysely, which has the columns name and timestamp"
-      : unfit(found, facts.user);
-    if (reason !== undefined) {
-      throw new RefusedError([`Cannot read ${quoteValue(table)}: ${reason}`]);
-    }
-    return [found!.schema, name!].map(quoteIdentifier).join(".");
-  }
-
-  /** Fails, and says where the history is, when it is not where it is thought to be, or may not be written there. */
-  #placeCheck(): string {
-    const { chosenSchema, trustedOwner } = this.#options;
-    const { form } = this.known.place;
-    const elsewhere = form === "missing" && chosenSchema === undefined;
-    const place = placeQuery({ schema: chosenSchema }, {
-      owner: trustedOwner,
-      elsewhere,
-    });
-    const isThere =
-      `p.fault is null and p.form ${EQ} '${form}' and p.schema ${EQ} ${
-        quoteLiteral(this.schema)
-      } and ${
-        form === "missing"
-          ? "pg_catalog.json_extract_path_text(p.facts::pg_catalog.json, 'elsewhere') is null"
-          : "p.trusted"
-      }`;
-    return `select ${HORIZON} as horizon, case when ${isThere} then 0 else ${
-      refusal(KIND, ["p.facts"])
-    } end as moved from ${place} p`;
-  }
-
-  /** Puts the history in the place of Kysely's table. */
-  async #convert(schema: string): Promise<void> {
+  /** The statements that put the history in the place of Kysely's table. */
+  async #conversion(schema: string): Promise<readonly string[]> {
     const { run, migrations } = this.#options;
     const { rows, horizon } = this.known.state!;
     const answer = await this.#connection.query(grantsQuery(schema));
@@ -317,9 +258,11 @@ export class SessionHistory {
     const checksums = new Map(
       migrations.map(({ name, checksum }) => [name, checksum]),
     );
-    await this.#connection.query(
-      convertStatements(schema, run, { rows, horizon, grants }, checksums)
-        .join("; "),
+    return convertStatements(
+      schema,
+      run,
+      { rows, horizon, grants },
+      checksums,
     );
   }
 }
