@@ -4,7 +4,8 @@
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { openSession } from "../support/application.ts";
-import { migration, upCode } from "../support/migrations.ts";
+import { closeGate, GATE, openGate } from "../support/gate.ts";
+import { migration } from "../support/migrations.ts";
 import { layOverloads, unqualifiedNames } from "../support/overloads.ts";
 import { withPgBouncer } from "../support/pgbouncer.ts";
 import type { TestRole } from "../support/postgres.ts";
@@ -29,9 +30,9 @@ const ONCE = { ...AB, "0004_index": index(false) };
 const AGAIN = { ...AB, "0004_index": index(true) };
 const LONG = {
   ...AGAIN,
-  "0005_long": upCode(
-    "  await sql`select pg_catalog.pg_sleep(3)`.execute(db);",
-  ),
+  "0005_long": migration({
+    up: GATE.replace("pg_sleep", "pg_catalog.pg_sleep"),
+  }),
 };
 const BLOCKED = {
   ...LONG,
@@ -224,7 +225,8 @@ async function everyCommand(
   await run("repair --accept-checksum 0001_a");
 
   await s.release(LONG);
-  await watch("Running since", () => Promise.resolve());
+  await closeGate(s.db);
+  await watch("Running since", () => openGate(s.db));
   await s.release(BLOCKED);
   await using other = await openSession(s.db.url);
   await other.run("begin; lock table mine.a");
