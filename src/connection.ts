@@ -291,7 +291,8 @@ export class Connection {
     }
     if (effects?.some((one) => ENDING.includes(one))) {
       throw new Error(
-        "it may not end the transaction that it runs in; to run outside of one: export const options = { transaction: false }",
+        "it may not end the transaction that it runs in: leave out BEGIN and COMMIT, the program sends both; " +
+          "to run outside of a transaction: export const options = { transaction: false }",
       );
     }
     if (!undoes) this.#throwAborted();

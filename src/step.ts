@@ -82,6 +82,10 @@ export class RunningStep implements Sender {
     this.#host = host;
   }
 
+  get scope(): Scope {
+    return this.#host.scope;
+  }
+
   /** Whether its function, or what that has started, is at work. */
   get isRunning(): boolean {
     return this.#phase === "running";

@@ -342,7 +342,12 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
         this.#connection.senderOf(causeOf(error, DatabaseError));
     // The loss of the connection stays the error of everything after it, which is not the fault of that step.
     const step = this.#steps.find((one) => one === sender) ?? running;
-    const cause = withHint(step?.explained(error) ?? error, this.server);
+    const cause = withHint(step?.explained(error) ?? error, {
+      ...this.#options,
+      ...this.server,
+      scope: step?.scope ?? "transaction",
+      before: step === undefined ? 0 : this.#steps.indexOf(step),
+    });
     return step === undefined ? cause : new MigrationError(
       step.step.migration.name,
       step.step.direction,

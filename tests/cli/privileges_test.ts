@@ -131,7 +131,7 @@ scenario("a role that does not own a table is told so", {
 ${CONNECTED}Applying 0003_c (1 of 1)
 error: Cannot apply "0003_c": must be owner of table a (SQLSTATE 42501)
   statement: alter table a add column n int
-  hint: Run the migrator as the owner of the object, or grant the privilege to "ROLE"
+  hint: Run the migrator as the owner of the object, or grant the owner's role to "ROLE"
 Failed in T: nothing was changed, 1 not run
 `,
   });
