@@ -47,7 +47,7 @@ pgTest(
       );
       assertEquals([failed.code, lines.map(({ event }) => event)], [1, [
         ...["connected", "started", "applied", "started", "applied"],
-        ...["started", "failed", "summary"],
+        ...["started", "outcome", "failed", "summary"],
       ]]);
       const { message, location } = lines.at(-2)!;
       assertEquals([message, location], [

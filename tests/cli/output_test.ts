@@ -646,7 +646,7 @@ scenario(
       const { code, lines, stderr } = await s.json(`up ${options}`);
       assertEquals([code, lines.map(({ event }) => event)], [1, [
         ...["connected", "started", "applied", "started", "applied"],
-        ...["started", "failed", "summary"],
+        ...["started", "outcome", "failed", "summary"],
       ]], stderr);
       assertEquals(lines.at(-2), {
         event: "failed",
@@ -655,6 +655,7 @@ scenario(
         migration: "0003_c",
         direction: "up",
         location: "migrations/0003_c.ts:4:7",
+        outcome: "rolled_back",
       });
       assertEquals(await s.tables(), ["a", "b"]);
       await s.db.query("drop table a, b, migration_history");
