@@ -29,6 +29,13 @@ export interface Limits {
   readonly waitForDbMs: number;
 }
 
+/** A session that was lost while something of it was on its way. */
+export interface Loss {
+  readonly ports: Ports;
+  readonly session: Session;
+  readonly limits: Limits;
+}
+
 /** What a transaction is about to write, which proves later that it was committed, and what its maker wants to know then. */
 export interface Prepared<T> {
   readonly changes: readonly HistoryChange[];
@@ -77,8 +84,7 @@ export async function commitUnderLock<T>(
     await underLock(
       ports,
       session,
-      "transaction",
-      limits.lockWaitMs,
+      { scope: "transaction", waitMs: limits.lockWaitMs },
       async (work, history) => {
         const ready = await prepare(work, history);
         const ids = new Set(changedIds(ready.changes));
@@ -92,7 +98,8 @@ export async function commitUnderLock<T>(
     const { changes, value } = prepared as Prepared<T>;
     if (!session.isLost) return { outcome: "rolled_back", value, error };
     try {
-      const outcome = await learnOutcome(ports, limits, changes, before);
+      const loss = { ports, session, limits };
+      const outcome = await learnOutcome(loss, changes, before);
       return outcome === "committed"
         ? { outcome, value }
         : { outcome, value, error };
@@ -114,8 +121,7 @@ export async function commitUnderLock<T>(
  * @throws why nobody can look
  */
 export async function lookUp<T>(
-  ports: Ports,
-  limits: Limits,
+  { ports, session: { backend }, limits }: Loss,
   changes: readonly HistoryChange[],
   look: (now: readonly TracedRow[], work: Work) => Promise<T> | T,
 ): Promise<T> {
@@ -128,8 +134,14 @@ export async function lookUp<T>(
         underLock(
           ports,
           session,
-          "transaction",
-          Math.max(limits.lockWaitMs, LEAST_LOCK_MS),
+          {
+            scope: "transaction",
+            waitMs: Math.max(limits.lockWaitMs, LEAST_LOCK_MS),
+            // One that waits for a client that is gone would keep the lock, and all that the migration has locked.
+            whileHeld: async () => {
+              if (backend !== undefined) await session.endIdle(backend);
+            },
+          },
           async (work) => look(await work.trace(changedIds(changes)), work),
         )
       );
@@ -164,12 +176,11 @@ export function cannotTell(
 
 /** @throws why it cannot be told */
 async function learnOutcome(
-  ports: Ports,
-  limits: Limits,
+  loss: Loss,
   changes: readonly HistoryChange[],
   before: readonly HistoryRow[],
 ): Promise<Exclude<Outcome, "unknown">> {
-  const { outcome, undone } = await lookUp(ports, limits, changes, (now) => ({
+  const { outcome, undone } = await lookUp(loss, changes, (now) => ({
     outcome: outcomeOf(changes, before, now),
     undone: isUndoneSince(changes, now),
   }));
@@ -180,7 +191,7 @@ async function learnOutcome(
   }
   if (outcome === "committed") {
     const since = undone ? ", and that another run has rolled back since" : "";
-    ports.report({
+    loss.ports.report({
       event: "warning",
       message:
         `The connection was lost during the commit; the history says that the commit took effect${since}`,

@@ -4,18 +4,15 @@
  *
  * @module
  */
-import { cannotTell, type Limits, lookUp } from "./commit.ts";
+import { cannotTell, lookUp, type Loss } from "./commit.ts";
 import { RefusedError, UnsettledError } from "./errors.ts";
 import type { AppliedRow, HistoryChange } from "./history.ts";
 import { outcomeOf, type TracedRow } from "./outcome.ts";
 import type { Step } from "./plan.ts";
-import type { Ports, Session, Work } from "./ports.ts";
+import type { Session, Work } from "./ports.ts";
 
 /** Where the journal of a step is written. */
-interface Place {
-  readonly ports: Ports;
-  readonly session: Session;
-  readonly limits: Limits;
+interface Place extends Loss {
   readonly work: Work;
 }
 
@@ -79,12 +76,10 @@ export class Journal {
 
   /** What to say of a step one of whose statements has no answer. Its row stays as it is: nobody knows what it should say. */
   async unanswered(error: unknown): Promise<Error> {
-    const { ports, limits } = this.#at;
     const { direction, migration: { name, idempotent } } = this.#step;
     const id = this.#id!;
     const reason = await lookUp(
-      ports,
-      limits,
+      this.#at,
       [{ kind: "roll_back", id }],
       (now) => new RefusedError([`The history says ${statusOf(id, now)}`]),
     ).catch((reason) => reason);
@@ -99,9 +94,8 @@ export class Journal {
 
   /** A step that did not run must not be told as running. */
   async #takeBack(opening: HistoryChange, error: unknown): Promise<void> {
-    const { ports, limits } = this.#at;
     const { direction, row, migration: { name } } = this.#step;
-    await lookUp(ports, limits, [opening], (now, work) => {
+    await lookUp(this.#at, [opening], (now, work) => {
       if (outcomeOf([opening], [], now) !== "committed") return;
       const opened = now.find((one) =>
         one.status === "running" &&
@@ -129,8 +123,7 @@ export class Journal {
 
   /** The step has taken effect: if the history does not say so yet, it may be told. */
   async #closeAnew(change: HistoryChange, error: unknown): Promise<void> {
-    const { ports, limits } = this.#at;
-    const outcome = await lookUp(ports, limits, [change], (now, work) => {
+    const outcome = await lookUp(this.#at, [change], (now, work) => {
       const outcome = outcomeOf([change], [], now);
       if (outcome === "rolled_back") void work.write([change]);
       return outcome;
@@ -143,7 +136,7 @@ export class Journal {
         new RefusedError(["Another run has changed its row"]),
       );
     }
-    ports.report({
+    this.#at.ports.report({
       event: "warning",
       message:
         `The connection was lost when "${this.#step.migration.name}" had taken effect; the history says so`,
@@ -168,6 +161,24 @@ export class Journal {
         `It has taken effect: if status says running, ${remedy}`,
       );
   }
+}
+
+/**
+ * Behind a pooler no step can run outside a transaction: its lock would be another client's.
+ *
+ * @throws {RefusedError} before anything runs
+ */
+export function refusePooler(session: Session, steps: readonly Step[]): void {
+  if (!session.server.pooled) return;
+  const faults = steps.filter(({ migration }) => !migration.transaction).map((
+    { migration, direction },
+  ) =>
+    `Cannot ${
+      direction === "up" ? "apply" : "roll back"
+    } "${migration.name}": it runs outside a transaction, and ` +
+    `${session.server.host}:${session.server.port} is a connection pooler; use the direct address of the server`
+  );
+  if (faults.length > 0) throw new RefusedError(faults);
 }
 
 function openingChanges({ direction, migration, row }: Step): HistoryChange[] {
