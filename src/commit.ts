@@ -7,6 +7,7 @@
  */
 import {
   causeOf,
+  InterruptedError,
   MigrationError,
   RefusedError,
   UnsettledError,
@@ -21,7 +22,8 @@ import {
   type TracedRow,
 } from "./outcome.ts";
 import type { LockedHistory, Ports, Session, Work, Written } from "./ports.ts";
-import { underLock } from "./under_lock.ts";
+import { holderText } from "./phrases.ts";
+import { type LockRequest, underLock } from "./under_lock.ts";
 
 /** How long to wait, as the options of these names say. Milliseconds. */
 export interface Limits {
@@ -129,23 +131,29 @@ export async function lookUp<T>(
   const deadline = clock.now() + limits.waitForDbMs;
   for (;;) {
     const session = await connectToPrimary(ports, deadline);
+    let held: string | undefined;
+    const request: LockRequest = {
+      scope: "transaction",
+      waitMs: Math.max(limits.lockWaitMs, LEAST_LOCK_MS),
+      whileHeld: async (holder) => {
+        held = holderText(holder);
+        // One that waits for a client that is gone would keep the lock, and all that the migration has locked.
+        if (backend !== undefined) await session.endIdle(backend);
+      },
+    };
     try {
       return await session.despiteStop(() =>
         underLock(
           ports,
           session,
-          {
-            scope: "transaction",
-            waitMs: Math.max(limits.lockWaitMs, LEAST_LOCK_MS),
-            // One that waits for a client that is gone would keep the lock, and all that the migration has locked.
-            whileHeld: async () => {
-              if (backend !== undefined) await session.endIdle(backend);
-            },
-          },
+          request,
           async (work) => look(await work.trace(changedIds(changes)), work),
         )
       );
     } catch (error) {
+      if (held !== undefined && error instanceof InterruptedError) {
+        throw new RefusedError([`Cannot take the migration lock: ${held}`]);
+      }
       const leftMs = deadline - clock.now();
       if (!session.isLost || leftMs <= 0) throw error;
       await clock.sleep(Math.min(leftMs, AGAIN_MS));
@@ -159,18 +167,20 @@ export async function lookUp<T>(
  * The error of what nobody can tell the end of.
  *
  * @param what completes "Cannot tell whether"
- * @param reason why nobody could look
+ * @param loss `reason` is why nobody could look, if it is that
  */
 export function cannotTell(
   what: string,
-  { error, reason }: { readonly error: unknown; readonly reason: unknown },
+  { error, reason }: { readonly error: unknown; readonly reason?: unknown },
   hint = "Run status to see",
 ): UnsettledError {
+  // Which migration had a statement on its way is no news: none is known to have failed.
+  const cause = causeOf(error, MigrationError)?.cause ?? error;
+  const detail = reason === undefined ? undefined : failureText(reason);
   return new UnsettledError(`Cannot tell whether ${what}`, {
-    // Which migration had a statement on its way is no news: none is known to have failed.
-    cause: causeOf(error, MigrationError)?.cause ?? error,
-    detail: failureText(reason),
+    cause,
     hint,
+    ...(detail !== undefined && detail !== failureText(cause) && { detail }),
   });
 }
 

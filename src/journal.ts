@@ -81,14 +81,15 @@ export class Journal {
     const reason = await lookUp(
       this.#at,
       [{ kind: "roll_back", id }],
-      (now) => new RefusedError([`The history says ${statusOf(id, now)}`]),
+      (now) => changedSince(now.find((row) => row.id === id)),
     ).catch((reason) => reason);
     return cannotTell(
       `"${name}" took effect`,
       { error, reason },
       idempotent && direction === "up"
-        ? "It is idempotent: the next up tries it again"
-        : `Look at the database, then run repair --retry ${name} or repair --mark-applied ${name}`,
+        ? "The history says running, and it is idempotent: the next up tries it again"
+        : "The history says running: look at the database, then " +
+          `run repair --retry ${name} or repair --mark-applied ${name}`,
     );
   }
 
@@ -197,6 +198,10 @@ function openingChanges({ direction, migration, row }: Step): HistoryChange[] {
   }];
 }
 
-function statusOf(id: number, rows: readonly TracedRow[]): string {
-  return rows.find((row) => row.id === id)?.status ?? "nothing of it any more";
+/** What another run has made of a row that said running. */
+function changedSince(row: TracedRow | undefined): Error | undefined {
+  if (row?.status === "running") return undefined;
+  return new RefusedError([
+    `Another run has changed its row, which says ${row?.status ?? "nothing"}`,
+  ]);
 }

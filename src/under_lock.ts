@@ -5,6 +5,7 @@
  */
 import { formatDuration } from "./duration.ts";
 import { RefusedError } from "./errors.ts";
+import type { LockHolder } from "./events.ts";
 import { holderText } from "./phrases.ts";
 import type { LockedHistory, Ports, Session, Work } from "./ports.ts";
 
@@ -19,8 +20,8 @@ export interface LockRequest {
   readonly scope: "transaction" | "pinned";
   /** How long it is waited for, in milliseconds. */
   readonly waitMs: number;
-  /** Done each time that another session is found to have it. */
-  readonly whileHeld?: () => Promise<void>;
+  /** Done each time that another session is found to have it, before the wait. */
+  readonly whileHeld?: (holder: LockHolder | undefined) => Promise<void>;
 }
 
 /**
@@ -50,7 +51,7 @@ export async function underLock<T>(
     });
     if (result !== undefined) return result.value;
     const holder = await session.lockHolder();
-    await whileHeld?.();
+    await whileHeld?.(holder);
     const now = clock.now();
     if (now >= deadline) {
       throw new RefusedError([
