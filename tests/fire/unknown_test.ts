@@ -26,9 +26,6 @@ const ALONE = "{ transaction: false }";
 const REFUSED =
   'Cannot connect to the database "DB" at PROXY: the server closed the connection';
 
-/** Kubernetes gives a pod thirty seconds; the program takes five at most. */
-const LIMIT_MS = 5_000;
-
 scenario(
   "a commit whose answer is lost, and nobody answers any more: nobody can tell, and nothing is written",
   AB,
@@ -182,7 +179,7 @@ scenario(
       'error: Cannot apply "0001_note": The connection to the database was lost: the server does not answer any more\n' +
         "Failed in T: nothing was changed, 1 not run\n",
     );
-    await waitUntilGone(s.db, LIMIT_MS);
+    await waitUntilGone(s.db);
     assertEquals(await s.history(), ["0001_note failed"]);
   },
 );
@@ -596,7 +593,7 @@ async function stopBackend(
     application: row!.application,
     async [Symbol.asyncDispose]() {
       Deno.kill(pid, "SIGCONT");
-      await waitUntilGone(db, LIMIT_MS);
+      await waitUntilGone(db);
     },
   };
 }
