@@ -56,7 +56,14 @@ const CORE = [
 ];
 
 /** The engine. */
-const APPLY = ["under_lock", "commit", "journal", "record_failure", "apply"];
+const APPLY = [
+  "under_lock",
+  "commit",
+  "segment",
+  "journal",
+  "record_failure",
+  "apply",
+];
 
 /** Files that are one adapter together. Any other file, or folder, that is in no table is an adapter of its own. */
 const DATABASE_ADAPTER = [

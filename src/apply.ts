@@ -12,11 +12,20 @@ import {
   UnsettledError,
 } from "./errors.ts";
 import { failureText } from "./failure.ts";
-import type { HistoryChange, HistoryRow } from "./history.ts";
-import { Journal } from "./journal.ts";
+import type { HistoryRow } from "./history.ts";
+import { Journal, refusePooler } from "./journal.ts";
 import type { Plan, Planned, Step } from "./plan.ts";
-import type { LockedHistory, Ports, Session, Work, Written } from "./ports.ts";
+import type { LockedHistory, Ports, Session, Written } from "./ports.ts";
 import { type Begun, recordFailure } from "./record_failure.ts";
+import {
+  type Begin,
+  changeOf,
+  commitError,
+  namesOf,
+  type Ran,
+  runSegment,
+  segmentLength,
+} from "./segment.ts";
 import { jitter, underLock } from "./under_lock.ts";
 
 /** How to run: see the options of the same names. Times are milliseconds. */
@@ -42,21 +51,6 @@ export interface Applied {
   /** Steps of which nobody can tell whether they are in effect; they are not counted in `notRun`. */
   readonly unknown: number;
   readonly error: unknown;
-}
-
-/** A step that ran. It counts once its transaction is committed. */
-interface Ran {
-  readonly step: Step;
-  /** On the port's clock. */
-  readonly startedAt: number;
-  /** Milliseconds; missing where the server measures it. */
-  readonly durationMs?: number;
-}
-
-/** What one transaction did, and what is planned after it. */
-interface Segment {
-  readonly ran: readonly Ran[];
-  readonly rest: readonly Step[];
 }
 
 /** PostgreSQL's lock_not_available and deadlock_detected: the transaction was rolled back and may be tried again. */
@@ -185,9 +179,17 @@ class Run {
       this.session,
       this.options,
       async (work, history) => {
-        const segment = await this.#runSegment(work, this.#plan(history));
-        const changes = segment.ran.map((one) => this.#change(one));
-        return { changes, value: segment };
+        const steps = this.#left = this.#plan(history);
+        this.#begun = [];
+        const length = segmentLength(steps, this.options.transaction);
+        const ran = length === 0
+          ? []
+          : await runSegment(work, steps.slice(0, length), this.#begin);
+        const now = this.ports.clock.now();
+        return {
+          changes: ran.map((one) => changeOf(one, now)),
+          value: { ran, rest: steps.slice(length) },
+        };
       },
     ).catch((error) => ({ outcome: "not begun", error } as const));
     if (commit.outcome === "not begun") return commit.error;
@@ -201,30 +203,8 @@ class Run {
       case "unknown":
         this.#left = rest;
         this.#unknown = ran.map(({ step }) => step);
-        throw cannotTell(`${nameOf(ran)} took effect`, commit);
+        throw cannotTell(`${namesOf(ran)} took effect`, commit);
     }
-  }
-
-  async #runSegment(work: Work, steps: readonly Step[]): Promise<Segment> {
-    this.#left = steps;
-    this.#begun = [];
-    const segment = steps.slice(0, this.#segmentLength(steps));
-    const rest = steps.slice(segment.length);
-    if (segment.length === 0) return { ran: [], rest };
-    await work.prepareHistory();
-    const started: Ran[] = [];
-    for (const step of segment) {
-      const { startedAt, onBegun } = this.#begin(step, started.length);
-      await work.run(step, onBegun);
-      started.push({ step, startedAt });
-    }
-    // Alone in its transaction a migration is measured by the server: that costs no flight.
-    const durations = started.length > 1 ? await work.settle() : [];
-    const ran = started.map((one, i) => ({
-      ...one,
-      ...(durations[i] !== undefined && { durationMs: durations[i] }),
-    }));
-    return { ran, rest };
   }
 
   /** One non-transactional step, journalled: the history says `running` before it runs. */
@@ -233,8 +213,7 @@ class Run {
     await underLock(
       ports,
       session,
-      "pinned",
-      limits.lockWaitMs,
+      { scope: "pinned", waitMs: limits.lockWaitMs },
       async (work, history) => {
         this.#left = this.#plan(history);
         const [step, ...rest] = this.#left;
@@ -297,22 +276,7 @@ class Run {
     return planned.plan.steps;
   }
 
-  #segmentLength(steps: readonly Step[]): number {
-    const counted = this.options.transaction === "each"
-      ? steps.slice(0, 1)
-      : steps;
-    const end = counted.findIndex(({ migration }) => !migration.transaction);
-    return end < 0 ? counted.length : end;
-  }
-
-  /**
-   * @param before steps that have begun since the last commit
-   * @returns the time on the port's clock
-   */
-  #begin(
-    step: Step,
-    before: number,
-  ): { startedAt: number; onBegun: () => void } {
+  readonly #begin: Begin = (step, before) => {
     const startedAt = this.ports.clock.now();
     this.#begun.push({ step, startedAt });
     const event = {
@@ -323,55 +287,9 @@ class Run {
       total: this.#done.length + this.#left.length,
     } as const;
     return { startedAt, onBegun: () => this.ports.report(event) };
-  }
-
-  #change({ step, startedAt, durationMs }: Ran): HistoryChange {
-    // A row that this run has inserted is not known yet: redo rolls back before it applies.
-    if (step.direction === "down") {
-      return { kind: "roll_back", id: step.row!.id };
-    }
-    return {
-      kind: "insert",
-      name: step.migration.name,
-      checksum: step.migration.checksum,
-      status: "applied",
-      startedAgoMs: this.ports.clock.now() - startedAt,
-      durationMs: durationMs ?? null,
-      error: null,
-    };
-  }
+  };
 
   #elapsed(startedAt: number): number {
     return Math.round(this.ports.clock.now() - startedAt);
   }
-}
-
-/** A constraint that is checked at commit, or a connection that ended before it. */
-function commitError(ran: readonly Ran[], cause: unknown): unknown {
-  // One that was sent ahead of the commit has been named already.
-  if (causeOf(cause, MigrationError) !== undefined) return cause;
-  const { migration, direction } = ran[0]!.step;
-  return ran.length === 1
-    ? new MigrationError(migration.name, direction, { cause })
-    : new Error(`Cannot commit ${nameOf(ran)}`, { cause });
-}
-
-function nameOf(ran: readonly Ran[]): string {
-  return ran.length === 1
-    ? `"${ran[0]!.step.migration.name}"`
-    : `${ran.length} migrations`;
-}
-
-/** What cannot work behind a pooler is refused before anything runs. */
-function refusePooler(session: Session, steps: readonly Step[]): void {
-  if (!session.server.pooled) return;
-  const faults = steps.filter(({ migration }) => !migration.transaction).map((
-    { migration, direction },
-  ) =>
-    `Cannot ${
-      direction === "up" ? "apply" : "roll back"
-    } "${migration.name}": it runs outside a transaction, and ` +
-    `${session.server.host}:${session.server.port} is a connection pooler; use the direct address of the server`
-  );
-  if (faults.length > 0) throw new RefusedError(faults);
 }

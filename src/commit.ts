@@ -7,6 +7,7 @@
  */
 import {
   causeOf,
+  InterruptedError,
   MigrationError,
   RefusedError,
   UnsettledError,
@@ -21,12 +22,20 @@ import {
   type TracedRow,
 } from "./outcome.ts";
 import type { LockedHistory, Ports, Session, Work, Written } from "./ports.ts";
-import { underLock } from "./under_lock.ts";
+import { holderText } from "./phrases.ts";
+import { type LockRequest, underLock } from "./under_lock.ts";
 
 /** How long to wait, as the options of these names say. Milliseconds. */
 export interface Limits {
   readonly lockWaitMs: number;
   readonly waitForDbMs: number;
+}
+
+/** A session that was lost while something of it was on its way. */
+export interface Loss {
+  readonly ports: Ports;
+  readonly session: Session;
+  readonly limits: Limits;
 }
 
 /** What a transaction is about to write, which proves later that it was committed, and what its maker wants to know then. */
@@ -77,8 +86,7 @@ export async function commitUnderLock<T>(
     await underLock(
       ports,
       session,
-      "transaction",
-      limits.lockWaitMs,
+      { scope: "transaction", waitMs: limits.lockWaitMs },
       async (work, history) => {
         const ready = await prepare(work, history);
         const ids = new Set(changedIds(ready.changes));
@@ -92,7 +100,8 @@ export async function commitUnderLock<T>(
     const { changes, value } = prepared as Prepared<T>;
     if (!session.isLost) return { outcome: "rolled_back", value, error };
     try {
-      const outcome = await learnOutcome(ports, limits, changes, before);
+      const loss = { ports, session, limits };
+      const outcome = await learnOutcome(loss, changes, before);
       return outcome === "committed"
         ? { outcome, value }
         : { outcome, value, error };
@@ -114,8 +123,7 @@ export async function commitUnderLock<T>(
  * @throws why nobody can look
  */
 export async function lookUp<T>(
-  ports: Ports,
-  limits: Limits,
+  { ports, session: { backend }, limits }: Loss,
   changes: readonly HistoryChange[],
   look: (now: readonly TracedRow[], work: Work) => Promise<T> | T,
 ): Promise<T> {
@@ -123,17 +131,29 @@ export async function lookUp<T>(
   const deadline = clock.now() + limits.waitForDbMs;
   for (;;) {
     const session = await connectToPrimary(ports, deadline);
+    let held: string | undefined;
+    const request: LockRequest = {
+      scope: "transaction",
+      waitMs: Math.max(limits.lockWaitMs, LEAST_LOCK_MS),
+      whileHeld: async (holder) => {
+        held = holderText(holder);
+        // One that waits for a client that is gone would keep the lock, and all that the migration has locked.
+        if (backend !== undefined) await session.endIdle(backend);
+      },
+    };
     try {
       return await session.despiteStop(() =>
         underLock(
           ports,
           session,
-          "transaction",
-          Math.max(limits.lockWaitMs, LEAST_LOCK_MS),
+          request,
           async (work) => look(await work.trace(changedIds(changes)), work),
         )
       );
     } catch (error) {
+      if (held !== undefined && error instanceof InterruptedError) {
+        throw new RefusedError([`Cannot take the migration lock: ${held}`]);
+      }
       const leftMs = deadline - clock.now();
       if (!session.isLost || leftMs <= 0) throw error;
       await clock.sleep(Math.min(leftMs, AGAIN_MS));
@@ -147,29 +167,30 @@ export async function lookUp<T>(
  * The error of what nobody can tell the end of.
  *
  * @param what completes "Cannot tell whether"
- * @param reason why nobody could look
+ * @param loss `reason` is why nobody could look, if it is that
  */
 export function cannotTell(
   what: string,
-  { error, reason }: { readonly error: unknown; readonly reason: unknown },
+  { error, reason }: { readonly error: unknown; readonly reason?: unknown },
   hint = "Run status to see",
 ): UnsettledError {
+  // Which migration had a statement on its way is no news: none is known to have failed.
+  const cause = causeOf(error, MigrationError)?.cause ?? error;
+  const detail = reason === undefined ? undefined : failureText(reason);
   return new UnsettledError(`Cannot tell whether ${what}`, {
-    // Which migration had a statement on its way is no news: none is known to have failed.
-    cause: causeOf(error, MigrationError)?.cause ?? error,
-    detail: failureText(reason),
+    cause,
     hint,
+    ...(detail !== undefined && detail !== failureText(cause) && { detail }),
   });
 }
 
 /** @throws why it cannot be told */
 async function learnOutcome(
-  ports: Ports,
-  limits: Limits,
+  loss: Loss,
   changes: readonly HistoryChange[],
   before: readonly HistoryRow[],
 ): Promise<Exclude<Outcome, "unknown">> {
-  const { outcome, undone } = await lookUp(ports, limits, changes, (now) => ({
+  const { outcome, undone } = await lookUp(loss, changes, (now) => ({
     outcome: outcomeOf(changes, before, now),
     undone: isUndoneSince(changes, now),
   }));
@@ -180,7 +201,7 @@ async function learnOutcome(
   }
   if (outcome === "committed") {
     const since = undone ? ", and that another run has rolled back since" : "";
-    ports.report({
+    loss.ports.report({
       event: "warning",
       message:
         `The connection was lost during the commit; the history says that the commit took effect${since}`,

@@ -4,18 +4,15 @@
  *
  * @module
  */
-import { cannotTell, type Limits, lookUp } from "./commit.ts";
+import { cannotTell, lookUp, type Loss } from "./commit.ts";
 import { RefusedError, UnsettledError } from "./errors.ts";
 import type { AppliedRow, HistoryChange } from "./history.ts";
 import { outcomeOf, type TracedRow } from "./outcome.ts";
 import type { Step } from "./plan.ts";
-import type { Ports, Session, Work } from "./ports.ts";
+import type { Session, Work } from "./ports.ts";
 
 /** Where the journal of a step is written. */
-interface Place {
-  readonly ports: Ports;
-  readonly session: Session;
-  readonly limits: Limits;
+interface Place extends Loss {
   readonly work: Work;
 }
 
@@ -79,29 +76,27 @@ export class Journal {
 
   /** What to say of a step one of whose statements has no answer. Its row stays as it is: nobody knows what it should say. */
   async unanswered(error: unknown): Promise<Error> {
-    const { ports, limits } = this.#at;
     const { direction, migration: { name, idempotent } } = this.#step;
     const id = this.#id!;
     const reason = await lookUp(
-      ports,
-      limits,
+      this.#at,
       [{ kind: "roll_back", id }],
-      (now) => new RefusedError([`The history says ${statusOf(id, now)}`]),
+      (now) => changedSince(now.find((row) => row.id === id)),
     ).catch((reason) => reason);
     return cannotTell(
       `"${name}" took effect`,
       { error, reason },
       idempotent && direction === "up"
-        ? "It is idempotent: the next up tries it again"
-        : `Look at the database, then run repair --retry ${name} or repair --mark-applied ${name}`,
+        ? "The history says running, and it is idempotent: the next up tries it again"
+        : "The history says running: look at the database, then " +
+          `run repair --retry ${name} or repair --mark-applied ${name}`,
     );
   }
 
   /** A step that did not run must not be told as running. */
   async #takeBack(opening: HistoryChange, error: unknown): Promise<void> {
-    const { ports, limits } = this.#at;
     const { direction, row, migration: { name } } = this.#step;
-    await lookUp(ports, limits, [opening], (now, work) => {
+    await lookUp(this.#at, [opening], (now, work) => {
       if (outcomeOf([opening], [], now) !== "committed") return;
       const opened = now.find((one) =>
         one.status === "running" &&
@@ -129,8 +124,7 @@ export class Journal {
 
   /** The step has taken effect: if the history does not say so yet, it may be told. */
   async #closeAnew(change: HistoryChange, error: unknown): Promise<void> {
-    const { ports, limits } = this.#at;
-    const outcome = await lookUp(ports, limits, [change], (now, work) => {
+    const outcome = await lookUp(this.#at, [change], (now, work) => {
       const outcome = outcomeOf([change], [], now);
       if (outcome === "rolled_back") void work.write([change]);
       return outcome;
@@ -143,7 +137,7 @@ export class Journal {
         new RefusedError(["Another run has changed its row"]),
       );
     }
-    ports.report({
+    this.#at.ports.report({
       event: "warning",
       message:
         `The connection was lost when "${this.#step.migration.name}" had taken effect; the history says so`,
@@ -170,6 +164,24 @@ export class Journal {
   }
 }
 
+/**
+ * Behind a pooler no step can run outside a transaction: its lock would be another client's.
+ *
+ * @throws {RefusedError} before anything runs
+ */
+export function refusePooler(session: Session, steps: readonly Step[]): void {
+  if (!session.server.pooled) return;
+  const faults = steps.filter(({ migration }) => !migration.transaction).map((
+    { migration, direction },
+  ) =>
+    `Cannot ${
+      direction === "up" ? "apply" : "roll back"
+    } "${migration.name}": it runs outside a transaction, and ` +
+    `${session.server.host}:${session.server.port} is a connection pooler; use the direct address of the server`
+  );
+  if (faults.length > 0) throw new RefusedError(faults);
+}
+
 function openingChanges({ direction, migration, row }: Step): HistoryChange[] {
   if (direction === "down") return [{ kind: "start_rollback", id: row!.id }];
   const left: HistoryChange[] = row?.status === "running"
@@ -186,6 +198,10 @@ function openingChanges({ direction, migration, row }: Step): HistoryChange[] {
   }];
 }
 
-function statusOf(id: number, rows: readonly TracedRow[]): string {
-  return rows.find((row) => row.id === id)?.status ?? "nothing of it any more";
+/** What another run has made of a row that said running. */
+function changedSince(row: TracedRow | undefined): Error | undefined {
+  if (row?.status === "running") return undefined;
+  return new RefusedError([
+    `Another run has changed its row, which says ${row?.status ?? "nothing"}`,
+  ]);
 }

@@ -21,6 +21,13 @@ export interface Database {
   connect(limitMs?: number): Promise<Session>;
 }
 
+/** A process of the server. */
+export interface Backend {
+  readonly pid: number;
+  /** For how long it is known, in milliseconds: another process that gets its number later is younger. */
+  readonly ageMs: number;
+}
+
 /** One database session. When its connection is lost it is over: every call rejects with {@link ConnectionLostError}. */
 export interface Session {
   readonly server: ServerInfo;
@@ -33,6 +40,9 @@ export interface Session {
 
   /** Whether a statement was sent that has no answer, and may never have one: it may have taken effect. */
   readonly isUnanswered: boolean;
+
+  /** The process that works for it; `undefined` behind a pooler, which has the processes. */
+  readonly backend: Backend | undefined;
 
   /** The rows of a migration table in Kysely's form. */
   kyselyTable(
@@ -50,6 +60,9 @@ export interface Session {
 
   /** Who has the migration lock now; `undefined` when nobody has it, or it cannot be seen. */
   lockHolder(): Promise<LockHolder | undefined>;
+
+  /** Has the server end the process of a session that was lost, if it waits for its client. */
+  endIdle(backend: Backend): Promise<void>;
 
   close(): Promise<void>;
 }

@@ -7,7 +7,7 @@
 import type { LockHolder, ServerInfo } from "./events.ts";
 import type { HistoryRow } from "./history.ts";
 import type { Link } from "./link.ts";
-import type { Session, Work } from "./ports.ts";
+import type { Backend, Session, Work } from "./ports.ts";
 import type { SessionOptions, WorkingSession } from "./working_session.ts";
 
 /** The {@link Session} on PostgreSQL. */
@@ -16,6 +16,7 @@ export class PostgresSession implements Session {
   readonly history: readonly HistoryRow[];
   readonly #link: Link;
   readonly #options: SessionOptions;
+  readonly #openedAt = performance.now();
   #working: Promise<WorkingSession> | undefined;
   #loaded: WorkingSession | undefined;
 
@@ -28,6 +29,13 @@ export class PostgresSession implements Session {
 
   get isLost(): boolean {
     return this.#link.lost !== undefined;
+  }
+
+  get backend(): Backend | undefined {
+    const pid = this.server.pooled ? undefined : this.#link.announcedPid;
+    return pid === undefined
+      ? undefined
+      : { pid, ageMs: performance.now() - this.#openedAt };
   }
 
   get isUnanswered(): boolean {
@@ -54,6 +62,10 @@ export class PostgresSession implements Session {
 
   async lockHolder(): Promise<LockHolder | undefined> {
     return await (await this.#work()).lockHolder();
+  }
+
+  async endIdle(backend: Backend): Promise<void> {
+    await (await this.#work()).endIdle(backend);
   }
 
   async close(): Promise<void> {

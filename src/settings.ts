@@ -4,6 +4,7 @@
  * @module
  */
 import { historyTable } from "./history_place.ts";
+import type { Backend } from "./ports.ts";
 import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
 
 /** What the statements are made from. Times are milliseconds. */
@@ -169,6 +170,18 @@ export function settingsList(settings: Settings, scope: Scope): string {
     `case when pg_catalog.current_setting('extra_float_digits')::pg_catalog.int4 operator(pg_catalog.<) 1 then ${
       set("extra_float_digits", "1")
     } end`;
+}
+
+/** Ends a backend of this program that waits for its client; another one that got its number later is younger. */
+export function endIdleQuery({ pid, ageMs }: Backend): string {
+  return `select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity
+    where pid operator(pg_catalog.=) ${pid} and usename operator(pg_catalog.=) session_user
+      and application_name operator(pg_catalog.=) pg_catalog.current_setting('application_name')
+      and state operator(pg_catalog.~~) 'idle%'
+      and backend_start operator(pg_catalog.<=)
+        (pg_catalog.clock_timestamp() operator(pg_catalog.-) interval '${
+    Math.floor(ageMs)
+  } ms')`;
 }
 
 /** Who has the lock: `pid`, `application`, `address`, and `since`, milliseconds; no row when nobody has it. */

@@ -18,10 +18,17 @@ import { dropInvalidIndex } from "./invalid_index.ts";
 import type { Link } from "./link.ts";
 import { Monitor } from "./monitor.ts";
 import type { Step } from "./plan.ts";
-import type { Background, LockedHistory, Session, Work } from "./ports.ts";
+import type {
+  Backend,
+  Background,
+  LockedHistory,
+  Session,
+  Work,
+} from "./ports.ts";
 import type { Rows } from "./protocol.ts";
 import {
   type Begun,
+  endIdleQuery,
   lockHolderQuery,
   lockQuery,
   lockTimeoutQuery,
@@ -63,7 +70,8 @@ export interface SessionOptions
 }
 
 /** Does what a session is asked for, once the driver of its link is loaded. */
-export class WorkingSession implements Omit<Session, "history" | "isLost"> {
+export class WorkingSession
+  implements Omit<Session, "history" | "isLost" | "backend"> {
   readonly server: ServerInfo;
   readonly #connection: Connection;
   readonly #options: SessionOptions;
@@ -191,6 +199,10 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
       address: String(row.address),
       sinceMs: typeof row.since === "number" ? row.since : undefined,
     };
+  }
+
+  async endIdle(backend: Backend): Promise<void> {
+    await this.#connection.query(endIdleQuery(backend));
   }
 
   async close(): Promise<void> {
@@ -329,7 +341,12 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
     }
     connection.releaseSavepoints(step);
     const sealed = connection.sendAhead(seal, step, () => step.sealed());
-    if (scope === "session" || !this.#options.pipeline) await sealed;
+    if (scope === "session") {
+      // What it did is done: that nobody can say any more how it was left is met by what writes that.
+      await sealed.catch((error) => {
+        if (error instanceof DatabaseError && !connection.isLost) throw error;
+      });
+    } else if (!this.#options.pipeline) await sealed;
   }
 
   /** An error of a statement that ran ahead surfaces later: it is named after the step that sent it. */

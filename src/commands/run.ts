@@ -97,8 +97,7 @@ async function firstPlan(
   const settled = await underLock(
     ports,
     session,
-    "transaction",
-    config.lockWaitMs,
+    { scope: "transaction", waitMs: config.lockWaitMs },
     (_, { rows }) => Promise.resolve(rows),
   );
   return accepted(planner(settled, []));

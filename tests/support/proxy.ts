@@ -80,6 +80,8 @@ export interface Proxy extends AsyncDisposable {
   hold(statement: RegExp): { readonly held: Promise<void>; release(): void };
   /** Stalls every session that is open now. */
   stall(): void;
+  /** The clients of the sessions that are open now hear nothing more of what the server says. */
+  mute(): void;
   /** How new connections are received from now on; `undefined` connects them. */
   front(behaviour: Front | undefined): void;
   /** Rewrites what the server says, text for text of the same length, in every session from now on. */
@@ -173,6 +175,7 @@ export async function startProxy(
       return { held: hold.held.promise, release: hold.released.resolve };
     },
     stall: () => sessions.forEach((session) => session.stall()),
+    mute: () => sessions.forEach((session) => session.mute()),
     front: receiveAs,
     rewrite: (from, to) => {
       const [before, after] = [from, to].map((text) =>
@@ -285,6 +288,10 @@ class Session implements ProxySession {
   stall(): void {
     this.#stalled = true;
     this.#toServer.stop();
+    this.#toClient.stop();
+  }
+
+  mute(): void {
     this.#toClient.stop();
   }
 
