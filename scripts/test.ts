@@ -53,7 +53,10 @@ interface Part {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-async function main(args: readonly string[]): Promise<number> {
+async function main(
+  args: readonly string[],
+  isStopped: () => boolean,
+): Promise<number> {
   const versions = parseVersions(Deno.env.get("PG_VERSIONS"));
   const all = args.includes("--all");
   const { paths, options } = await splitArguments(
@@ -65,13 +68,16 @@ async function main(args: readonly string[]): Promise<number> {
   if (all && others.length > 0) await refuseMissing(await needsOf(others));
 
   const reports: Report[] = [];
+  const begun: Round[] = [];
   if (unit.length > 0) reports.push(await runPart({ paths: unit, options }));
   const wanted = POSTGRES_VERSIONS.filter((version) =>
     rounds.some(({ versions }) => versions.includes(version))
   );
-  if (wanted.length > 0) {
+  if (wanted.length > 0 && !isStopped()) {
     await withServers(wanted, console.error, async (servers) => {
       for (const round of rounds) {
+        if (isStopped()) break;
+        begun.push(round);
         if (round.more !== undefined) {
           console.error(
             `Once more, with ${round.more}: ${round.paths.join(" ")}`,
@@ -91,7 +97,7 @@ async function main(args: readonly string[]): Promise<number> {
   const leftOut = reports.flatMap(({ leftOut }) => leftOut);
   const lines = notRunLines({
     leftOut,
-    rounds: missingRounds(others, rounds),
+    rounds: missingRounds(others, begun),
     missing: await findMissing(namesOf(leftOut)),
     command: all ? undefined : taskCommand("test", "--all", ...args),
   });
@@ -227,7 +233,7 @@ async function guarded(): Promise<number> {
     Deno.addSignalListener(signal, () => stopped ??= code);
   }
   try {
-    const code = await main(Deno.args);
+    const code = await main(Deno.args, () => stopped !== undefined);
     return stopped ?? code;
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);

@@ -149,9 +149,10 @@ Deno.test("hangs", async () => {
   await new Promise((resolve) => setTimeout(resolve, 60_000));
 });
 `;
-  await withTests({ "integration/a_test.ts": hanging }, async (checkout) => {
+  await withTests({ "fire/a_test.ts": hanging }, async (checkout) => {
     const path = join(checkout.folder, "url");
-    const start = () => checkout.task(["test"], { env: { PG_VERSIONS: "18" } });
+    const start = () =>
+      checkout.task(["test", "--all"], { env: { PG_VERSIONS: "18" } });
     const urlOf = async () => {
       await waitFor(
         "the test has written the URL",
@@ -172,7 +173,14 @@ Deno.test("hangs", async () => {
     assertEquals(await isUp(first), false);
     assertEquals(await isUp(second), true);
     interrupted.kill("SIGINT");
-    assertEquals((await interrupted.result).code, 130);
+    const { code, stdout, stderr } = await interrupted.result;
+    assertEquals(code, 130);
+    // The round that would have followed is not begun.
+    assertEquals(stderr.includes("Once more"), false, stderr);
+    assertMatch(
+      stdout,
+      /^ {2}on PostgreSQL 18 with --no-pipeline: tests\/fire$/m,
+    );
     assertEquals(await isUp(second), false);
   });
 });
