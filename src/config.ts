@@ -26,6 +26,8 @@ export interface Config extends OutputConfig {
   readonly statementTimeoutMs: number;
   readonly transaction: "all" | "each";
   readonly schema: string | undefined;
+  /** The role that may own the history although the user is no member of it. */
+  readonly trustedOwner: string | undefined;
   /** Whether definitions are sent ahead of the answers to those before them. */
   readonly pipeline: boolean;
 }
@@ -80,6 +82,7 @@ export async function readConfig(
     statementTimeoutMs: ms("statement-timeout"),
     transaction: oneOf("transaction", ["all", "each"], settings, env, faults),
     schema: readSchema(settings, env, faults),
+    trustedOwner: setting("trust-history-owner", settings, env)?.text,
     pipeline: settings["no-pipeline"] === undefined,
   });
 }
@@ -95,6 +98,10 @@ function readSchema(
     faults.push(
       `${given.source}: ${quoteValue(given.text)} is longer than 63 bytes`,
     );
+  }
+  // Quoted, too, it stands for the schema of the user's name wherever the search path is set to it.
+  if (given?.text === "$user") {
+    faults.push(`${given.source}: PostgreSQL cannot search the schema "$user"`);
   }
   return given?.text;
 }

@@ -4,21 +4,18 @@
  * @module
  */
 import type { Config } from "./config.ts";
-import { ConnectionError, DatabaseError } from "./errors.ts";
+import { ConnectionError } from "./errors.ts";
 import type { Event } from "./events.ts";
-import { factsQuery, greetingQuery, readGreeting } from "./greeting.ts";
+import { Greeting } from "./greeting.ts";
 import type { RunIdentity } from "./history_statements.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import type { Migration } from "./migration.ts";
 import type { Background, Clock, Database, Session } from "./ports.ts";
-import type { Row, Rows } from "./protocol.ts";
+import type { Questions } from "./log_in.ts";
 import { PostgresSession } from "./session.ts";
-import { quoteIdentifier } from "./sql_quote.ts";
 import type { HostAndPort } from "./url.ts";
 
 const OLDEST_VERSION = 150_000;
-
-const UNDEFINED_TABLE = "42P01";
 
 /** The wait between two attempts grows from the first to the last, in milliseconds. */
 const RETRY_MS = { first: 250, last: 5_000 };
@@ -39,6 +36,8 @@ export interface DatabaseOptions {
 /** The {@link Database} on PostgreSQL. */
 export class PostgresDatabase implements Database {
   readonly #options: DatabaseOptions;
+  /** What was warned of, so that a program that connects again and again says it once. */
+  readonly #warned = new Set<string>();
 
   constructor(options: DatabaseOptions) {
     this.#options = options;
@@ -90,35 +89,42 @@ export class PostgresDatabase implements Database {
     const { config, migrations, run, background, stop, report } = this.#options;
     let link: Link | undefined;
     try {
-      const opened = await this.#open(
+      const greeting = new Greeting({
+        schema: config.schema,
+        trustedOwner: config.trustedOwner,
+      });
+      link = await this.#open(
         at,
-        greetingQuery(config.schema),
+        greeting,
         (severity, message) => report({ event: "notice", severity, message }),
       );
-      link = opened.link;
-      const greeting = readGreeting(await this.#answer(at, opened));
-      assertSupported(greeting.versionNumber, at);
+      const { server } = greeting;
+      assertSupported(server.versionNumber, at);
+      const { place, history, warnings } = greeting.found;
+      for (const message of warnings) this.#warn(message);
       return new PostgresSession(link, {
         server: {
           host: at.host,
           port: at.port,
           database: config.target.database,
-          version: versionText(greeting.versionNumber),
-          schema: greeting.schema,
-          user: greeting.user,
-          readOnly: greeting.readOnly,
-          pooled: link.announcedPid !== greeting.backendPid,
+          version: versionText(server.versionNumber),
+          schema: place.schema,
+          user: server.user,
+          readOnly: server.readOnly,
+          pooled: link.announcedPid !== server.backendPid,
         },
-        versionNumber: greeting.versionNumber,
-        history: greeting.history,
+        versionNumber: server.versionNumber,
+        place,
+        history,
         pipeline: config.pipeline,
         lockTimeoutMs: config.lockTimeoutMs,
         lockRetryMs: config.lockRetryMs,
         statementTimeoutMs: config.statementTimeoutMs,
         chosenSchema: config.schema,
+        trustedOwner: config.trustedOwner,
         run,
         migrations,
-        openSecond: async () => (await this.#open(at, "select 1")).link,
+        openSecond: () => this.#open(at, { first: "select 1" }),
         report,
         background,
         stop,
@@ -133,33 +139,25 @@ export class PostgresDatabase implements Database {
   /** @throws {ConnectionError} when there is no connection within the time for one attempt */
   #open(
     at: HostAndPort,
-    first: string,
+    questions: Questions,
     onNotice?: LinkOptions["onNotice"],
-  ): ReturnType<typeof Link.open> {
+  ): Promise<Link> {
     const { config, run } = this.#options;
-    return this.#inTime(at, (signal) =>
-      Link.open(at, config.target, first, {
-        applicationName: `battlescope-migrate ${run.programVersion}`,
-        ...(onNotice && { onNotice }),
-        signal,
-      }));
+    return this.#inTime(
+      at,
+      (signal) =>
+        Link.open(at, config.target, questions, {
+          applicationName: `battlescope-migrate ${run.programVersion}`,
+          ...(onNotice && { onNotice }),
+          signal,
+        }),
+    );
   }
 
-  /** The answer to the greeting; where there is no history it failed, and the facts are asked for alone. */
-  async #answer(
-    at: HostAndPort,
-    { link, answer }: Awaited<ReturnType<typeof Link.open>>,
-  ): Promise<readonly Rows[]> {
-    if (!(answer instanceof DatabaseError)) return answer;
-    const facts = await this.#inTime(at, async (signal) => {
-      signal.addEventListener("abort", () => link.destroy());
-      await link.prepare();
-      return await link.send(factsQuery(this.#options.config.schema), []);
-    });
-    if (answer.server.code === UNDEFINED_TABLE) return [facts];
-    throw new Error("Cannot read the history", {
-      cause: withReadHint(answer, facts[0]!),
-    });
+  #warn(message: string): void {
+    if (this.#warned.has(message)) return;
+    this.#warned.add(message);
+    this.#options.report({ event: "warning", message });
   }
 
   /** @throws {ConnectionError} when the connection fails, or the time for one attempt is over */
@@ -221,16 +219,6 @@ function assertSupported(versionNumber: number, at: HostAndPort): void {
     }, and 15 is the oldest that works`,
     { transient: false },
   );
-}
-
-function withReadHint({ server }: DatabaseError, facts: Row): DatabaseError {
-  if (server.code !== "42501") return new DatabaseError(server);
-  const role = quoteIdentifier(String(facts.user));
-  const schema = quoteIdentifier(String(facts.schema ?? "public"));
-  const hint = /schema/.test(server.message)
-    ? `As the owner of the schema: grant usage, create on schema ${schema} to ${role}`
-    : `As the owner of the table: grant select on ${schema}."migration_history" to ${role}`;
-  return new DatabaseError({ ...server, hint });
 }
 
 function versionText(versionNumber: number): string {

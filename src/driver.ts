@@ -72,6 +72,7 @@ export function serverError(
 ): ServerMessage | undefined {
   if (!(error instanceof postgres.PostgresError)) return undefined;
   const { code, severity, message, detail, hint, where, position } = error;
+  const { schema_name, table_name, constraint_name } = error;
   return {
     code,
     severity: severity ?? "ERROR",
@@ -79,6 +80,9 @@ export function serverError(
     ...(detail !== undefined && { detail }),
     ...(hint !== undefined && { hint }),
     ...(where !== undefined && { where }),
+    ...(schema_name !== undefined && { schema: schema_name }),
+    ...(table_name !== undefined && { table: table_name }),
+    ...(constraint_name !== undefined && { constraint: constraint_name }),
     ...(statement !== undefined && { statement }),
     ...(statement !== undefined && position !== undefined &&
       { position: Number(position) }),

@@ -47,6 +47,10 @@ export interface ServerMessage {
   readonly statement?: string;
   /** Where in the statement, counted in characters from 1. */
   readonly position?: number;
+  /** What the error is about, if it is about one. */
+  readonly schema?: string;
+  readonly table?: string;
+  readonly constraint?: string;
 }
 
 /** PostgreSQL refused a statement. */

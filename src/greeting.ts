@@ -1,64 +1,175 @@
 /**
- * What is asked with the log-in: the server's facts and the history, in one flight.
+ * What is asked with the log-in: the server's facts, where the history is, and its rows, in one flight.
+ *
+ * Nothing of a stranger's runs by it: the catalogs are asked in qualified names, and of the table that the search path leads
+ * to, whatever it is, COPY reads the rows or fails. What it has read counts when the catalogs say that it is a history.
  *
  * @module
  */
 import {
+  elsewhereError,
+  type Form,
+  type Found,
   HISTORY_TABLE,
-  historyQuery,
-  type HistoryState,
   historyTable,
-  readHistoryState,
+  type Place,
+  placeOf,
+} from "./history_place.ts";
+import {
+  copyStatement,
+  type HistoryState,
+  HORIZON,
+  readCopy,
 } from "./history_table.ts";
-import type { Row, Rows } from "./protocol.ts";
-import { quoteLiteral } from "./sql_quote.ts";
+import type { Questions, Reply } from "./log_in.ts";
+import { elsewhereQuery, pathQuery } from "./place_query.ts";
+import type { Row } from "./protocol.ts";
 
-/** What the server says of itself, with the history of the schema. */
-export interface Greeting {
+/** What the server says of itself. */
+export interface ServerFacts {
   /** As `server_version_num`: 180004 is 18.4. */
   readonly versionNumber: number;
-  readonly schema: string | null;
   readonly user: string;
   readonly readOnly: boolean;
   readonly backendPid: number;
+}
+
+/** Where the history is and what it says. */
+export interface FoundHistory {
+  readonly place: Place;
   /** `undefined` when there is no history yet. */
   readonly history: HistoryState | undefined;
+  /** What was passed over on the way. */
+  readonly warnings: readonly string[];
 }
 
-/** The server's facts and the history in one flight. It fails with 42P01 when there is no history. */
+export interface GreetingOptions {
+  /** The schema that was chosen; the search path decides when missing. */
+  readonly schema: string | undefined;
+  /** The role that is trusted by `--trust-history-owner`. */
+  readonly trustedOwner: string | undefined;
+}
+
+/** How often it is asked again: the table is another one than the first of its name, or was changed meanwhile. */
+const MOST_QUESTIONS = 4;
+
+/**
+ * What the server says of itself, and how the session reads and is shown what it reads. The settings end with the message.
+ *
+ * With row_security off a policy is an error, and runs nothing:
+ * https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-ROW-SECURITY.
+ */
+const SERVER_QUERY =
+  `select pg_catalog.current_setting('server_version_num')::integer as version,
+    session_user::pg_catalog.text as user, pg_catalog.pg_backend_pid() as pid,
+    pg_catalog.pg_is_in_recovery() or
+      pg_catalog.current_setting('transaction_read_only') operator(pg_catalog.=) 'on' as read_only,
+    pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config('datestyle', 'ISO', true),
+    pg_catalog.set_config('timezone', 'UTC', true)`;
+
+/** The first question: where the history is, and the rows of the first table of its name. */
 export function greetingQuery(schema: string | undefined): string {
   const table = schema === undefined ? HISTORY_TABLE : historyTable(schema);
-  return `${factsQuery(schema)}; ${historyQuery(table)}`;
+  return questionOf(schema, copyStatement(table, "own"));
 }
 
-/** The server's facts alone. */
-export function factsQuery(schema: string | undefined): string {
-  const own = schema === undefined
-    ? `to_regclass('${HISTORY_TABLE}') = to_regclass(quote_ident(current_schema()) || '.${HISTORY_TABLE}')`
-    : "true";
-  const name = schema === undefined
-    ? "current_schema()"
-    : `(select nspname from pg_namespace where nspname = ${
-      quoteLiteral(schema)
-    })`;
-  return `select current_setting('server_version_num')::int as version, ${name}::text as schema, ` +
-    "session_user::text as user, pg_backend_pid() as pid, " +
-    "pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as read_only, " +
-    `coalesce(${own}, false) as own`;
-}
-
-/** Reads the answer to {@link greetingQuery}, or with one part to {@link factsQuery}. */
-export function readGreeting([facts, history]: readonly Rows[]): Greeting {
-  const row = facts![0] as Row;
-  return {
-    versionNumber: Number(row.version),
-    schema: row.schema as string | null,
-    user: String(row.user),
-    readOnly: row.read_only === true,
-    backendPid: Number(row.pid),
-    // A table of that name in another schema of the search path is somebody else's.
-    history: row.own === true && history !== undefined
-      ? readHistoryState(history, row.schema as string)
-      : undefined,
+/** The first questions of a session, and what came of them. */
+export class Greeting implements Questions {
+  readonly #options: GreetingOptions;
+  #server: Row | undefined;
+  /** What the last question read, as far as that is known; or that it asked for histories in other schemas. */
+  #asked: { readonly table?: string; readonly form: Form } | "elsewhere" = {
+    form: "own",
   };
+  #questions = 1;
+  #found: Found | undefined;
+  #history: HistoryState | undefined;
+  #failure: unknown;
+
+  constructor(options: GreetingOptions) {
+    this.#options = options;
+  }
+
+  get first(): string {
+    return greetingQuery(this.#options.schema);
+  }
+
+  next(reply: Reply): string | undefined {
+    try {
+      return this.#next(reply);
+    } catch (error) {
+      this.#failure = error;
+      return undefined;
+    }
+  }
+
+  /** @throws {DatabaseError} when it could not be asked */
+  get server(): ServerFacts {
+    const server = this.#server;
+    if (server === undefined) throw this.#failure;
+    return {
+      versionNumber: Number(server.version),
+      user: String(server.user),
+      readOnly: server.read_only === true,
+      backendPid: Number(server.pid),
+    };
+  }
+
+  /**
+   * The history, and where it is.
+   *
+   * @throws {RefusedError} when what is there cannot be read, or the history is somewhere else
+   * @throws {Error} when the server refused to answer
+   */
+  get found(): FoundHistory {
+    if (this.#failure !== undefined) throw this.#failure;
+    const place = this.#found!;
+    return { place, history: this.#history, warnings: place.passedOver };
+  }
+
+  #next({ results, failure }: Reply): string | undefined {
+    const [first, path] = results.map((rows) => rows[0]);
+    const rows = results[2];
+    const { schema, trustedOwner } = this.#options;
+    const unread = () =>
+      new Error("Cannot read the history", { cause: failure });
+    if (this.#asked === "elsewhere") {
+      if (first === undefined) throw unread();
+      const elsewhere = first.elsewhere as readonly string[] | null;
+      if (elsewhere === null) return undefined;
+      throw elsewhereError(elsewhere, this.#found!.schema);
+    }
+    this.#server ??= first;
+    if (path === undefined) throw unread();
+    const found = placeOf(String(path.facts), this.server.user);
+    this.#found = found;
+    if (found.form === "missing") {
+      if (schema !== undefined) return undefined;
+      this.#asked = "elsewhere";
+      return `select pg_catalog.array_to_json(${
+        elsewhereQuery(trustedOwner)
+      }) as elsewhere`;
+    }
+    const table = historyTable(found.schema!);
+    const isFirst = schema !== undefined || (found.isFirst && path.clean);
+    const asked = this.#asked.table ?? (isFirst ? table : undefined);
+    if (
+      rows !== undefined && asked === table && this.#asked.form === found.form
+    ) {
+      const horizon = String(path.horizon);
+      this.#history = { rows: readCopy(found.form, rows), horizon };
+      return undefined;
+    }
+    if (this.#questions++ === MOST_QUESTIONS) throw unread();
+    this.#asked = { table, form: found.form };
+    return questionOf(schema, copyStatement(table, found.form));
+  }
+}
+
+/** Where the history is, and with it what a statement reads. */
+function questionOf(schema: string | undefined, read: string): string {
+  return `${SERVER_QUERY}; select p.facts, ${HORIZON} as horizon,
+    pg_catalog.pg_my_temp_schema() operator(pg_catalog.=) 0 as clean from ${
+    pathQuery(schema)
+  } p; ${read}`;
 }

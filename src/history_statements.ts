@@ -1,15 +1,15 @@
 /**
  * The statements that create the history table, convert Kysely's into it, and write rows.
  *
+ * All names are qualified: nobody who may create objects in a schema of the search path gets any of them run.
+ *
  * @module
  */
 import type { HistoryChange } from "./history.ts";
-import {
-  HISTORY_TABLE,
-  historyTable,
-  type KyselyRow,
-} from "./history_table.ts";
-import { quoteLiteral } from "./sql_quote.ts";
+import { HISTORY_TABLE, historyName, historyTable } from "./history_place.ts";
+import { type HistoryState, isNewer } from "./history_table.ts";
+import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
+import { historyRefusal, type WriteCheck, written } from "./written.ts";
 
 /** What the writer knows of this invocation. */
 export interface RunIdentity {
@@ -21,42 +21,72 @@ export interface RunIdentity {
   readonly hide: (text: string) => string;
 }
 
+/** A privilege on a table, as `aclexplode` tells it. */
+export interface Grant {
+  readonly privilege: string;
+  /** `null` is everybody. */
+  readonly grantee: string | null;
+  readonly grantable: boolean;
+}
+
+type Insert = HistoryChange & { readonly kind: "insert" };
+type Update = Exclude<HistoryChange, { readonly kind: "insert" }>;
+
+const EQ = "operator(pg_catalog.=)";
+
 /** Creates the table. PostgreSQL names its indexes: a renamed table of another origin may still have the names. */
 export function createStatements(schema: string): string {
   const table = historyTable(schema);
   return `create table ${table} (
     id bigint generated always as identity primary key,
-    name text not null,
-    checksum text not null,
-    status text not null constraint ${HISTORY_TABLE}_status_check
-      check (status in ('applied', 'baseline', 'rolled_back', 'failed', 'running')),
-    started_at timestamptz not null,
-    finished_at timestamptz,
+    name pg_catalog.text not null,
+    checksum pg_catalog.text not null,
+    status pg_catalog.text not null constraint ${HISTORY_TABLE}_status_check
+      check (status ${EQ} any (array['applied', 'baseline', 'rolled_back', 'failed', 'running'])),
+    started_at pg_catalog.timestamptz not null,
+    finished_at pg_catalog.timestamptz,
     duration_ms integer,
-    run_id uuid not null,
-    applied_by text not null,
-    host text,
-    binary_version text not null,
-    error text,
-    rolled_back_at timestamptz,
-    rolled_back_by text,
-    rolled_back_run uuid
+    run_id pg_catalog.uuid not null,
+    applied_by pg_catalog.text not null,
+    host pg_catalog.text,
+    binary_version pg_catalog.text not null,
+    error pg_catalog.text,
+    rolled_back_at pg_catalog.timestamptz,
+    rolled_back_by pg_catalog.text,
+    rolled_back_run pg_catalog.uuid
   );
-  create unique index on ${table} (name) where status in ('applied', 'baseline')`;
+  create unique index on ${table} (name) where status ${EQ} any (array['applied', 'baseline'])`;
+}
+
+/** Asks who may do what with the table, as {@link Grant}s, and in each row whether the user has the rights of its owner. */
+export function grantsQuery(schema: string): string {
+  return `select pg_catalog.pg_has_role(c.relowner, 'usage') as owned, pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text as owner,
+    a.privilege_type as privilege, a.is_grantable as grantable,
+    case when a.grantee operator(pg_catalog.<>) 0 then pg_catalog.pg_get_userbyid(a.grantee)::pg_catalog.text end as grantee
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid ${EQ} c.relnamespace
+      left join lateral pg_catalog.aclexplode(c.relacl) a on true
+    where n.nspname ${EQ} ${
+    quoteLiteral(schema)
+  } and c.relname ${EQ} '${HISTORY_TABLE}'`;
 }
 
 /**
- * Puts the history in the place of the table in Kysely's form, keeping names, times and privileges.
+ * Puts the history in the place of the table in Kysely's form, keeping names, times and privileges: a pod that waits for it
+ * must not be shut out.
  *
+ * @param rows all that the table has, and `horizon` as of when; it fails when somebody has written to the table since
  * @param checksums checksum by name, of the migrations that the program carries
  */
 export function convertStatements(
   schema: string,
   run: RunIdentity,
-  rows: readonly KyselyRow[],
+  { rows, horizon, grants }: HistoryState & {
+    readonly grants: readonly Grant[];
+  },
   checksums: ReadonlyMap<string, string>,
 ): readonly string[] {
-  const changes = rows.map(({ name, timestamp }): HistoryChange => ({
+  const table = historyTable(schema);
+  const changes = rows.map(({ name, finishedAt }): HistoryChange => ({
     kind: "insert",
     name,
     checksum: checksums.get(name) ?? "",
@@ -64,71 +94,67 @@ export function convertStatements(
     startedAgoMs: 0,
     durationMs: null,
     error: null,
-    appliedAt: timestamp,
+    appliedAt: finishedAt!,
   }));
   return [
-    replaceStatement(schema),
+    `lock table ${table} in access exclusive mode`,
+    unchangedCheck(schema, rows.length, horizon),
+    `drop table ${table}`,
+    createStatements(schema),
+    ...grants.map(({ privilege, grantee, grantable }) =>
+      `grant ${privilege} on ${table} to ${
+        grantee === null ? "public" : quoteIdentifier(grantee)
+      }${grantable ? " with grant option" : ""}`
+    ),
     ...changeStatements(schema, run, changes),
   ];
 }
 
-/** The statements that write changes, in their order. Each returns `id` and `took`, milliseconds, of its rows. */
+/** Fails when the table has other rows than it had. */
+function unchangedCheck(
+  schema: string,
+  count: number,
+  horizon: string,
+): string {
+  const text = `Cannot take over Kysely's rows: somebody is writing to ${
+    historyName(schema)
+  }; stop the other migrator, and start again`;
+  return `select case when pg_catalog.count(*) ${EQ} ${count}
+      and pg_catalog.count(*) filter (where ${isNewer(horizon)}) ${EQ} 0
+    then 0 else ${
+    historyRefusal([quoteLiteral(text)])
+  } end as changed from only ${historyTable(schema)} h`;
+}
+
+/**
+ * The statements that write changes, in their order. Each returns `id` and `took`, milliseconds, of its rows, and fails when
+ * it has not written all of them; see `written.ts`.
+ *
+ * @param nameOf the name of the migration of a row
+ */
 export function changeStatements(
   schema: string,
   run: RunIdentity,
   changes: readonly HistoryChange[],
+  nameOf: (id: number) => string | undefined = () => undefined,
 ): readonly string[] {
-  const table = historyTable(schema);
   const statements: string[] = [];
   for (let i = 0; i < changes.length;) {
-    const inserts: HistoryChange[] = [];
-    for (
-      let change = changes[i];
-      change?.kind === "insert";
-      change = changes[++i]
-    ) {
-      const { error } = change;
-      inserts.push({
-        ...change,
-        error: error === null ? null : run.hide(error),
-      });
+    const change = changes[i]!;
+    if (change.kind === "insert") {
+      const inserts = [change];
+      for (
+        let next = changes[++i];
+        next?.kind === "insert" && next.status === change.status;
+        next = changes[++i]
+      ) inserts.push(next);
+      statements.push(insertStatement(schema, run, inserts));
+    } else {
+      i++;
+      statements.push(updateStatement(schema, run, change, nameOf(change.id)));
     }
-    if (inserts.length > 0) {
-      statements.push(insertStatement(table, run, inserts));
-      continue;
-    }
-    const change = changes[i++] as Exclude<HistoryChange, { kind: "insert" }>;
-    statements.push(
-      `update ${table} set ${
-        assignmentsOf(change, run)
-      } where id = ${change.id} returning id, duration_ms as took`,
-    );
   }
   return statements;
-}
-
-/** Who may read the old table may read the new one: a pod that waits for it must not be shut out. */
-function replaceStatement(schema: string): string {
-  const table = historyTable(schema);
-  return `do ${
-    quoteLiteral(`
-    declare
-      one record;
-      acl aclitem[] := (select relacl from pg_class where oid = ${
-      quoteLiteral(table)
-    }::regclass);
-    begin
-      drop table ${table};
-      ${createStatements(schema)};
-      for one in select * from aclexplode(acl) loop
-        execute format('grant %s on %s to %s', one.privilege_type, ${
-      quoteLiteral(table)
-    },
-          case one.grantee when 0 then 'public' else one.grantee::regrole::text end
-          || case when one.is_grantable then ' with grant option' else '' end);
-      end loop;
-    end`)
-  }`;
 }
 
 /**
@@ -136,64 +162,152 @@ function replaceStatement(schema: string): string {
  * transaction to itself: it took from the transaction's begin until now.
  */
 function insertStatement(
-  table: string,
+  schema: string,
   run: RunIdentity,
-  inserts: readonly HistoryChange[],
+  inserts: readonly Insert[],
 ): string {
   const { runId, host, programVersion } = run;
-  return `insert into ${table} (name, checksum, status, started_at, finished_at, duration_ms,
-      run_id, applied_by, host, binary_version, error)
+  const { status, name } = inserts[0]!;
+  const rows = inserts.map(({ error, ...rest }) => ({
+    ...rest,
+    error: error === null ? null : run.hide(error),
+  }));
+  const id = `${quoteLiteral(runId)}::pg_catalog.uuid`;
+  const check: WriteCheck = {
+    schema,
+    what: inserts.length > 1
+      ? `Cannot record ${inserts.length} migrations as ${status}`
+      : RECORD[status](`"${name}"`),
+    count: inserts.length,
+    expected: `status ${EQ} '${status}' and run_id ${EQ} ${id}`,
+  };
+  return written(
+    `insert into ${historyTable(schema)}
+      (name, checksum, status, started_at, finished_at, duration_ms, run_id, applied_by, host, binary_version, error)
     select c.name, c.checksum, c.status, t.started,
-      case when c.status <> 'running' then t.started + coalesce(t.took, 0) * interval '1 ms' end, t.took,
-      ${quoteLiteral(runId)}::uuid, session_user, ${textOrNull(host())}, ${
-    quoteLiteral(programVersion)
-  }, c.error
-    from jsonb_to_recordset(${
-    quoteLiteral(JSON.stringify(inserts))
-  }::jsonb) as c(name text, checksum text, status text,
-        "startedAgoMs" float8, "durationMs" int, error text, "appliedAt" timestamptz),
+      case when not c.status ${EQ} 'running'
+        then t.started operator(pg_catalog.+) (coalesce(t.took, 0) operator(pg_catalog.*) interval '1 ms') end, t.took,
+      ${id}, session_user, ${textOrNull(host())}, ${
+      quoteLiteral(programVersion)
+    }, c.error
+    from pg_catalog.jsonb_to_recordset(${
+      quoteLiteral(JSON.stringify(rows))
+    }::pg_catalog.jsonb) as c(name pg_catalog.text, checksum pg_catalog.text, status pg_catalog.text,
+        "startedAgoMs" double precision, "durationMs" integer, error pg_catalog.text, "appliedAt" pg_catalog.timestamptz),
       lateral (select
-        coalesce(c."appliedAt", case when c.status = 'applied' and c."durationMs" is null then now()
-          else clock_timestamp() - c."startedAgoMs" * interval '1 ms' end) as started,
-        case when c.status = 'applied' and c."appliedAt" is null and c."durationMs" is null
-          then (extract(epoch from clock_timestamp() - now()) * 1000)::int else c."durationMs" end as took) t
-    returning id, duration_ms as took`;
+        coalesce(c."appliedAt", case when c.status ${EQ} 'applied' and c."durationMs" is null then pg_catalog.now()
+          else pg_catalog.clock_timestamp() operator(pg_catalog.-) (c."startedAgoMs" operator(pg_catalog.*) interval '1 ms')
+          end) as started,
+        case when c.status ${EQ} 'applied' and c."appliedAt" is null and c."durationMs" is null
+          then (extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) pg_catalog.now())
+            operator(pg_catalog.*) 1000)::pg_catalog.int4
+          else c."durationMs" end as took) t`,
+    check,
+  );
 }
 
-function assignmentsOf(
-  change: Exclude<HistoryChange, { kind: "insert" }>,
+/** What cannot be done when the row of a migration, whose quoted name is given, is not written. */
+const RECORD: Readonly<Record<Insert["status"], (name: string) => string>> = {
+  applied: (name) => `Cannot record ${name} as applied`,
+  baseline: (name) => `Cannot record ${name} as applied`,
+  running: (name) => `Cannot record that ${name} begins`,
+  failed: (name) => `Cannot record the failure of ${name}`,
+};
+
+function updateStatement(
+  schema: string,
   run: RunIdentity,
+  change: Update,
+  name: string | undefined,
 ): string {
-  const runId = `${quoteLiteral(run.runId)}::uuid`;
-  const rolledBack =
-    `rolled_back_at = clock_timestamp(), rolled_back_by = session_user, rolled_back_run = ${runId}`;
+  const quoted = name === undefined ? `row ${change.id}` : `"${name}"`;
+  const { what, from, set, expected } = updateOf(change, run, quoted);
+  const states = from.map((status) => `'${status}'`).join(", ");
+  return written(
+    `update only ${historyTable(schema)} set ${set}
+    where id ${EQ} ${change.id} and status ${EQ} any (array[${states}])`,
+    { schema, what, count: 1, expected },
+  );
+}
+
+/** What an update writes, to a row in which states, and what is so afterwards. */
+function updateOf(change: Update, run: RunIdentity, name: string): {
+  readonly what: string;
+  readonly from: readonly string[];
+  readonly set: string;
+  readonly expected: string;
+} {
+  const runId = `${quoteLiteral(run.runId)}::pg_catalog.uuid`;
+  const now = "pg_catalog.clock_timestamp()";
   switch (change.kind) {
     case "start_rollback":
-      return `status = 'running', rolled_back_run = ${runId}`;
+      return {
+        what: `Cannot record that the rollback of ${name} begins`,
+        from: ["applied", "baseline"],
+        set: `status = 'running', rolled_back_run = ${runId}`,
+        expected: `status ${EQ} 'running' and rolled_back_run ${EQ} ${runId}`,
+      };
     case "cancel_rollback":
-      return `status = ${quoteLiteral(change.status)}, rolled_back_run = null`;
+      return {
+        what: `Cannot record that the rollback of ${name} did not run`,
+        from: ["running"],
+        set: `status = ${quoteLiteral(change.status)}, rolled_back_run = null`,
+        expected: `status ${EQ} ${quoteLiteral(change.status)}`,
+      };
     case "roll_back":
-      return `status = 'rolled_back', ${rolledBack}`;
+      return {
+        what: `Cannot record ${name} as rolled back`,
+        from: ["applied", "baseline", "running", "failed"],
+        set: `status = 'rolled_back', rolled_back_at = ${now}, ` +
+          `rolled_back_by = session_user, rolled_back_run = ${runId}`,
+        expected:
+          `status ${EQ} 'rolled_back' and rolled_back_run ${EQ} ${runId}`,
+      };
     case "finish":
-      return `status = 'applied', finished_at = clock_timestamp(), duration_ms = ${change.durationMs}`;
+      return {
+        what: RECORD.applied(name),
+        from: ["running"],
+        set:
+          `status = 'applied', finished_at = ${now}, duration_ms = ${change.durationMs}`,
+        expected: `status ${EQ} 'applied'`,
+      };
     case "fail":
-      return "status = 'failed', finished_at = coalesce(finished_at, clock_timestamp()), " +
-        `error = ${
-          quoteLiteral(change.error)
-        }, duration_ms = coalesce(${change.durationMs}::int, duration_ms)`;
+      return {
+        what: RECORD.failed(name),
+        from: ["running"],
+        set:
+          `status = 'failed', finished_at = coalesce(finished_at, ${now}), error = ${
+            quoteLiteral(run.hide(change.error))
+          }, duration_ms = coalesce(${change.durationMs}::pg_catalog.int4, duration_ms)`,
+        expected: `status ${EQ} 'failed'`,
+      };
     case "note_error":
-      return `error = ${quoteLiteral(run.hide(change.error))}`;
+      return {
+        what: RECORD.failed(name),
+        from: ["applied", "baseline"],
+        set: `error = ${quoteLiteral(run.hide(change.error))}`,
+        expected: `error ${EQ} ${quoteLiteral(run.hide(change.error))}`,
+      };
     case "accept_checksum":
-      return `checksum = ${quoteLiteral(change.checksum)}`;
+      return {
+        what: `Cannot accept the checksum of ${name}`,
+        from: ["applied", "baseline"],
+        set: `checksum = ${quoteLiteral(change.checksum)}`,
+        expected: `checksum ${EQ} ${quoteLiteral(change.checksum)}`,
+      };
     case "mark_applied":
-      return `status = 'applied', checksum = ${
-        quoteLiteral(change.checksum)
-      }, ` +
-        "finished_at = coalesce(finished_at, clock_timestamp()), rolled_back_run = null";
+      return {
+        what: RECORD.applied(name),
+        from: ["running", "failed"],
+        set:
+          `status = 'applied', checksum = ${quoteLiteral(change.checksum)}, ` +
+          `finished_at = coalesce(finished_at, ${now}), rolled_back_run = null`,
+        expected: `status ${EQ} 'applied'`,
+      };
   }
 }
 
 /** `null` as a text: the type of a bare one in a select list would be unknown. */
 function textOrNull(text: string | null): string {
-  return text === null ? "null::text" : quoteLiteral(text);
+  return text === null ? "null::pg_catalog.text" : quoteLiteral(text);
 }

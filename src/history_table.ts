@@ -5,16 +5,18 @@
  */
 import { RefusedError } from "./errors.ts";
 import type { HistoryRow, HistoryStatus } from "./history.ts";
+import { type Form, historyTable } from "./history_place.ts";
 import { compareNames } from "./migration.ts";
 import type { TracedRow } from "./outcome.ts";
 import type { Row, Rows } from "./protocol.ts";
 import { quote } from "./quote.ts";
-import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
+import { quoteLiteral } from "./sql_quote.ts";
 
-/** The rows of the history, and what tells whether they are still the same. */
+/** The rows of the history at one moment. */
 export interface HistoryState {
-  readonly fingerprint: string;
   readonly rows: readonly HistoryRow[];
+  /** A transaction's number: whatever has been written since was written by it or by a later one. */
+  readonly horizon: string;
 }
 
 /** A row of a migration table in the form of Kysely's own migrator. */
@@ -24,33 +26,103 @@ export interface KyselyRow {
   readonly timestamp: string;
 }
 
-/** The name of the table. */
-export const HISTORY_TABLE = "migration_history";
+/** What is read of a row, in this order. */
+const FIELDS = [
+  "id",
+  "name",
+  "checksum",
+  "status",
+  "finished_at",
+  "duration_ms",
+  "applied_by",
+  "error",
+  "rolled_back_run",
+] as const;
 
-/** The quoted, qualified name of the history table. */
-export function historyTable(schema: string): string {
-  return `${quoteIdentifier(schema)}.${HISTORY_TABLE}`;
+type Field = string | number | null;
+
+const EQ = "operator(pg_catalog.=)";
+
+/** The number of the oldest transaction that is not over yet, for {@link HistoryState.horizon}. */
+export const HORIZON =
+  "pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::pg_catalog.xid::pg_catalog.text";
+
+/**
+ * Reads a table as COPY does: without planning, which would run the functions that its owner has built into an index of it,
+ * and without any rule or child table.
+ *
+ * @param table as it is written in SQL
+ */
+export function copyStatement(table: string, form: Form): string {
+  const columns = form === "own" ? FIELDS.join(", ") : 'name, "timestamp"';
+  return `copy ${table} (${columns}) to stdout`;
+}
+
+/** Reads the answer to {@link copyStatement}, for which `DateStyle` is ISO and `TimeZone` UTC. */
+export function readCopy(form: Form, rows: Rows): readonly HistoryRow[] {
+  const copied = rows.map(({ fields }) => fields as readonly (string | null)[]);
+  return form === "own"
+    ? copied.map(historyRow)
+    : convertedRows(copied.map(([name, timestamp]) => ({ name, timestamp })));
+}
+
+/** All rows of this program's history, or of Kysely's table. */
+export function historyQuery(schema: string, form: Form): string {
+  return form === "own"
+    ? `select ${ROW}::pg_catalog.text as row from only ${
+      historyTable(schema)
+    } h`
+    : kyselyRowsQuery(historyTable(schema));
+}
+
+/** Reads the answer to {@link historyQuery}. */
+export function readHistory(form: Form, rows: Rows): readonly HistoryRow[] {
+  return form === "own"
+    ? rows.map(({ row }) => historyRow(JSON.parse(String(row))))
+    : convertedRows(rows);
 }
 
 /**
- * The rows of the history, in either form, with what makes the fingerprint.
- *
- * @param table as it is written in SQL: with its schema, or for the search path to find
+ * What has changed since: how many rows there are, and those that were written behind the horizon. Every write leaves the
+ * number of its transaction, `xmin`, in its row.
  */
-export function historyQuery(table: string): string {
-  return `select to_jsonb(h) as row, h.tableoid::int8::text as table, h.xmin::text as xmin from ${table} h`;
+export function changesQuery(schema: string, horizon: string): string {
+  return `select pg_catalog.count(*)::pg_catalog.int4 as count,
+    pg_catalog.json_agg(${ROW}) filter (where ${
+    isNewer(horizon)
+  })::pg_catalog.text as changed
+    from only ${historyTable(schema)} h`;
+}
+
+/** Whether the row `h` was written behind the horizon. */
+export function isNewer(horizon: string): string {
+  return `pg_catalog.age(h.xmin) operator(pg_catalog.<=) pg_catalog.age(${
+    quoteLiteral(horizon)
+  }::pg_catalog.xid)`;
 }
 
 /**
- * Reads the answer to {@link historyQuery}.
- *
- * @throws {RefusedError} when the table is somebody else's
+ * Reads the answer to {@link changesQuery}: the rows as they are now, and whether they say the same as before; `undefined`
+ * when some are gone, and all have to be read again.
  */
-export function readHistoryState(rows: Rows, schema?: string): HistoryState {
-  return {
-    fingerprint: fingerprintOf(rows),
-    rows: readHistoryRows(rows, schema),
-  };
+export function readChanges(
+  [answer]: Rows,
+  before: readonly HistoryRow[],
+):
+  | { readonly rows: readonly HistoryRow[]; readonly same: boolean }
+  | undefined {
+  const changed: readonly Field[][] = JSON.parse(
+    String(answer!.changed ?? "[]"),
+  );
+  const rows = new Map(before.map((row) => [row.id, row]));
+  let same = true;
+  for (const row of changed.map(historyRow)) {
+    same &&= saysTheSame(row, rows.get(row.id));
+    rows.set(row.id, row);
+  }
+  return rows.size === Number(answer!.count)
+    ? { rows: [...rows.values()], same }
+    : undefined;
 }
 
 /** The rows that a run has written or rolled back, and those with these ids. */
@@ -59,44 +131,31 @@ export function traceQuery(
   runId: string,
   ids: readonly number[],
 ): string {
-  const run = `${quoteLiteral(runId)}::uuid`;
-  const listed = ids.length > 0 ? ` or id in (${ids.join(", ")})` : "";
-  return `${historyQuery(historyTable(schema))}
-    where run_id = ${run} or rolled_back_run = ${run}${listed}`;
+  const is = (column: string) =>
+    `h.${column} ${EQ} ${quoteLiteral(runId)}::pg_catalog.uuid`;
+  const isListed = ids.length > 0
+    ? ` or h.id ${EQ} any (array[${ids.join(", ")}]::bigint[])`
+    : "";
+  return `select ${ROW}::pg_catalog.text as row, ${is("run_id")} as ours, ${
+    is("rolled_back_run")
+  } as undone
+    from only ${historyTable(schema)} h where ${is("run_id")} or ${
+    is("rolled_back_run")
+  }${isListed}`;
 }
 
 /** Reads the answer to {@link traceQuery}. */
-export function readTrace(rows: Rows, runId: string): readonly TracedRow[] {
-  return rows.map(({ row }) => {
-    const json = row as Row;
-    return {
-      ...historyRow(json),
-      isOurs: json.run_id === runId,
-      isUndoneByUs: json.rolled_back_run === runId,
-    };
-  });
+export function readTrace(rows: Rows): readonly TracedRow[] {
+  return rows.map(({ row, ours, undone }) => ({
+    ...historyRow(JSON.parse(String(row))),
+    isOurs: ours === true,
+    isUndoneByUs: undone === true,
+  }));
 }
 
-/** As JSON, because one query must be able to read both forms. */
-function readHistoryRows(
-  rows: Rows,
-  schema?: string,
-): readonly HistoryRow[] {
-  const json = rows.map(({ row }) => row as Row);
-  const form = formOf(new Set(Object.keys(json[0] ?? {})), schema);
-  return form === "kysely"
-    ? readKyselyRows(json).map(convertedRow)
-    : json.map(historyRow);
-}
-
-/** Reads the table in Kysely's form; `table` is quoted already. */
+/** Reads a table in Kysely's form; `table` is quoted already. */
 export function kyselyRowsQuery(table: string): string {
-  return `select name::text, "timestamp"::text from ${table}`;
-}
-
-/** The quoted name of a table that may be qualified: `kysely_migration`, `app.kysely_migration`. */
-export function tablePath(table: string): string {
-  return table.split(".").map(quoteIdentifier).join(".");
+  return `select name::pg_catalog.text, "timestamp"::pg_catalog.text from only ${table}`;
 }
 
 /** Reads the answer to {@link kyselyRowsQuery}, in the order of the times. */
@@ -117,71 +176,18 @@ export function readKyselyRows(rows: readonly Row[]): readonly KyselyRow[] {
   );
 }
 
-/**
- * The fingerprint of the history. It changes whenever a row is written, changed or removed: every write leaves the number
- * of its transaction (`xmin`) in its row. Reading it costs a fraction of reading the rows.
- */
-export function fingerprintQuery(schema: string): string {
-  return "select concat_ws(':', max(tableoid), count(*), max(xmin::text::int8), sum(xmin::text::int8)) as fingerprint " +
-    `from ${historyTable(schema)}`;
-}
+/** A row as a JSON array; times are in UTC, in ISO 8601. */
+const ROW = `pg_catalog.json_build_array(${
+  FIELDS.map((field) =>
+    field === "finished_at"
+      ? `pg_catalog.timezone('UTC', h.${field})`
+      : `h.${field}`
+  ).join(", ")
+})`;
 
-/** Reads the answer to {@link fingerprintQuery}. */
-export function readFingerprint(rows: Rows): string {
-  return String(rows[0]?.fingerprint);
-}
-
-/** What {@link fingerprintQuery} would say of these rows; asking for it, too, would make the log-in longer. */
-function fingerprintOf(rows: Rows): string {
-  if (rows.length === 0) return "0";
-  let table = 0;
-  let newest = 0;
-  let sum = 0n;
-  for (const row of rows) {
-    table = Math.max(table, Number(row.table));
-    newest = Math.max(newest, Number(row.xmin));
-    sum += BigInt(String(row.xmin));
-  }
-  return [table, rows.length, newest, sum].join(":");
-}
-
-/** The columns of the history table; no rows when there is no table. */
-export function columnsQuery(schema: string): string {
-  return `select attname from pg_attribute where attrelid = to_regclass(${
-    quoteLiteral(historyTable(schema))
-  }) ` +
-    "and attnum > 0 and not attisdropped";
-}
-
-/** What has to be done before the history can be written. @throws {RefusedError} when the table is somebody else's */
-export function historyForm(
-  schema: string,
-  columns: Rows,
-): "missing" | "ready" | "kysely" {
-  return formOf(new Set(columns.map((row) => row.attname)), schema);
-}
-
-function formOf(
-  columns: ReadonlySet<unknown>,
-  schema: string | undefined,
-): "missing" | "ready" | "kysely" {
-  if (columns.size === 0) return "missing";
-  if (columns.has("status") && columns.has("checksum")) return "ready";
-  if (columns.has("name") && columns.has("timestamp")) return "kysely";
-  throw new RefusedError([
-    `Cannot use the table ${
-      quote(schema === undefined ? HISTORY_TABLE : `${schema}.${HISTORY_TABLE}`)
-    }: it is neither this program's history nor a ` +
-    "migration table of Kysely; rename it, or choose another schema with --schema",
-  ]);
-}
-
-/** A row in Kysely's form as it will be when {@link convertStatements} has numbered the rows in this order. */
-function convertedRow(
-  { name, timestamp }: KyselyRow,
-  index: number,
-): HistoryRow {
-  return {
+/** Rows in Kysely's form as they will be when they are converted: numbered in this order. */
+function convertedRows(rows: readonly Row[]): HistoryRow[] {
+  return readKyselyRows(rows).map(({ name, timestamp }, index) => ({
     id: index + 1,
     name,
     checksum: null,
@@ -191,31 +197,47 @@ function convertedRow(
     appliedBy: null,
     error: null,
     rollingBack: false,
-  };
+  }));
 }
 
-function historyRow(json: Row): HistoryRow {
-  const status = json.status as HistoryStatus;
-  return {
-    id: Number(json.id),
-    name: String(json.name),
-    // Rows converted from Kysely's table have none when this program did not carry the migration.
-    checksum: json.checksum === "" ? null : String(json.checksum),
+function historyRow(fields: readonly Field[]): HistoryRow {
+  const [
+    id,
+    name,
+    checksum,
     status,
-    finishedAt: inUtc(json.finished_at as string | null),
-    durationMs: json.duration_ms as number | null,
-    appliedBy: json.applied_by as string | null,
-    error: json.error as string | null,
-    rollingBack: (status === "failed" || status === "running") &&
-      json.rolled_back_run !== null,
+    finishedAt,
+    durationMs,
+    appliedBy,
+    error,
+    run,
+  ] = fields as readonly [Field, ...(string | null)[]];
+  return {
+    id: Number(id),
+    name: String(name),
+    // Rows converted from Kysely's table have none when this program did not carry the migration.
+    checksum: checksum || null,
+    status: status as HistoryStatus,
+    finishedAt: inUtc(finishedAt ?? null),
+    durationMs: durationMs === null ? null : Number(durationMs),
+    appliedBy: appliedBy ?? null,
+    error: error ?? null,
+    rollingBack: (status === "failed" || status === "running") && run !== null,
   };
 }
 
-/** Everybody sees the same time, whatever the zone of the role. What is no time to JavaScript, as `infinity`, stays. */
+/** `2024-05-06T07:08:09.1+00:00`, as PostgreSQL writes it in JSON. What is no time to anybody, as `infinity`, stays. */
 function inUtc(time: string | null): string | null {
-  if (time === null || time.endsWith("+00:00")) return time;
-  const date = new Date(time);
-  return Number.isNaN(date.getTime())
-    ? time
-    : date.toISOString().replace("Z", "+00:00");
+  const [, day, clock] =
+    /^(\d{4,}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d(?:\.\d+)?)(?:\+00)?$/.exec(
+      time ?? "",
+    ) ?? [];
+  return day === undefined ? time : `${day}T${clock}+00:00`;
+}
+
+/** Whether a plan that was made from one of them holds for the other. */
+function saysTheSame(one: HistoryRow, other: HistoryRow | undefined): boolean {
+  return other !== undefined && one.name === other.name &&
+    one.checksum === other.checksum && one.status === other.status &&
+    one.rollingBack === other.rollingBack;
 }

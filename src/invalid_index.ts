@@ -35,13 +35,17 @@ async function invalidIndex(
   wanted: { index: string; table: string },
 ): Promise<string | undefined> {
   const [row] = await connection.query(
-    `select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as name
-    from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
-    where not i.indisvalid and i.indrelid = to_regclass(${
+    `select pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', pg_catalog.quote_ident(c.relname)) as name
+    from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid
+      join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
+    where not i.indisvalid and i.indrelid operator(pg_catalog.=) pg_catalog.to_regclass(${
       quoteLiteral(wanted.table)
-    })
-      and c.relname = (parse_ident(${quoteLiteral(wanted.index)}))[1]
-      and not exists (select from pg_stat_progress_create_index p where p.index_relid = c.oid)`,
+    })::pg_catalog.oid
+      and c.relname operator(pg_catalog.=) (pg_catalog.parse_ident(${
+      quoteLiteral(wanted.index)
+    }))[1]::pg_catalog.name
+      and not exists (
+        select from pg_catalog.pg_stat_progress_create_index p where p.index_relid operator(pg_catalog.=) c.oid)`,
   );
   return row === undefined ? undefined : String(row.name);
 }

@@ -10,7 +10,7 @@
 import type postgres from "postgres";
 import { ConnectionLostError, DatabaseError, sqlStateOf } from "./errors.ts";
 import { Ending } from "./ending.ts";
-import { type LoggedIn, logIn, replay } from "./log_in.ts";
+import { type LoggedIn, logIn, type Questions, replay } from "./log_in.ts";
 import {
   type Answer,
   endsSession,
@@ -83,8 +83,7 @@ export class Link {
   }
 
   /**
-   * Connects to one host, logs in and runs a first query, all before the signal aborts. The query rides with the log-in:
-   * its answer, also when it is an error, comes with the link.
+   * Connects to one host, logs in and asks the questions, all before the signal aborts.
    *
    * @throws {DatabaseError} when the server refuses the log-in
    * @throws {Error} with the `code` of the operating system or of TLS, or the signal's reason
@@ -92,13 +91,13 @@ export class Link {
   static async open(
     at: HostAndPort,
     target: Target,
-    first: string,
+    questions: Questions,
     options: LinkOptions & { readonly signal: AbortSignal },
-  ): Promise<{ link: Link; answer: LoggedIn["answer"] }> {
+  ): Promise<Link> {
     const forms = passwordForms(target.password ?? "");
     for (let form = 0;; form++) {
       try {
-        return await Link.#open(at, target, forms[form]!, first, options);
+        return await Link.#open(at, target, forms[form]!, questions, options);
       } catch (error) {
         const refused = sqlStateOf(error) === INVALID_PASSWORD;
         if (!refused || form === forms.length - 1) throw error;
@@ -110,9 +109,9 @@ export class Link {
     at: HostAndPort,
     target: Target,
     scramPassword: string,
-    first: string,
+    questions: Questions,
     options: LinkOptions & { readonly signal: AbortSignal },
-  ): Promise<{ link: Link; answer: LoggedIn["answer"] }> {
+  ): Promise<Link> {
     const { signal } = options;
     const socket = await openSocket(at, target.tls, signal);
     const link = new Link(at, target, socket, options);
@@ -120,7 +119,8 @@ export class Link {
     signal.addEventListener("abort", abort, { once: true });
     try {
       if (signal.aborted) abort();
-      return { link, answer: await link.#logIn(first, scramPassword) };
+      await link.#logIn(questions, scramPassword);
+      return link;
     } catch (error) {
       link.destroy();
       throw signal.aborted ? signal.reason : error;
@@ -224,18 +224,14 @@ export class Link {
     this.#driver?.sql.end({ timeout: 0 }).catch(() => {});
   }
 
-  async #logIn(
-    first: string,
-    scramPassword: string,
-  ): Promise<LoggedIn["answer"]> {
+  async #logIn(questions: Questions, scramPassword: string): Promise<void> {
     this.#session = await this.#settled(logIn(this.#socket, {
       target: this.#target,
       applicationName: this.#options.applicationName,
       scramPassword,
-      first,
+      questions,
       onNotice: this.#onNotice,
     }));
-    return this.#session.answer;
   }
 
   async #openDriver(): Promise<Driver> {

@@ -1,5 +1,5 @@
 /**
- * The log-in on a connected socket, and a first query that rides with it.
+ * The log-in on a connected socket, and the first questions, which ride with it.
  *
  * It is ours rather than the driver's: a run that finds nothing pending needs no more of a driver than this, and loading
  * one takes longer than the rest of such a run. The driver is handed a session that is open: see {@link replay}.
@@ -17,6 +17,7 @@ import {
   message,
   MessageReader,
   readColumns,
+  readCopied,
   readError,
   readRow,
   readUint32,
@@ -38,6 +39,19 @@ export interface Backend {
   readonly secret: number;
 }
 
+/** What came of a question: the rows of each of its statements, up to the one that failed. */
+export interface Reply {
+  readonly results: readonly Rows[];
+  readonly failure: DatabaseError | undefined;
+}
+
+/** What is asked with the log-in; each question has one or several statements without parameters. */
+export interface Questions {
+  readonly first: string;
+  /** The question that the answer to the last one leads to; `undefined` when all is known. */
+  readonly next?: (answer: Reply) => string | undefined;
+}
+
 /** As whom to log in, and what to ask. */
 export interface LogInOptions {
   readonly target: Pick<
@@ -47,16 +61,15 @@ export interface LogInOptions {
   readonly applicationName: string;
   /** The password in the form in which SCRAM uses it; see {@link passwordForms}. */
   readonly scramPassword: string;
-  /** One or several statements without parameters. */
-  readonly first: string;
+  readonly questions: Questions;
   readonly onNotice: (severity: string, message: string) => void;
 }
 
 /** An open session. */
 export interface LoggedIn {
   readonly backend: Backend;
-  /** What came of the first query: the rows of each of its statements, or its error. */
-  readonly answer: readonly Rows[] | DatabaseError;
+  /** What came of the last question. */
+  readonly answer: Reply;
   /**
    * Leaves the socket to somebody else, and returns what to begin with: the server's part of this log-in, without the
    * proof of who is who, and whatever has come in since.
@@ -85,7 +98,7 @@ const UNSUPPORTED: Readonly<Record<number, string>> = {
 };
 
 /**
- * Logs in and runs the first query.
+ * Logs in and asks the questions.
  *
  * Never settles when the connection ends before: whoever holds the socket knows.
  *
@@ -109,7 +122,7 @@ export async function logIn(
 
 async function converse(
   talk: Talk,
-  { target, applicationName, scramPassword, first }: LogInOptions,
+  { target, applicationName, scramPassword, questions }: LogInOptions,
 ): Promise<LoggedIn> {
   talk.start(startupMessage({
     user: target.user,
@@ -127,10 +140,17 @@ async function converse(
     if (next.type === "K" || next.type === "S") announced.push(next);
     if (next.type === "K") backend = readBackend(next.body);
   }
-  talk.send("Q", first);
-  const answer = await readAnswer(talk);
-  if (Array.isArray(answer) && answer.length === 0) {
-    throw new Error(NOT_POSTGRESQL);
+  let answer: Reply;
+  for (
+    let question: string | undefined = questions.first;
+    question !== undefined;
+    question = questions.next?.(answer)
+  ) {
+    talk.send("Q", question);
+    answer = await readAnswer(talk);
+    if (answer.failure === undefined && answer.results.length === 0) {
+      throw new Error(NOT_POSTGRESQL);
+    }
   }
   const takeOver = () =>
     concat([
@@ -139,7 +159,7 @@ async function converse(
       readyMessage(),
       talk.end(),
     ]);
-  return { backend, answer, takeOver };
+  return { backend, answer: answer!, takeOver };
 }
 
 /**
@@ -328,9 +348,7 @@ function readBackend(body: Uint8Array): Backend {
 }
 
 /** Reads the answer to a simple query, up to the news that the server waits for the next. */
-async function readAnswer(
-  talk: Talk,
-): Promise<readonly Rows[] | DatabaseError> {
+async function readAnswer(talk: Talk): Promise<Reply> {
   const results: Rows[] = [];
   let columns: readonly Column[] = [];
   let rows: Row[] = [];
@@ -339,11 +357,12 @@ async function readAnswer(
     const { type, body } = await talk.next();
     if (type === "T") columns = readColumns(body);
     else if (type === "D") rows.push(readRow(columns, body));
+    else if (type === "d") rows.push({ fields: readCopied(body) });
     else if (type === "E") failure ??= readError(body);
     else if (type === "C") {
       results.push(Object.assign(rows, { command: textOf(body) }));
       rows = [];
-    } else if (type === "Z") return failure ?? results;
+    } else if (type === "Z") return { results, failure };
   }
 }
 

@@ -58,15 +58,20 @@ const POOLER_MS = 60_000;
 const SILENT_ATTEMPTS = 2;
 
 const WATCH = (pid: number) =>
-  `select a.state, a.wait_event_type as wait, a.wait_event = 'ClientRead' as reading,
-    a.usename = current_user and a.application_name = current_setting('application_name') as ours,
-    p.phase, p.blocks_done::float8, p.blocks_total::float8, p.tuples_done::float8, p.tuples_total::float8,
-    (select json_agg(json_build_object('pid', b.pid, 'application', b.application_name, 'user', b.usename,
-        'state', b.state, 'query', b.query,
-        'ageMs', (extract(epoch from clock_timestamp() - b.xact_start) * 1000)::float8) order by b.xact_start)
-      from pg_stat_activity b where b.pid = any(pg_blocking_pids(a.pid))) as blockers
-  from pg_stat_activity a left join pg_stat_progress_create_index p on p.pid = a.pid
-  where a.pid = ${pid}`;
+  `select a.state, a.wait_event_type as wait, a.wait_event operator(pg_catalog.=) 'ClientRead' as reading,
+    a.usename operator(pg_catalog.=) current_user
+      and a.application_name operator(pg_catalog.=) pg_catalog.current_setting('application_name') as ours,
+    p.phase, p.blocks_done::double precision, p.blocks_total::double precision,
+    p.tuples_done::double precision, p.tuples_total::double precision,
+    (select pg_catalog.json_agg(pg_catalog.json_build_object(
+        'pid', b.pid, 'application', b.application_name, 'user', b.usename, 'state', b.state, 'query', b.query,
+        'ageMs', (extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) b.xact_start)
+          operator(pg_catalog.*) 1000)::double precision) order by b.xact_start)
+      from pg_catalog.pg_stat_activity b
+      where b.pid operator(pg_catalog.=) any (pg_catalog.pg_blocking_pids(a.pid))) as blockers
+  from pg_catalog.pg_stat_activity a
+    left join pg_catalog.pg_stat_progress_create_index p on p.pid operator(pg_catalog.=) a.pid
+  where a.pid operator(pg_catalog.=) ${pid}`;
 
 /** Watches one connection until {@link stop}. */
 export class Monitor {
@@ -172,7 +177,9 @@ export class Monitor {
   /** The answer is lost on the way. The backend is told to end: it would keep the migration lock for nobody. */
   async #giveUp(pid: number, [row]: Rows): Promise<void> {
     if (row?.ours === true && !this.#options.pooled) {
-      const ended = this.#second?.query(`select pg_terminate_backend(${pid})`);
+      const ended = this.#second?.query(
+        `select pg_catalog.pg_terminate_backend(${pid})`,
+      );
       await (ended && inTime(ended).catch(() => {}));
     }
     this.#watched.destroy(

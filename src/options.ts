@@ -224,6 +224,12 @@ export const SETTINGS: readonly Option[] = [
       "schema for search_path and the history table; the connection's by default",
   },
   {
+    flag: "trust-history-owner",
+    value: "ROLE",
+    variable: "MIGRATE_TRUST_HISTORY_OWNER",
+    text: "write to a history that belongs to a role which is not the user's",
+  },
+  {
     flag: "format",
     value: "text|json",
     variable: "MIGRATE_FORMAT",

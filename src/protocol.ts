@@ -174,6 +174,28 @@ export function readRow(columns: readonly Column[], body: Uint8Array): Row {
   return row;
 }
 
+/** Reads a `CopyData` of one row in the text format; `null` is the null of SQL. */
+export function readCopied(body: Uint8Array): (string | null)[] {
+  const line = decoder.decode(body.subarray(0, body.length - 1));
+  return line.split("\t").map((field) =>
+    field === "\\N"
+      ? null
+      : field.includes("\\")
+      ? field.replace(/\\(.)/g, (_, letter) => ESCAPES[letter] ?? letter)
+      : field
+  );
+}
+
+/** https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.55.9.2 */
+const ESCAPES: Readonly<Record<string, string>> = {
+  b: "\b",
+  f: "\f",
+  n: "\n",
+  r: "\r",
+  t: "\t",
+  v: "\v",
+};
+
 /** By the OIDs of `pg_type`: bool, int2, int4, json, jsonb. */
 const READERS: Readonly<Record<number, (text: string) => unknown>> = {
   16: (text) => text === "t",

@@ -1,145 +1,201 @@
 /**
- * The history table as one session reads and writes it.
+ * The history as one session reads and writes it, in its place.
  *
- * What was read is kept with its fingerprint: under the lock one number tells whether it is still so.
+ * The place is determined again under the lock, by the server, which goes no further when it is another one than was thought:
+ * a migration, or another migrator, may have created a schema meanwhile.
  *
  * @module
  */
 import type { Connection } from "./connection.ts";
-import { DatabaseError, RefusedError } from "./errors.ts";
+import { RefusedError } from "./errors.ts";
+import type { ServerInfo } from "./events.ts";
 import { type HistoryChange, type HistoryRow, rowsAfter } from "./history.ts";
+import { historyName, type Place } from "./history_place.ts";
+import { KyselyTables } from "./kysely_table.ts";
 import type { Migration } from "./migration.ts";
 import type { TracedRow } from "./outcome.ts";
 import type { LockedHistory, Written } from "./ports.ts";
-import type { Rows } from "./protocol.ts";
-import { quoteValue } from "./quote.ts";
+import type { Row, Rows } from "./protocol.ts";
+import { quote } from "./quote.ts";
 import {
   changeStatements,
   convertStatements,
   createStatements,
+  type Grant,
+  grantsQuery,
   type RunIdentity,
 } from "./history_statements.ts";
 import {
-  columnsQuery,
-  fingerprintQuery,
-  historyForm,
+  changesQuery,
   historyQuery,
   type HistoryState,
-  historyTable,
   type KyselyRow,
-  kyselyRowsQuery,
-  readFingerprint,
-  readHistoryState,
-  readKyselyRows,
+  readChanges,
+  readHistory,
   readTrace,
-  tablePath,
   traceQuery,
 } from "./history_table.ts";
+import { placeAfter, placeCheck, type PlaceOptions } from "./place_check.ts";
+import { pathQuery } from "./place_query.ts";
+import { quoteIdentifier } from "./sql_quote.ts";
+import { historyError } from "./written.ts";
 
-export interface SessionHistoryOptions {
-  /** The history that came with the log-in, if there is one. */
+export interface SessionHistoryOptions extends PlaceOptions {
+  /** Where the history was at the log-in. */
+  readonly place: Place;
+  /** What it said then; missing when there was none. */
   readonly history: HistoryState | undefined;
+  readonly server: ServerInfo;
   readonly run: RunIdentity;
   /** Those that the program carries. */
   readonly migrations: readonly Migration[];
-  /** Where the table is. @throws {RefusedError} when there is no schema to work in */
-  readonly schema: () => string;
 }
 
-/** undefined_table, invalid_schema_name, and two ways of saying that a name has too many parts. */
-const NO_SUCH_TABLE = ["42P01", "3F000", "0A000", "42601"];
+/** What is known of the history. A transaction that fails puts back what was known before it. */
+export interface KnownHistory {
+  readonly place: Place;
+  /** `undefined` when the rows have to be read, or there is no history. */
+  readonly state: HistoryState | undefined;
+}
 
-const UNDEFINED_COLUMN = "42703";
+/** How often the history may turn out to be in another place. */
+const MOST_ATTEMPTS = 5;
 
 /** The history, over one connection. */
 export class SessionHistory {
   readonly #connection: Connection;
   readonly #options: SessionHistoryOptions;
-  /** The history as it was when last looked; missing when there was none. A transaction that fails puts it back. */
-  known: HistoryState | undefined;
+  known: KnownHistory;
+  readonly #kyselyTables: KyselyTables;
+  /** The migrations of the rows that were written here. */
+  readonly #names = new Map<number, string>();
 
   constructor(connection: Connection, options: SessionHistoryOptions) {
     this.#connection = connection;
     this.#options = options;
-    this.known = options.history;
+    this.known = { place: options.place, state: options.history };
+    this.#kyselyTables = new KyselyTables(
+      connection,
+      options.server.user,
+      options.trustedOwner,
+    );
   }
 
-  /** The rows of a table in the form of Kysely's migrator. @throws {RefusedError} when it is none */
-  async kyselyTable(table: string): Promise<readonly KyselyRow[]> {
-    try {
-      return readKyselyRows(
-        await this.#connection.query(kyselyRowsQuery(tablePath(table))),
-      );
-    } catch (error) {
-      const code = error instanceof DatabaseError ? error.server.code : "";
-      const reason = NO_SUCH_TABLE.includes(code)
-        ? "there is no such table in this database"
-        : code === UNDEFINED_COLUMN
-        ? "it is not a migration table of Kysely, which has the columns name and timestamp"
-        : undefined;
-      if (reason === undefined) throw error;
-      throw new RefusedError([`Cannot read ${quoteValue(table)}: ${reason}`]);
-    }
+  /** The schema of the history. @throws {RefusedError} when there is none to work in */
+  get schema(): string {
+    const { schema } = this.known.place;
+    if (schema !== null) return schema;
+    const { chosenSchema, server } = this.#options;
+    const role = quoteIdentifier(server.user);
+    throw new RefusedError([
+      chosenSchema === undefined
+        ? "Cannot find a schema to work in: the search path leads to none; create it, " +
+          `or grant usage on it to ${role}, or choose one with --schema`
+        : `Cannot find the schema ${quote(chosenSchema)}: create it ` +
+          `(create schema ${quoteIdentifier(chosenSchema)})`,
+    ]);
+  }
+
+  /**
+   * The names that the lock is taken for: the schema of the history, and where the search path has led to none, that of all
+   * who are about to make one. Two of them whose paths differ must not each make their own.
+   */
+  get lockNames(): readonly string[] {
+    const makesOne = this.known.place.form === "missing" &&
+      this.#options.chosenSchema === undefined;
+    return makesOne ? [this.schema, ""] : [this.schema];
   }
 
   /** What {@link underLock} needs the answers to, in the flight that takes the lock. */
-  lockQueries(): { readonly columns: string; readonly fingerprint?: string } {
-    return {
-      columns: columnsQuery(this.#schema),
-      // Each statement of a flight has a snapshot of its own: this one sees what the last holder of the lock committed.
-      ...(this.known !== undefined &&
-        { fingerprint: fingerprintQuery(this.#schema) }),
+  lockQueries(): readonly string[] {
+    const { place, state } = this.known;
+    const { form } = place;
+    const { schema } = this;
+    return [
+      placeCheck(place, this.#options),
+      ...(form === "missing"
+        ? []
+        // Each statement of a flight has a snapshot of its own: this one sees what the last holder of the lock committed.
+        : [
+          form === "own" && state !== undefined
+            ? changesQuery(schema, state.horizon)
+            : historyQuery(schema, form),
+        ]),
+    ];
+  }
+
+  /** The history under the lock, from the answers to {@link lockQueries}. */
+  async underLock([check, answer]: readonly Rows[]): Promise<LockedHistory> {
+    const { place, state } = this.known;
+    if (place.form === "missing") return { rows: [], isKnown: false };
+    const horizon = String(check![0]!.horizon);
+    const read = (rows: readonly HistoryRow[], isKnown: boolean) => {
+      this.known = { place, state: { rows, horizon } };
+      return { rows, isKnown };
     };
+    if (place.form === "kysely" || state === undefined) {
+      return read(readHistory(place.form, answer!), false);
+    }
+    const changes = readChanges(answer!, state.rows);
+    if (changes !== undefined) return read(changes.rows, changes.same);
+    const rows = await this.#connection.query(
+      historyQuery(place.schema!, place.form),
+    );
+    return read(readHistory(place.form, rows), false);
   }
 
-  /** The rows under the lock, which are read only when they are not the known ones any more. */
-  async underLock(
-    columns: Rows,
-    fingerprint: Rows | undefined,
-  ): Promise<LockedHistory> {
-    if (columns.length === 0) return { rows: [], isKnown: false };
-    const { known } = this;
-    const isKnown = known !== undefined && fingerprint !== undefined &&
-      readFingerprint(fingerprint) === known.fingerprint;
-    return { rows: isKnown ? known.rows : await this.#read(), isKnown };
-  }
-
-  /** What has to be created before the history can be written. @throws {RefusedError} when the table is somebody else's */
-  form(columns: Rows): "missing" | "ready" | "kysely" {
-    return historyForm(this.#schema, columns);
+  /**
+   * Runs `work`, and again when the server has refused it because the history is not where it was thought to be.
+   *
+   * @throws {RefusedError} when it cannot be used where it is
+   */
+  async inPlace<T>(work: () => Promise<T>): Promise<T> {
+    for (let attempts = 1;; attempts++) {
+      try {
+        return await work();
+      } catch (error) {
+        const { user } = this.#options.server;
+        const place = placeAfter(error, this.known.place, user);
+        if (place === undefined) throw error;
+        this.known = { place, state: undefined };
+        if (attempts < MOST_ATTEMPTS) continue;
+        throw new RefusedError([
+          "Cannot find the history: its place changes again and again; start again when nobody creates or renames schemas",
+        ]);
+      }
+    }
   }
 
   /** Creates the table, or puts it in the place of Kysely's, in a transaction that is open. */
-  async create(form: "missing" | "kysely"): Promise<void> {
-    const schema = this.#schema;
-    const { run, migrations } = this.#options;
-    if (form === "missing") {
-      // Awaited: whoever may not create it is told so before a migration is blamed for it.
-      await this.#connection.query(createStatements(schema));
-      this.known = { fingerprint: "", rows: [] };
-      return;
-    }
-    const rows = readKyselyRows(
-      await this.#connection.query(kyselyRowsQuery(historyTable(schema))),
+  async prepare(): Promise<void> {
+    const { place } = this.known;
+    if (place.form === "own") return;
+    const schema = place.schema!;
+    const statements = place.form === "missing"
+      ? [createStatements(schema)]
+      : await this.#conversion(schema);
+    // Awaited: whoever may not create it is told so before a migration is blamed for it.
+    const answers = await this.#connection.query(
+      [
+        ...statements,
+        `select p.facts from ${pathQuery(this.#options.chosenSchema)} p`,
+      ].join("; "),
     );
-    const checksums = new Map(
-      migrations.map(({ name, checksum }) => [name, checksum]),
-    );
-    for (const statement of convertStatements(schema, run, rows, checksums)) {
-      await this.#connection.query(statement);
-    }
+    const { facts } = answers.flat().at(-1) as Row;
+    // Whatever is in it has been written by this transaction.
+    const state = { rows: [], horizon: "0" };
+    this.known = {
+      place: { schema, form: "own", facts: String(facts) },
+      state: place.form === "missing" ? state : undefined,
+    };
   }
 
   /** The rows that this run has written or rolled back, and those with these ids. */
   async trace(ids: readonly number[]): Promise<readonly TracedRow[]> {
-    const columns = await this.#connection.query(columnsQuery(this.#schema));
     // Where it has the form of Kysely's, or is not there, this run has written nothing.
-    if (this.form(columns) !== "ready") return [];
-    const { runId } = this.#options.run;
-    return readTrace(
-      await this.#connection.query(traceQuery(this.#schema, runId, ids)),
-      runId,
-    );
+    if (this.known.place.form !== "own") return [];
+    const query = traceQuery(this.schema, this.#options.run.runId, ids);
+    return readTrace(await this.#connection.query(query));
   }
 
   /** Writes changes; in a transaction they are sent ahead of what is awaited next. */
@@ -147,44 +203,77 @@ export class SessionHistory {
     changes: readonly HistoryChange[],
     scope: "transaction" | "session",
   ): Promise<readonly Written[]> {
+    const { place, state } = this.known;
     const send = (statement: string) =>
       scope === "transaction"
         ? this.#connection.sendAhead(statement)
         : this.#connection.query(statement);
-    const results = changeStatements(this.#schema, this.#options.run, changes)
-      .map(send);
-    // Under the lock still: what it says is what the next holder finds, if nobody else writes in between.
-    const fingerprint = scope === "transaction"
-      ? send(fingerprintQuery(this.#schema))
-      : undefined;
-    const rows = (await Promise.all(results)).flat();
-    if (rows.length !== changes.length) {
-      throw new RefusedError([
-        "Cannot write to the history: a row that was to be changed is gone",
-      ]);
-    }
-    const written = rows.map(({ id, took }) => ({
+    let names: Map<number, string> | undefined;
+    const statements = changeStatements(
+      place.schema!,
+      this.#options.run,
+      changes,
+      (id) =>
+        this.#names.get(id) ??
+          (names ??= new Map(state?.rows.map(({ id, name }) => [id, name])))
+            .get(id),
+    );
+    this.known = { place, state: undefined };
+    const rows = (await Promise.all(statements.map(send))).flat();
+    const result = rows.map(({ id, took }) => ({
       id: Number(id),
       durationMs: took === null ? null : Number(took),
     }));
-    const after = this.known &&
-      rowsAfter(this.known.rows, changes, written.map(({ id }) => id));
-    this.known = fingerprint && after && {
-      fingerprint: readFingerprint(await fingerprint),
-      rows: after,
-    };
-    return written;
+    for (const [i, change] of changes.entries()) {
+      if (change.kind === "insert") this.#names.set(result[i]!.id, change.name);
+    }
+    const after = state &&
+      rowsAfter(state.rows, changes, result.map(({ id }) => id));
+    this.known = { place, state: after && { ...state, rows: after } };
+    return result;
   }
 
-  get #schema(): string {
-    return this.#options.schema();
+  /** An error of a write, or of a flight under the lock, in our words. */
+  explained(error: unknown): unknown {
+    const { schema } = this.known.place;
+    return schema === null ? error : historyError(error, schema);
   }
 
-  async #read(): Promise<readonly HistoryRow[]> {
-    const rows = await this.#connection.query(
-      historyQuery(historyTable(this.#schema)),
+  /** The rows of a table in the form of Kysely's migrator. @throws {RefusedError} when it is none */
+  kyselyTable(table: string): Promise<readonly KyselyRow[]> {
+    return this.#kyselyTables.read(table);
+  }
+
+  /** The statements that put the history in the place of Kysely's table. */
+  async #conversion(schema: string): Promise<readonly string[]> {
+    const { run, migrations } = this.#options;
+    const { rows, horizon } = this.known.state!;
+    const answer = await this.#connection.query(grantsQuery(schema));
+    const [first] = answer;
+    if (first?.owned !== true) {
+      throw new RefusedError([
+        `Cannot turn the table of Kysely's migrator into ${
+          historyName(schema)
+        }: that takes the rights of its owner, ${
+          quote(String(first?.owner))
+        }; run the program as that role once`,
+      ]);
+    }
+    const grants = answer.filter(({ privilege }) => privilege !== null).map((
+      row,
+    ): Grant => ({
+      privilege: String(row.privilege),
+      grantee: row.grantee as string | null,
+      grantable: row.grantable === true,
+    }));
+    const checksums = new Map(
+      migrations.map(({ name, checksum }) => [name, checksum]),
     );
-    this.known = readHistoryState(rows);
-    return this.known.rows;
+    return convertStatements(
+      schema,
+      run,
+      { rows, horizon, grants },
+      checksums,
+    );
   }
 }

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { historyTable } from "./history_place.ts";
 import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
 
 /** What the statements are made from. Times are milliseconds. */
 export interface Settings {
-  /** The schema whose history is locked. */
-  readonly schema: string;
+  /** What the lock is taken for; the first is the schema of the history. */
+  readonly lockNames: readonly string[];
   /** The schema that was chosen and so has to become the search path. */
   readonly chosenSchema: string | undefined;
   readonly lockTimeoutMs: number;
@@ -27,6 +28,7 @@ export const BROKEN = {
   ended: "battlescope-migrate: the transaction has ended",
   readOnly: "battlescope-migrate: the transaction is read only",
   unlocked: "battlescope-migrate: the lock is gone",
+  homeless: "battlescope-migrate: the history is gone",
 } as const;
 
 /** What {@link lockQuery} says of the transaction that it has the lock in, so that it is known again. */
@@ -41,7 +43,7 @@ export interface Begun {
 export const SESSION_SETTINGS =
   "select s.name, s.setting from pg_catalog.pg_settings s where s.source operator(pg_catalog.=) 'session'";
 
-/** The first half of the lock's key, "bsmg" in ASCII; the second is a hash of the schema. */
+/** The first half of the lock's key, "bsmg" in ASCII; the second is a hash of a name: that of the history's schema. */
 const LOCK_CLASS = 0x62736d67;
 
 /**
@@ -49,16 +51,20 @@ const LOCK_CLASS = 0x62736d67;
  * timeouts; `pid`, the backend; `began`, see {@link Begun}; `locked`.
  */
 export function lockQuery(settings: Settings, scope: Scope): string {
-  const { lockTimeoutMs, statementTimeoutMs, schema } = settings;
+  const { lockTimeoutMs, statementTimeoutMs, lockNames } = settings;
   const lock = scope === "transaction"
-    ? "pg_try_advisory_xact_lock"
-    : "pg_try_advisory_lock";
+    ? "pg_catalog.pg_try_advisory_xact_lock"
+    : "pg_catalog.pg_try_advisory_lock";
+  const isSet = (name: string, ms: number) =>
+    `pg_catalog.current_setting('${name}')::interval operator(pg_catalog.=) interval '${ms} ms'`;
   return `select ${settingsList(settings, scope)}, ` +
-    `current_setting('lock_timeout')::interval = '${lockTimeoutMs} ms'::interval and ` +
-    `current_setting('statement_timeout')::interval = '${statementTimeoutMs} ms'::interval as applied, ` +
-    `pg_backend_pid() as pid, extract(epoch from pg_catalog.now())::pg_catalog.text as began, ${lock}(${LOCK_CLASS}, hashtext(${
-      quoteLiteral(schema)
-    })) as locked`;
+    `${isSet("lock_timeout", lockTimeoutMs)} and ` +
+    `${isSet("statement_timeout", statementTimeoutMs)} as applied, ` +
+    "pg_catalog.pg_backend_pid() as pid, extract(epoch from pg_catalog.now())::pg_catalog.text as began, " +
+    `${
+      lockNames.map((name) => `${lock}(${LOCK_CLASS}, ${hashOf(name)})`)
+        .join(" and ")
+    } as locked`;
 }
 
 /**
@@ -74,14 +80,17 @@ export function sealQuery(
   scope: Scope,
   begun: Begun,
 ): string {
+  const isGone = `pg_catalog.to_regclass(${
+    quoteLiteral(historyTable(settings.lockNames[0]!))
+  }) is null`;
   const proof = scope === "transaction"
     ? `case when extract(epoch from pg_catalog.now()) operator(pg_catalog.<>) '${begun.at}'::pg_catalog.numeric
         then '${BROKEN.ended}'
       when pg_catalog.current_setting('transaction_read_only') operator(pg_catalog.=) 'on' then '${BROKEN.readOnly}'
-      else '0' end`
-    : `case when exists (${
+      when ${isGone} then '${BROKEN.homeless}' else '0' end`
+    : `case when not exists (${
       ownLockQuery(settings)
-    }) then '0' else '${BROKEN.unlocked}' end`;
+    }) then '${BROKEN.unlocked}' when ${isGone} then '${BROKEN.homeless}' else '0' end`;
   return [
     RESET,
     `select ${
@@ -107,14 +116,18 @@ export function lockTimeoutQuery(ms: number): string {
   return `select pg_catalog.set_config('lock_timeout', '${ms}ms', false)`;
 }
 
+function hashOf(name: string): string {
+  return `pg_catalog.hashtext(${quoteLiteral(name)})`;
+}
+
 /** A row when this session has the lock. */
-function ownLockQuery({ schema }: Settings): string {
+function ownLockQuery({ lockNames }: Settings): string {
   return `select from pg_catalog.pg_locks l where l.locktype operator(pg_catalog.=) 'advisory' and l.granted
       and l.pid operator(pg_catalog.=) pg_catalog.pg_backend_pid()
       and l.objsubid operator(pg_catalog.=) 2 and l.classid operator(pg_catalog.=) ${LOCK_CLASS}::pg_catalog.oid
-      and l.objid operator(pg_catalog.=) (pg_catalog.hashtext(${
-    quoteLiteral(schema)
-  })::pg_catalog.int8 operator(pg_catalog.&) 4294967295)::pg_catalog.oid`;
+      and l.objid operator(pg_catalog.=) (${
+    hashOf(lockNames[0]!)
+  }::pg_catalog.int8 operator(pg_catalog.&) 4294967295)::pg_catalog.oid`;
 }
 
 /** The select list that applies the settings: in the transaction, or to the session. */
@@ -138,15 +151,18 @@ export function settingsList(settings: Settings, scope: Scope): string {
     values.push(["search_path", quoteIdentifier(chosenSchema)]);
   }
   const set = (name: string, value: string) =>
-    `set_config('${name}', ${quoteLiteral(value)}, ${scope === "transaction"})`;
+    `pg_catalog.set_config('${name}', ${quoteLiteral(value)}, ${
+      scope === "transaction"
+    })`;
   return `${values.map(([name, value]) => set(name, value)).join(", ")}, ` +
     // Only servers that can watch a socket accept it: Linux, and from 16 on every platform but Windows.
-    "case when version() ~ 'linux' or current_setting('server_version_num')::int >= 160000 and " +
-    `version() !~* 'windows|mingw|msvc|visual' then ${
+    "case when pg_catalog.version() operator(pg_catalog.~) 'linux' or " +
+    "pg_catalog.current_setting('server_version_num')::integer operator(pg_catalog.>=) 160000 and " +
+    `pg_catalog.version() operator(pg_catalog.!~*) 'windows|mingw|msvc|visual' then ${
       set("client_connection_check_interval", "1s")
     } end, ` +
     // "Applied" is printed after the commit: where a server crash could lose that commit, it is made to wait for its disk.
-    `case when current_setting('synchronous_commit') = 'off' then ${
+    `case when pg_catalog.current_setting('synchronous_commit') operator(pg_catalog.=) 'off' then ${
       set("synchronous_commit", "on")
     } end, ` +
     // Digits enough to read back the same number.
@@ -156,15 +172,21 @@ export function settingsList(settings: Settings, scope: Scope): string {
 }
 
 /** Who has the lock: `pid`, `application`, `address`, and `since`, milliseconds; no row when nobody has it. */
-export function lockHolderQuery(schema: string): string {
+export function lockHolderQuery(lockNames: readonly string[]): string {
+  const keys = lockNames.map((name) =>
+    `${hashOf(name)}::bigint operator(pg_catalog.&) 4294967295`
+  );
   return `select l.pid, coalesce(a.application_name, '') as application,
-      coalesce(host(a.client_addr) || ':' || a.client_port, 'local') as address,
-      (extract(epoch from clock_timestamp() - coalesce(a.xact_start, a.state_change)) * 1000)::float8 as since
-    from pg_locks l left join pg_stat_activity a on a.pid = l.pid
-    where l.locktype = 'advisory' and l.granted and l.objsubid = 2
-      and l.database = (select oid from pg_database where datname = current_database())
-      and l.classid::bigint = ${LOCK_CLASS}
-      and l.objid::bigint = (hashtext(${
-    quoteLiteral(schema)
-  })::bigint & 4294967295)`;
+      case when a.client_addr is null then 'local'
+        else pg_catalog.concat(pg_catalog.host(a.client_addr), ':', a.client_port) end as address,
+      (extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) coalesce(a.xact_start, a.state_change))
+        operator(pg_catalog.*) 1000)::double precision as since
+    from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid operator(pg_catalog.=) l.pid
+    where l.locktype operator(pg_catalog.=) 'advisory' and l.granted and l.objsubid operator(pg_catalog.=) 2
+      and l.database operator(pg_catalog.=) (
+        select d.oid from pg_catalog.pg_database d where d.datname operator(pg_catalog.=) pg_catalog.current_database())
+      and l.classid::bigint operator(pg_catalog.=) ${LOCK_CLASS}
+      and l.objid::bigint operator(pg_catalog.=) any (array[${
+    keys.join(", ")
+  }]) limit 1`;
 }

@@ -170,6 +170,12 @@ export class RunningStep implements Sender {
     if (broken.includes(BROKEN.readOnly)) {
       return new Error(`${its} made the transaction read only`);
     }
+    if (broken.includes(BROKEN.homeless)) {
+      return new Error(
+        `${its} dropped or renamed the history, or its schema: a migration must leave it where it is; ` +
+          "it can be kept in a schema of its own with --schema",
+      );
+    }
     if (broken.includes(BROKEN.unlocked)) {
       return new Error(
         `${its} released the migration lock: another migrator may have been at work meanwhile`,

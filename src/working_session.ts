@@ -20,7 +20,6 @@ import { Monitor } from "./monitor.ts";
 import type { Step } from "./plan.ts";
 import type { Background, LockedHistory, Session, Work } from "./ports.ts";
 import type { Rows } from "./protocol.ts";
-import { quote } from "./quote.ts";
 import {
   type Begun,
   lockHolderQuery,
@@ -32,7 +31,6 @@ import {
   SESSION_SETTINGS,
   type Settings,
 } from "./settings.ts";
-import { quoteIdentifier } from "./sql_quote.ts";
 import { waitsForSnapshots } from "./statement.ts";
 import { RunningStep } from "./step.ts";
 import {
@@ -48,10 +46,7 @@ const LAST_WORDS_MS = 3_600;
 
 /** What a session needs to know besides its connection. Times are milliseconds. */
 export interface SessionOptions
-  extends
-    Pick<ConnectionOptions, "pipeline">,
-    Omit<SessionHistoryOptions, "schema"> {
-  readonly server: ServerInfo;
+  extends Pick<ConnectionOptions, "pipeline">, SessionHistoryOptions {
   /** As `server_version_num`. */
   readonly versionNumber: number;
   readonly lockTimeoutMs: number;
@@ -103,10 +98,7 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
     this.#connection = connection;
     this.#options = options;
     this.server = options.server;
-    this.#history = new SessionHistory(connection, {
-      ...options,
-      schema: () => this.#schema(),
-    });
+    this.#history = new SessionHistory(connection, options);
     if (!this.server.pooled) this.#backendPid = connection.announcedPid;
     this.#monitor = new Monitor(connection, {
       open: async () =>
@@ -152,6 +144,10 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
 
   async transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
     this.#throwIfStopped();
+    return await this.#history.inPlace(() => this.#transaction(work));
+  }
+
+  async #transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
     const connection = this.#connection;
     const known = this.#history.known;
     if (this.server.pooled) this.#backendPid = undefined;
@@ -172,6 +168,10 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
 
   async pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
     this.#throwIfStopped();
+    return await this.#history.inPlace(() => this.#pinned(work));
+  }
+
+  async #pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
     await this.#connection.prepare();
     try {
       return await work(this.#work("session"));
@@ -183,7 +183,7 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
 
   async lockHolder(): Promise<LockHolder | undefined> {
     const [row] = await this.#connection.query(
-      lockHolderQuery(this.#schema()),
+      lockHolderQuery(this.#history.lockNames),
     );
     return row === undefined ? undefined : {
       pid: Number(row.pid),
@@ -206,24 +206,21 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
   }
 
   #work(scope: Scope): Work {
-    let columns: Rows | undefined;
     let seal = "";
     return {
       lock: async () => {
         const locked = await this.#lock(scope);
-        columns = locked?.columns;
         if (locked !== undefined) {
           seal = sealQuery(this.#settings(), scope, locked.begun);
         }
         return locked;
       },
       prepareHistory: async () => {
-        const form = this.#history.form(columns!);
-        if (form === "ready") return;
-        const create = () => this.#history.create(form);
+        if (this.#history.known.place.form === "own") return;
+        const prepare = () => this.#history.prepare();
         // Outside a transaction it needs one of its own: half a conversion must never be seen.
-        if (scope === "transaction") await create();
-        else await this.#inTransaction(create);
+        if (scope === "transaction") await prepare();
+        else await this.#inTransaction(prepare);
       },
       run: (step, onBegun) => this.#run(step, scope, seal, onBegun),
       settle: async () => {
@@ -234,7 +231,9 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
       },
       trace: (ids) => this.#history.trace(ids),
       write: (changes) => {
-        const written = this.#history.write(changes, scope);
+        const written = this.#history.write(changes, scope).catch((error) => {
+          throw this.#attributed(error);
+        });
         written.catch(() => {}); // what a write that was sent ahead rejects with, the commit rejects with
         return written;
       },
@@ -336,6 +335,8 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
   /** An error of a statement that ran ahead surfaces later: it is named after the step that sent it. */
   #attributed(error: unknown, running?: RunningStep): unknown {
     if (causeOf(error, MigrationError) !== undefined) return error;
+    const explained = this.#history.explained(error);
+    if (explained !== error) return explained;
     const sender =
       this.#connection.senderOf(causeOf(error, ConnectionLostError)) ??
         this.#connection.senderOf(causeOf(error, DatabaseError));
@@ -355,22 +356,18 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
    */
   async #lock(
     scope: Scope,
-  ): Promise<LockedHistory & { columns: Rows; begun: Begun } | undefined> {
+  ): Promise<LockedHistory & { begun: Begun } | undefined> {
     const connection = this.#connection;
-    const queries = this.#history.lockQueries();
     const answers = await connection.query(
       [
         // A pooler has its own settings on a connection that others have used.
         ...(this.server.pooled ? [SESSION_SETTINGS] : []),
         lockQuery(this.#settings(), scope),
-        queries.columns,
-        ...(queries.fingerprint === undefined ? [] : [queries.fingerprint]),
+        ...this.#history.lockQueries(),
       ].join("; "),
     ) as unknown as readonly Rows[];
     const given = this.server.pooled ? answers[0]! : [];
-    const [[row] = [], columns = [], fingerprint] = answers.slice(
-      this.server.pooled ? 1 : 0,
-    );
+    const [[row] = [], ...rest] = answers.slice(this.server.pooled ? 1 : 0);
     if (row?.applied !== true) {
       throw new RefusedError([
         "Cannot set lock_timeout and statement_timeout: the server, or a pooler before it, did not take them",
@@ -379,8 +376,7 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
     this.#backendPid = Number(row.pid);
     if (row.locked !== true) return undefined;
     return {
-      ...await this.#history.underLock(columns, fingerprint),
-      columns,
+      ...await this.#history.underLock(rest),
       begun: {
         at: String(row.began),
         settings: given.map(({ name, setting }) => [
@@ -395,8 +391,9 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
   async #unlock(): Promise<void> {
     if (this.#connection.isLost) return;
     this.#resume();
-    await this.#connection.query(`${RESET}; select pg_advisory_unlock_all()`)
-      .catch(() => this.#connection.destroy("its lock could not be released"));
+    await this.#connection.query(
+      `${RESET}; select pg_catalog.pg_advisory_unlock_all()`,
+    ).catch(() => this.#connection.destroy("its lock could not be released"));
   }
 
   #throwIfStopped(): void {
@@ -422,28 +419,12 @@ export class WorkingSession implements Omit<Session, "history" | "isLost"> {
     const { lockTimeoutMs, statementTimeoutMs, versionNumber, chosenSchema } =
       this.#options;
     return {
-      schema: this.#schema(),
+      lockNames: this.#history.lockNames,
       lockTimeoutMs,
       statementTimeoutMs,
       versionNumber,
       chosenSchema,
     };
-  }
-
-  #schema(): string {
-    const { schema, user } = this.server;
-    if (schema !== null) return schema;
-    const chosen = this.#options.chosenSchema;
-    const role = quoteIdentifier(user);
-    throw new RefusedError([
-      chosen === undefined
-        ? "Cannot find a schema to work in: the search path leads to none; create it, " +
-          `or grant usage on it to ${role}, or choose one with --schema`
-        : `Cannot find the schema ${quote(chosen)}: create it ` +
-          `(create schema ${
-            quoteIdentifier(chosen)
-          }), or grant usage on it to ${role}`,
-    ]);
   }
 }
 

@@ -25,7 +25,7 @@ await logIn(socket, {
   },
   applicationName: "benchmark",
   scramPassword: password,
-  first: greetingQuery(undefined),
+  questions: { first: greetingQuery(undefined) },
   onNotice: () => {},
 });
 Deno.exit(0);

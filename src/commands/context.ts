@@ -8,6 +8,7 @@ import { type ExitCode, RefusedError } from "../errors.ts";
 import type { Migration } from "../migration.ts";
 import type { Planned } from "../plan.ts";
 import type { Ports, Session } from "../ports.ts";
+import { quote } from "../quote.ts";
 import type { ProgramInfo } from "../version.ts";
 
 export interface Context {
@@ -41,17 +42,29 @@ export interface SessionOptions {
 
 /** Connects, runs `work` and closes the session, whatever happens. */
 export async function withSession<T>(
-  { ports }: Context,
+  { ports, config }: Context,
   work: (session: Session) => Promise<T>,
   { limitMs, again = false }: SessionOptions = {},
 ): Promise<T> {
   const session = await ports.database.connect(limitMs);
   try {
-    if (!again) ports.report({ event: "connected", server: session.server });
+    if (!again) {
+      ports.report({ event: "connected", server: session.server });
+      if (session.server.schema === null) {
+        ports.report({ event: "warning", message: noSchemaText(config) });
+      }
+    }
     return await work(session);
   } finally {
     await session.close();
   }
+}
+
+/** A history that is empty because a name is misspelt must not look like one that is empty. */
+function noSchemaText({ schema }: Config): string {
+  return schema === undefined
+    ? "The search path leads to no schema that this role may use"
+    : `There is no schema ${quote(schema)} in this database`;
 }
 
 /** @throws {RefusedError} with every fault of the plan */

@@ -1,6 +1,6 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { migration, table } from "../support/migrations.ts";
-import { CONNECTED, scenario } from "../support/scenario.ts";
+import { scenario } from "../support/scenario.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 
@@ -188,15 +188,9 @@ scenario(
     assertEquals(await s.run("up"), {
       code: 1,
       stdout: "",
-      stderr:
-        `${CONNECTED}${reason}Failed in T: nothing was changed, 2 not run\n`,
-    });
-    await s.db.query("insert into migration_history values (1, 'new')");
-    assertEquals(await s.run("up"), {
-      code: 1,
-      stdout: "",
       stderr: `${reason}Failed in T: nothing was changed\n`,
     });
+    await s.db.query("insert into migration_history values (1, 'new')");
     const status = await s.run("status");
     assertEquals([status.code, status.stdout], [1, ""]);
     assertEquals(await s.db.query("select * from migration_history"), [

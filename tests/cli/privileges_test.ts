@@ -79,8 +79,7 @@ scenario(
         code: 1,
         stdout: "",
         stderr: `\
-error: Cannot read the history: permission denied for table migration_history (SQLSTATE 42501)
-  hint: As the owner of the table: grant select on "public"."migration_history" to "ROLE"
+error: Cannot use the table "public.migration_history": "ROLE" may not read it; as its owner: grant select on "public"."migration_history" to "ROLE"
 ${command === "up" ? "Failed in T: nothing was changed\n" : ""}`,
       });
     }
@@ -177,7 +176,8 @@ scenario(
       code: 1,
       stdout: "",
       stderr: `\
-${CONNECTED}error: Cannot find a schema to work in: the search path leads to none; create it, or grant usage on it to "ROLE", or choose one with --schema
+${CONNECTED}warning: The search path leads to no schema that this role may use
+error: Cannot find a schema to work in: the search path leads to none; create it, or grant usage on it to "ROLE", or choose one with --schema
 Failed in T: nothing was changed, 2 not run
 `,
     });
@@ -185,8 +185,7 @@ Failed in T: nothing was changed, 2 not run
       code: 1,
       stdout: "",
       stderr: `\
-error: Cannot read the history: permission denied for schema public (SQLSTATE 42501)
-  hint: As the owner of the schema: grant usage, create on schema "public" to "ROLE"
+error: Cannot use the schema "public": "ROLE" may not; as its owner: grant usage, create on schema "public" to "ROLE"
 Failed in T: nothing was changed
 `,
     });

@@ -201,7 +201,7 @@ rolesTest(
 
     const without = await runMigrate(["status"], { env });
     assertEquals(without.code, 1, without.stderr);
-    assertStringIncludes(without.stderr, "permission denied");
+    assertStringIncludes(without.stderr, "may not read it");
 
     await queryUrl(roles.url("migrator"), await roles.read("2-history.sql"));
     for (

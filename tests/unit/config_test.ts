@@ -105,6 +105,7 @@ Deno.test("readConfig() has the defaults of the documentation", async () => {
       statementTimeoutMs: 0,
       transaction: "all",
       schema: undefined,
+      trustedOwner: undefined,
       pipeline: true,
     },
     faults: [],
@@ -122,6 +123,7 @@ Deno.test("readConfig() reads every setting from its variable, and the option be
       "statement-timeout": ["statementTimeoutMs", "1s", 1_000, "0s", 0],
       "transaction": ["transaction", "each", "each", "all", "all"],
       "schema": ["schema", "a", "a", "B c", "B c"],
+      "trust-history-owner": ["trustedOwner", "a", "a", "B c", "B c"],
       "format": ["format", "json", "json", "text", "text"],
     };
   const variables = SETTINGS.filter(({ flag, variable }) =>

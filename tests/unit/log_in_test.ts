@@ -49,7 +49,7 @@ const OPTIONS = {
   },
   applicationName: "test",
   scramPassword: "",
-  first: "select",
+  questions: { first: "select" },
   onNotice: () => {},
 } as const;
 
@@ -64,7 +64,8 @@ Deno.test("logIn() says who it is, asks its question and returns the answer", as
   const socket = new PaperSocket();
   const { backend, answer } = await loggedIn(socket);
   assertEquals(backend, { pid: 7, secret: 11 });
-  assertEquals(Array.isArray(answer) && answer.map((rows) => [...rows]), [[]]);
+  assertEquals(answer.failure, undefined);
+  assertEquals(answer.results.map((rows) => [...rows]), [[]]);
   assertEquals(socket.written, [
     startupMessage({
       user: "me",
