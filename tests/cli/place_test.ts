@@ -425,6 +425,7 @@ scenario(
       assertEquals((await s.history()).length, 3);
     }, { poolSize: 1 });
   },
+  { needs: ["pgbouncer"] },
 );
 
 const ODD = `Odd "schema's" näme; %s \\ $x$, "$user"`;
