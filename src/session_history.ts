@@ -18,13 +18,12 @@ import type { LockedHistory, Written } from "./ports.ts";
 import type { Row, Rows } from "./protocol.ts";
 import { quote } from "./quote.ts";
 import {
-  changeStatements,
   convertStatements,
   createStatements,
   type Grant,
   grantsQuery,
-  type RunIdentity,
-} from "./history_statements.ts";
+} from "./history_creation.ts";
+import { changeStatements, type RunIdentity } from "./history_statements.ts";
 import {
   changesQuery,
   historyQuery,
