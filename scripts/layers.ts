@@ -93,6 +93,7 @@ const DATABASE_ADAPTER = [
   "place_check",
   "written",
   "history_statements",
+  "history_creation",
   "greeting",
   "kysely",
   "kysely_table",

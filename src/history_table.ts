@@ -41,6 +41,8 @@ const FIELDS = [
 
 type Field = string | number | null;
 
+const EQ = "operator(pg_catalog.=)";
+
 /** The number of the oldest transaction that is not over yet, for {@link HistoryState.horizon}. */
 export const HORIZON =
   "pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::pg_catalog.xid::pg_catalog.text";
@@ -129,19 +131,17 @@ export function traceQuery(
   runId: string,
   ids: readonly number[],
 ): string {
-  const isOf = (column: string) =>
-    `coalesce(h.${column} operator(pg_catalog.=) ${
-      quoteLiteral(runId)
-    }::pg_catalog.uuid, false)`;
-  const listed = ids.length > 0
-    ? ` or h.id operator(pg_catalog.=) any (array[${
-      ids.join(", ")
-    }]::pg_catalog.int8[])`
+  const is = (column: string) =>
+    `h.${column} ${EQ} ${quoteLiteral(runId)}::pg_catalog.uuid`;
+  const isListed = ids.length > 0
+    ? ` or h.id ${EQ} any (array[${ids.join(", ")}]::bigint[])`
     : "";
-  return `select ${ROW}::pg_catalog.text as row, ${isOf("run_id")} as ours, ${
-    isOf("rolled_back_run")
-  } as undone from only ${historyTable(schema)} h
-    where ${isOf("run_id")} or ${isOf("rolled_back_run")}${listed}`;
+  return `select ${ROW}::pg_catalog.text as row, ${is("run_id")} as ours, ${
+    is("rolled_back_run")
+  } as undone
+    from only ${historyTable(schema)} h where ${is("run_id")} or ${
+    is("rolled_back_run")
+  }${isListed}`;
 }
 
 /** Reads the answer to {@link traceQuery}. */

@@ -60,12 +60,16 @@ export function trustQuery(
   } where n.nspname ${EQ} ${quoteLiteral(schema)})`;
 }
 
-/** The names of a few schemas with a history that the user may write and would: a query in brackets, for an array. */
+/**
+ * The names of a few schemas that the search path does not lead to, with a history that the user may write and would: a query
+ * in brackets, for an array; null when there is none.
+ */
 export function elsewhereQuery(owner: string | undefined): string {
   return `(select pg_catalog.array_agg(e.name) from (
       select n.nspname as name from pg_catalog.pg_class c
         join pg_catalog.pg_namespace n on n.oid ${EQ} c.relnamespace cross join lateral (${COLUMNS_QUERY}) k
-      where c.relname ${EQ} '${HISTORY_TABLE}' and c.relkind ${EQ} 'r' and not c.relpersistence ${EQ} 't' and ${IS_OWN}
+      where c.relname ${EQ} '${HISTORY_TABLE}' and c.relkind ${EQ} 'r' and ${IS_OWN} and not c.relpersistence ${EQ} 't'
+        and not n.nspname ${EQ} any (pg_catalog.current_schemas(false))
         and pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'insert')
         and pg_catalog.has_table_privilege(c.oid, 'update') and ${
     isTrusted(owner)

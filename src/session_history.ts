@@ -18,13 +18,12 @@ import type { LockedHistory, Written } from "./ports.ts";
 import type { Row, Rows } from "./protocol.ts";
 import { quote } from "./quote.ts";
 import {
-  changeStatements,
   convertStatements,
   createStatements,
   type Grant,
   grantsQuery,
-  type RunIdentity,
-} from "./history_statements.ts";
+} from "./history_creation.ts";
+import { changeStatements, type RunIdentity } from "./history_statements.ts";
 import {
   changesQuery,
   historyQuery,
@@ -194,10 +193,8 @@ export class SessionHistory {
   async trace(ids: readonly number[]): Promise<readonly TracedRow[]> {
     // Where it has the form of Kysely's, or is not there, this run has written nothing.
     if (this.known.place.form !== "own") return [];
-    const { runId } = this.#options.run;
-    return readTrace(
-      await this.#connection.query(traceQuery(this.schema, runId, ids)),
-    );
+    const query = traceQuery(this.schema, this.#options.run.runId, ids);
+    return readTrace(await this.#connection.query(query));
   }
 
   /** Writes changes; in a transaction they are sent ahead of what is awaited next. */

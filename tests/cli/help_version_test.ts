@@ -13,6 +13,7 @@ const SETTINGS = [
   ["--statement-timeout DURATION", "default 0; MIGRATE_STATEMENT_TIMEOUT"],
   ["--transaction all|each", "default all; MIGRATE_TRANSACTION"],
   ["--schema NAME", "MIGRATE_SCHEMA"],
+  ["--trust-history-owner ROLE", "MIGRATE_TRUST_HISTORY_OWNER"],
   ["--format text|json", "default text; MIGRATE_FORMAT"],
   ["--verbose", ""],
   ["--quiet", ""],

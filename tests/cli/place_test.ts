@@ -8,7 +8,8 @@ import {
   waitForStatement,
 } from "../support/gate.ts";
 import { migration, table } from "../support/migrations.ts";
-import type { TestRole } from "../support/postgres.ts";
+import { withPgBouncer } from "../support/pgbouncer.ts";
+import { queryUrl, type TestRole } from "../support/postgres.ts";
 import { CONNECTED, type Scenario, scenario } from "../support/scenario.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
@@ -403,6 +404,28 @@ scenario(
     assertEquals((await s.run("baseline --to 0003_c", { url })).code, 0);
     assertEquals((await s.history()).length, 3);
   },
+);
+
+scenario(
+  "a temporary table that another client of a pooler has left behind is not taken for the history",
+  AB,
+  async (s) => {
+    assertEquals((await s.run("up")).code, 0);
+    await withPgBouncer(s.db, async (pooler) => {
+      const url = pooler.url(s.db.url);
+      await queryUrl(
+        url,
+        "create temp table migration_history (like public.migration_history)",
+      );
+      for (const option of ["", " --schema public"]) {
+        assertEquals((await s.run(`status --check${option}`, { url })).code, 0);
+      }
+      await s.release(ABC);
+      assertEquals((await s.run("up", { url })).code, 0);
+      assertEquals((await s.history()).length, 3);
+    }, { poolSize: 1 });
+  },
+  { needs: ["pgbouncer"] },
 );
 
 const ODD = `Odd "schema's" näme; %s \\ $x$, "$user"`;

@@ -106,6 +106,7 @@ scenario(
       assertQualified(proxy);
     });
   },
+  { needs: ["pgbouncer"] },
 );
 
 Deno.test("unqualifiedNames() finds what a statement leaves to the search path", () => {

@@ -140,6 +140,7 @@ Deno.test("VARIABLES lists every variable of the documentation once", () => {
     "MIGRATE_STATEMENT_TIMEOUT",
     "MIGRATE_TRANSACTION",
     "MIGRATE_SCHEMA",
+    "MIGRATE_TRUST_HISTORY_OWNER",
     "MIGRATE_FORMAT",
     "NO_COLOR",
   ];

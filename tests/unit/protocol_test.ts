@@ -9,6 +9,7 @@ import {
   MessageReader,
   MessageWatch,
   readColumns,
+  readCopied,
   readError,
   readRow,
   readyMessage,
@@ -409,4 +410,14 @@ Deno.test("concat() puts one after the other", () => {
     concat([bytes(1), bytes(), within(bytes(2, 3))]),
     bytes(1, 2, 3),
   );
+});
+
+Deno.test("readCopied() undoes what COPY does to a text", () => {
+  const read = (line: string) => readCopied(new TextEncoder().encode(line));
+  assertEquals(read("1\ta b\t\\N\t\n"), ["1", "a b", null, ""]);
+  assertEquals(read("\\t\\n\\r\\b\\f\\v\\\\\t\\\\N\tü\n"), [
+    "\t\n\r\b\f\v\\",
+    "\\N",
+    "ü",
+  ]);
 });
