@@ -91,7 +91,7 @@ scenario(
       (pooler) => assertCopied(s, { url: pooler.url(s.db.url) }, "on"),
     );
   },
-  { settings: ODD },
+  { settings: ODD, needs: ["pgbouncer"] },
 );
 
 scenario(
@@ -117,7 +117,7 @@ scenario(
     assertEquals(written.length, EXPECTED_COPIES.length);
     assertEquals(await texts("copies"), written);
   },
-  { settings: ODD },
+  { settings: ODD, needs: ["pgbouncer"] },
 );
 
 scenario(

@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from "node:path";
+import { assertSaid } from "./needs.ts";
 
 /** Paths of two PEM files. */
 export interface Certificate {
@@ -101,6 +102,7 @@ ${names}`,
 }
 
 async function openssl(args: readonly string[]): Promise<void> {
+  assertSaid("openssl");
   const { success, stderr } = await new Deno.Command("openssl", {
     args: [...args],
     stdin: "null",

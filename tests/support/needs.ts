@@ -8,6 +8,17 @@ import type { NeedName } from "../../scripts/test_needs.ts";
 
 const met = new Set(Deno.env.get(NEEDS_VARIABLE)?.split(","));
 
+/** What the tests of this file have said so far. */
+const said = new Set<NeedName>();
+
+/** Called where something is used: a file that does not say so passes where it happens to be there, and nowhere else. */
+export function assertSaid(need: NeedName): void {
+  if (said.has(need)) return;
+  throw new Error(
+    `Cannot use ${need} in this test: it does not say that it needs it (see tests/support/needs.ts)`,
+  );
+}
+
 /** Whether what tests need is there in this run. */
 export function areMet(needs: readonly NeedName[]): boolean {
   return needs.every((need) => met.has(need));
@@ -18,6 +29,7 @@ export function withNeeds(
   name: string,
   needs: readonly NeedName[] = [],
 ): { readonly name: string; readonly ignore: boolean } {
+  for (const need of needs) said.add(need);
   return needs.length === 0 ? { name, ignore: false } : {
     name: `${name} (needs ${needs.join(", ")})`,
     ignore: !areMet(needs),

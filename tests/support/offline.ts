@@ -11,6 +11,7 @@ import {
   postgresFolder,
 } from "../../scripts/postgres_binaries.ts";
 import { type MigrateResult, startProcess } from "./cli.ts";
+import { assertSaid } from "./needs.ts";
 
 export interface OfflineSite {
   /** An empty folder. */
@@ -30,6 +31,7 @@ const SERVER = fileURLToPath(new URL("offline_server.ts", import.meta.url));
 export async function withOfflineSite(
   use: (site: OfflineSite) => Promise<void>,
 ): Promise<void> {
+  assertSaid("namespaces");
   await using cleanup = new AsyncDisposableStack();
   // Whatever is to be fetched must be here before the network is gone.
   await postgresFolder(18, () => {});

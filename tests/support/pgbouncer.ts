@@ -4,6 +4,7 @@
  * @module
  */
 import postgres from "postgres";
+import { assertSaid } from "./needs.ts";
 import { queryUrl } from "./postgres.ts";
 import { waitFor } from "./wait.ts";
 
@@ -33,6 +34,7 @@ export async function withPgBouncer<T>(
   use: (pooler: Pooler) => Promise<T>,
   options: PoolerOptions = {},
 ): Promise<T> {
+  assertSaid("pgbouncer");
   const direct = new URL(server.adminUrl);
   const folder = await Deno.makeTempDir({ prefix: "pgbouncer-" });
   const port = freePort();
