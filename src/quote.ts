@@ -38,28 +38,80 @@ export function quoteArgument(argument: string): string {
     : quoteValue(argument);
 }
 
+/** The fewest characters of a password that are hidden: shorter ones are in many a word by chance. */
+const SECRET_LENGTH = 4;
+
 /**
- * The last line of defence: replaces the password, as it is and as a URL writes it, by `***`. Nothing should have to be
- * replaced; a server or a migration that repeats it is beyond our control. A password that is part of what must be said
- * (the user's name, say) is no secret and would only garble the message.
+ * The last line of defence: replaces the password by `***`, in whatever spelling: as it is, as a URL, JSON, SQL or a message
+ * writes it, also when a text is cut off in it. Nothing should have to be replaced; a server or a migration that repeats it
+ * is beyond our control. A password that is part of what must be said (the user's name, say) is no secret and would only
+ * garble the message; nor is one of fewer than {@link SECRET_LENGTH} characters hidden.
  */
 export function redactor(
   password: string | undefined,
   said: readonly string[],
 ): (text: string) => string {
-  if (password === undefined || password.length < 4) return (text) => text;
+  if (password === undefined || password.length < SECRET_LENGTH) {
+    return (text) => text;
+  }
   if (
     said.some((word) => word.includes(password)) ||
     "postgresql".includes(password)
   ) return (text) => text;
-  const forms = new Set([
-    password,
-    encodeURIComponent(password),
-    JSON.stringify(password).slice(1, -1),
-  ]);
-  return (text) => {
-    let hidden = text;
-    for (const form of forms) hidden = hidden.replaceAll(form, "***");
-    return hidden;
-  };
+  // A message may write any white space as one space, but hardly anything else must be left to tell it by.
+  const isTelling = password.replaceAll(/\s+/g, " ").length >= SECRET_LENGTH;
+  const spellings = [...password.matchAll(/\s+|[^]/gu)].map(([part]) =>
+    spellingsOf(part, isTelling ? 1 : part.length)
+  );
+  const whole = spellings.join("");
+  const head = spellings.slice(0, SECRET_LENGTH).join("");
+  const cutOff = spellings.slice(SECRET_LENGTH)
+    .reduceRight((rest, one) => `(?:${one}${rest})?`, "");
+  // Behind the cut there may be half of a spelling.
+  const cut = String.raw`(?=(?:%[\da-fA-F]?|\\[ux{\da-fA-F]*)?…)`;
+  const pattern = new RegExp(`${whole}|${head}${cutOff}${cut}`, "gu");
+  return (text) => text.replace(pattern, "***");
+}
+
+/** A pattern of all that may stand for one character of a password, or for white space of at least `fewest` characters. */
+function spellingsOf(part: string, fewest: number): string {
+  if (/^\s/.test(part)) {
+    const each = [...new Set(part)].map(spellingsOfOne);
+    return String.raw`(?:\s|\+|\\[tnrfv]|${
+      each.join("|")
+    }){${fewest},${part.length}}`;
+  }
+  return spellingsOfOne(part);
+}
+
+function spellingsOfOne(part: string): string {
+  const code = part.codePointAt(0)!;
+  const hex = (value: number, digits: number) =>
+    anyCase(value.toString(16).padStart(digits, "0"));
+  const plain = part.replace(/[\\^$.*+?()[\]{}|/]/u, "\\$&");
+  const bytes = Array.from(
+    new TextEncoder().encode(part),
+    (byte) => `%${hex(byte, 2)}`,
+  );
+  const units = part.split("").map((unit) =>
+    `\\\\u${hex(unit.charCodeAt(0), 4)}`
+  );
+  return `(?:${
+    [
+      // Quotes are doubled, backslashes too, and both may stand behind backslashes.
+      ...(/['"`]/.test(part) ? [`\\\\*${part}{1,2}`] : []),
+      ...(part === "\\" ? ["\\\\+"] : []),
+      plain,
+      bytes.join(""),
+      units.join(""),
+      String.raw`\\u\{0*${hex(code, 1)}\}`,
+      ...(code < 0x100 ? [String.raw`\\x${hex(code, 2)}`] : []),
+      ...(code === 0x08 ? [String.raw`\\b`] : []),
+    ].join("|")
+  })`;
+}
+
+/** The hexadecimal digits in either case. */
+function anyCase(hex: string): string {
+  return hex.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`);
 }

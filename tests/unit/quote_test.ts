@@ -106,6 +106,73 @@ Deno.test("redactor() replaces the password as it is, as a URL and as JSON write
   );
 });
 
+Deno.test("redactor() knows every spelling of a password", () => {
+  const password = "it's+\"a\\\tse%cr  é\u200b😀!";
+  const encoded = encodeURIComponent(password);
+  const spellings = [
+    password,
+    encoded,
+    encoded.toLowerCase(),
+    encoded.replaceAll("'", "%27").replaceAll("!", "%21"),
+    password.replaceAll("'", "''"),
+    password.replaceAll("'", "''").replaceAll("\\", "\\\\"),
+    JSON.stringify(password),
+    JSON.stringify(JSON.stringify(password)),
+    visible(password),
+    password.replaceAll(/\s+/g, " "),
+    Deno.inspect(password),
+    Deno.inspect({ password }),
+  ];
+  const hide = redactor(password, []);
+
+  for (const spelling of spellings) {
+    const hidden = hide(`before ${spelling} after`);
+    assertEquals(
+      hidden.replaceAll(/["'`\\{}]|password:/g, "").replaceAll(/ +/g, " "),
+      "before *** after",
+      `${spelling} -> ${hidden}`,
+    );
+  }
+});
+
+Deno.test("redactor() hides a password that a text breaks off in", () => {
+  const hide = redactor("p@ssw/rd!", []);
+
+  assertEquals(hide("url postgres://me:p@ssw…"), "url postgres://me:***…");
+  assertEquals(
+    hide("url postgres://me:p%40ssw%2…"),
+    "url postgres://me:***%2…",
+  );
+  assertEquals(hide("no secret: p@s…"), "no secret: p@s…");
+  assertEquals(
+    hide("p@ssw is only its beginning"),
+    "p@ssw is only its beginning",
+  );
+});
+
+Deno.test("redactor() leaves no spelling of any password behind", () => {
+  const passwords = fc.string({ unit: "grapheme", minLength: 4, maxLength: 20 })
+    .filter((password) =>
+      /\S.*\S.*\S.*\S/u.test(password) && !/\*/.test(password)
+    );
+  const spell = fc.constantFrom<((text: string) => string)[]>(
+    (text) => text,
+    encodeURIComponent,
+    (text) => text.replaceAll("'", "''"),
+    (text) => JSON.stringify(text).slice(1, -1),
+    visible,
+    (text) => text.replace(/\s+/g, " "),
+  );
+  fc.assert(
+    fc.property(passwords, spell, fc.string(), (password, spell, around) => {
+      fc.pre(!around.includes(spell(password)));
+      const hidden = redactor(password, [])(`${around}<${spell(password)}>`);
+      assertEquals(hidden.slice(around.length), "<***>");
+    }),
+    { numRuns: 300 },
+  );
+});
+
 Deno.test("redactor() takes four characters for a secret, three for chance", () => {
   assertEquals(redactor("abcd", [])("xabcdx"), "x***x");
   assertEquals(redactor("abc", [])("xabcx"), "xabcx");
