@@ -90,10 +90,14 @@ function divertStream(
     return bytes.length;
   };
   Object.defineProperties(stream, {
-    writeSync: { value: writeSync },
-    write: { value: (bytes: Uint8Array) => Promise.resolve(writeSync(bytes)) },
-    close: { value: () => {} },
+    writeSync: { value: writeSync, configurable: true },
+    write: {
+      value: (bytes: Uint8Array) => Promise.resolve(writeSync(bytes)),
+      configurable: true,
+    },
+    close: { value: () => {}, configurable: true },
     writable: {
+      configurable: true,
       // A new one each time: what one piece of code has closed, the next may still want.
       get: () =>
         new WritableStream<Uint8Array>({

@@ -6,16 +6,23 @@
 import { createInterface } from "node:readline";
 import process from "node:process";
 import { main } from "../../src/main.ts";
+import { sourceRegistry } from "../../src/registry/source.ts";
+
+/** Kept before the program takes the streams away from everybody else. */
+const write = [Deno.stdout, Deno.stderr].map((stream) =>
+  stream.writeSync.bind(stream)
+);
 
 /** Closes what one run wrote, on both streams. No output of the program holds a zero byte. */
 function mark(code: number): void {
   const bytes = new TextEncoder().encode(`\0${code}\n`);
-  Deno.stdout.writeSync(bytes);
-  Deno.stderr.writeSync(bytes);
+  for (const one of write) one(bytes);
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { args, env, registry } = JSON.parse(line);
-  const module = registry === undefined ? undefined : await import(registry);
-  mark(await main(args, env, module?.migrations));
+  const own = registry === undefined
+    ? undefined
+    : sourceRegistry(registry, () => import(registry));
+  mark(await main(args, env, own));
 }
