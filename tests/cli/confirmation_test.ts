@@ -1,7 +1,8 @@
 /** Somebody at a terminal is shown what `down` and `redo` will undo, and asked. */
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { table } from "../support/migrations.ts";
 import { CONNECTED, scenario } from "../support/scenario.ts";
+import { delay } from "../support/wait.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 
@@ -105,6 +106,35 @@ scenario(
       stdout: "Rolled back 0002_b (T)\nRolled back 1 migration in T\n",
       stderr: `${CONNECTED}Rolling back 0002_b (1 of 1)\n`,
     });
+  },
+);
+
+scenario(
+  "the time that somebody takes to answer is no part of how long it took",
+  AB,
+  async (s) => {
+    assertEquals((await s.run("up")).code, 0);
+    const started = performance.now();
+    let askedMs = 0;
+    const { code, stdout } = await s.screen("down --format=json", {
+      type: {
+        after: "[y/N]",
+        text: "y\n",
+        meanwhile: async () => {
+          const asked = performance.now();
+          await delay(4_000);
+          askedMs = performance.now() - asked;
+        },
+      },
+    });
+    const tookMs = performance.now() - started;
+    assertEquals(code, 0, stdout);
+    const [, saidMs] = /"event":"summary",.*"durationMs":(\d+)/.exec(stdout) ??
+      [];
+    assert(
+      Number(saidMs) <= tookMs - askedMs,
+      `${saidMs} ms of ${tookMs}, of which somebody took ${askedMs}`,
+    );
   },
 );
 
