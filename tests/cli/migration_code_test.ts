@@ -364,6 +364,27 @@ scenario(
 );
 
 scenario(
+  "a password is hidden in what a file throws or prints while it is loaded",
+  {
+    "0001_a": `const url = Deno.env.get("DATABASE_URL");
+console.log(url);
+throw new Error(\`Cannot read \${url}\`);
+`,
+  },
+  async (s) => {
+    const role = await s.db.createRole();
+    for (const command of ["up", "status", "version"]) {
+      const { code, stderr } = await s.run(command, { as: role });
+      assertEquals(code, command === "version" ? 0 : 1);
+      assertMatch(
+        stderr,
+        /^postgres:\/\/ROLE:\*\*\*@\S+\n\w+: Cannot load the migration "0001_a": Cannot read postgres:\/\/ROLE:\*\*\*@\S+ \(at migrations\/0001_a\.ts:3:7\)\n$/,
+      );
+    }
+  },
+);
+
+scenario(
   "what a file prints while it is loaded is not among the results",
   {
     "0001_a": `${
