@@ -14,7 +14,8 @@ const EXITS: Readonly<Record<string, string>> = {
     "called Deno.exit(0)",
   "try { await sql`select 1`.execute(db); } finally { process.exit(0); }":
     "called process.exit(0)",
-  "(process as any).reallyExit(0);": "called process.reallyExit(0)",
+  "(process as any).reallyExit(0);": "called process.exit(0)",
+  "(await import('node:process')).exit(0);": "called process.exit(0)",
   "process.abort();": "called process.abort()",
   "process.kill(process.pid, 'SIGKILL');":
     `called process.kill(PID, "SIGKILL")`,
