@@ -41,6 +41,11 @@ import { exitCodeOf, withStop } from "./stop.ts";
 import type { Environment } from "./target.ts";
 import { programInfo, versionLines } from "./version.ts";
 
+/** Makes what keeps the password out of a text. */
+type Hider = () => Hide | Promise<Hide>;
+
+type Hide = (text: string) => string;
+
 type DatabaseCommand = Exclude<
   Command,
   { kind: "help" | "version" | "new" | "completions" }
@@ -94,13 +99,16 @@ async function run(
         readOutputConfig(settings, env, command.kind === "help" ? [] : faults),
         registry,
         faults,
+        // What is wrong with the rest of the configuration has no say here.
+        async () =>
+          hiderOf(await readConfig(settings, env, Deno.readTextFile, [])),
       );
     }
     const config = await readConfig(settings, env, Deno.readTextFile, faults);
     if (command === undefined) throw new UsageError(faults);
     using ends = new DisposableStack();
     const background = ends.use(processBackground());
-    const open = loaderOf(background, hiderOf(config), ends);
+    const open = loaderOf(background, ends, () => hiderOf(config));
     const migrations = await registry.list(open);
     const isTerminal = Deno.stdin.isTerminal();
     faults.push(...commandFaults(command, migrations, { isTerminal }));
@@ -132,6 +140,7 @@ async function runLocal(
   { format }: OutputConfig,
   registry: Registry,
   faults: string[],
+  hider: Hider,
 ): Promise<ExitCode> {
   if (command.kind === "new") {
     faults.push(
@@ -146,7 +155,7 @@ async function runLocal(
     return print(completionLines(command.shell));
   }
   const program = programInfo(
-    await listIfPossible(registry),
+    await listIfPossible(registry, hider),
     Deno.version.deno,
   );
   return print(
@@ -157,11 +166,12 @@ async function runLocal(
 /** What the program is can be said without its migrations; why they cannot be loaded is said, too. */
 async function listIfPossible(
   registry: Registry,
+  hider: Hider,
 ): Promise<readonly Migration[] | undefined> {
   using ends = new DisposableStack();
   const background = ends.use(processBackground());
   try {
-    return await registry.list(loaderOf(background, (text) => text, ends));
+    return await registry.list(loaderOf(background, ends, hider));
   } catch (error) {
     for (const text of failureLines(error)) {
       writeLine({ stream: "stderr", text: `warning: ${text}` });
@@ -173,11 +183,12 @@ async function listIfPossible(
 /** Loads what guards the process against the code of migrations when there is some to load. */
 function loaderOf(
   background: ProcessBackground,
-  hide: (text: string) => string,
   ends: DisposableStack,
+  hider: Hider,
 ): OpenLoader {
   return async (locate) => {
     const { guardProcess } = await import("./process/migration_code.ts");
+    const hide = await Promise.try(hider).catch(() => (text: string) => text);
     return guardProcess({ locate, background, hide }, ends);
   };
 }

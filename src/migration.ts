@@ -29,6 +29,8 @@ export interface RegistryEntry {
 export interface MigrationLoader {
   /** Runs what loads code. @throws what that throws, or an error that says what the code did instead */
   load<T>(load: () => Promise<T>): Promise<T>;
+  /** Keeps secrets out of what the code has said. */
+  readonly hide: (text: string) => string;
   /** The migration with functions that fail when their code does what it must not. */
   watch(migration: Migration): Migration;
 }

@@ -48,6 +48,7 @@ export function guardProcess(
   let restoreCalled: (() => void) | undefined;
 
   return {
+    hide,
     async load<T>(load: () => Promise<T>): Promise<T> {
       const loaded = await load().finally(restoreLoaded);
       if (background.failure !== undefined) throw background.failure;

@@ -28,7 +28,7 @@ export async function loadBundled(
     return new Map(migrations.map((one) => [one.name, one]));
   } catch (error) {
     if (error instanceof RefusedError) throw error;
-    throw new RefusedError([loadFault(error, locate)]);
+    throw new RefusedError([loadFault(error, loader, locate)]);
   }
 }
 

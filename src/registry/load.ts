@@ -50,6 +50,7 @@ export function checked(
  */
 export function loadFault(
   error: unknown,
+  { hide }: MigrationLoader,
   locate: Locate,
   name?: string,
 ): string {
@@ -61,5 +62,6 @@ export function loadFault(
     : `the migration "${known}"`;
   const at = place === "" ? "" : ` (at ${place})`;
   // Deno's own messages name the place, too.
-  return `Cannot load ${what}: ${text.replace(/ at file:\/\/\S+$/, "")}${at}`;
+  const said = text.replace(/ at file:\/\/\S+$/, "");
+  return hide(`Cannot load ${what}: ${said}${at}`);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { RefusedError } from "../errors.ts";
-import type { Registry } from "../migration.ts";
+import type { MigrationLoader, Registry } from "../migration.ts";
 import { framesOf, type Locate } from "../stack.ts";
 import { type ImportRegistry, loadFault, loadMigrations } from "./load.ts";
 
@@ -22,9 +22,9 @@ export function sourceRegistry(url: string, load: ImportRegistry): Registry {
         return await loadMigrations(loader, load);
       } catch (error) {
         if (error instanceof RefusedError) throw error;
-        const faults = await loadFaults(url, locate);
+        const faults = await loadFaults(url, loader, locate);
         throw new RefusedError(
-          faults.length > 0 ? faults : [loadFault(error, locate)],
+          faults.length > 0 ? faults : [loadFault(error, loader, locate)],
         );
       }
     },
@@ -42,7 +42,11 @@ function sourceLocator(folder: string): Locate {
 }
 
 /** Every migration that cannot be loaded. They are loaded one by one: `mod.ts` fails with the first. */
-async function loadFaults(url: string, locate: Locate): Promise<string[]> {
+async function loadFaults(
+  url: string,
+  loader: MigrationLoader,
+  locate: Locate,
+): Promise<string[]> {
   const source = await Deno.readTextFile(new URL(url)).catch(() => "");
   const names = Array.from(
     source.matchAll(/^import \* as .* from "\.\/(.+)\.ts";$/gm),
@@ -53,7 +57,7 @@ async function loadFaults(url: string, locate: Locate): Promise<string[]> {
     try {
       await import(new URL(`${name}.ts`, url).href);
     } catch (error) {
-      faults.push(loadFault(error, locate, name));
+      faults.push(loadFault(error, loader, locate, name));
     }
   }
   return faults;

@@ -14,7 +14,8 @@ const EXITS: Readonly<Record<string, string>> = {
     "called Deno.exit(0)",
   "try { await sql`select 1`.execute(db); } finally { process.exit(0); }":
     "called process.exit(0)",
-  "(process as any).reallyExit(0);": "called process.reallyExit(0)",
+  "(process as any).reallyExit(0);": "called process.exit(0)",
+  "(await import('node:process')).exit(0);": "called process.exit(0)",
   "process.abort();": "called process.abort()",
   "process.kill(process.pid, 'SIGKILL');":
     `called process.kill(PID, "SIGKILL")`,
@@ -360,6 +361,27 @@ scenario(
       stderr:
         `error: Cannot load the migration "0002_b": a migration called Deno.exit(0): ${INSTEAD} (at migrations/0002_b.ts:11:12)\n`,
     });
+  },
+);
+
+scenario(
+  "a password is hidden in what a file throws or prints while it is loaded",
+  {
+    "0001_a": `const url = Deno.env.get("DATABASE_URL");
+console.log(url);
+throw new Error(\`Cannot read \${url}\`);
+`,
+  },
+  async (s) => {
+    const role = await s.db.createRole();
+    for (const command of ["up", "status", "version"]) {
+      const { code, stderr } = await s.run(command, { as: role });
+      assertEquals(code, command === "version" ? 0 : 1);
+      assertMatch(
+        stderr,
+        /^postgres:\/\/ROLE:\*\*\*@\S+\n\w+: Cannot load the migration "0001_a": Cannot read postgres:\/\/ROLE:\*\*\*@\S+ \(at migrations\/0001_a\.ts:3:7\)\n$/,
+      );
+    }
   },
 );
 
