@@ -442,11 +442,12 @@ for (const [what, [statement, flights]] of Object.entries(FLIGHTS)) {
     `${what}: the flights that it takes are ${flights}`,
     {},
     async (s) => {
-      const [few, many] = [5, 25];
+      const [few, many] = [3, 9];
       const taken: number[] = [];
+      const sent: string[] = [];
       for (const count of [few, many]) {
         const { url } = await s.db.createDatabase();
-        await using proxy = await startProxy(s.db);
+        await using proxy = await startProxy(s.db, { turns: true });
         await s.release({
           "0001_flights": upCode(
             `  await sql\`create type mood as enum ('happy', 'sad')\`.execute(db);
@@ -461,9 +462,14 @@ for (const [what, [statement, flights]] of Object.entries(FLIGHTS)) {
         });
         assertEquals(code, 0, stderr);
         taken.push(proxy.sessions[0]!.flights);
+        sent.push(...proxy.sessions[0]!.requests);
       }
 
-      assertEquals(taken[1]! - taken[0]!, flights * (many - few));
+      assertEquals(
+        taken[1]! - taken[0]!,
+        flights * (many - few),
+        sent.join("\n"),
+      );
     },
   );
 }

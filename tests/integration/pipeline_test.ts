@@ -230,7 +230,7 @@ async function flightsOfFirstRun(url: string, count: number): Promise<number> {
   const { hostname, port } = new URL(url);
   await using proxy = await startProxy(
     { host: hostname, port: Number(port) },
-    { turnMs: 400 },
+    { turns: true },
   );
   const migrations = Array.from(
     { length: count },

@@ -94,16 +94,22 @@ export interface ProxyOptions {
   /** Added to the way in each direction. @default {0} */
   readonly latencyMs?: number;
   /**
-   * The two take turns: the client hears nothing until it has been silent for so long and the server has answered all of
-   * it. Then {@link ProxySession.flights} are those that the client has waited for, however fast anybody is.
+   * The two take turns: the client hears nothing until it has fallen silent and the server has answered all of it. Then
+   * {@link ProxySession.flights} are those that the client has waited for, however fast anybody is. @default {false}
    */
-  readonly turnMs?: number;
+  readonly turns?: boolean;
 }
+
+/**
+ * A client that says nothing for so many turns of our own clock has fallen silent: on a busy machine they take as much
+ * longer as the client's do.
+ */
+const SILENT_TICKS = 60;
 
 /** Starts a proxy before a server; leaving the scope of `await using` ends it and all its connections. */
 export async function startProxy(
   target: { readonly host: string; readonly port: number },
-  { latencyMs = 0, turnMs }: ProxyOptions = {},
+  { latencyMs = 0, turns = false }: ProxyOptions = {},
 ): Promise<Proxy> {
   const sessions: Session[] = [];
   const sockets = new Set<net.Socket>();
@@ -127,7 +133,7 @@ export async function startProxy(
     const session = new Session(client, upstream, {
       holds,
       latencyMs,
-      turnMs,
+      turns,
       replacement: () => replacement,
       onStart: () => {
         sessions.push(session);
@@ -223,7 +229,7 @@ interface Replacement {
 interface SessionOptions {
   readonly holds: Hold[];
   readonly latencyMs: number;
-  readonly turnMs: number | undefined;
+  readonly turns: boolean;
   readonly replacement: () => Replacement | undefined;
   /** Called with the first message of a session, returns where it is cut. */
   readonly onStart: () => Cut | undefined;
@@ -362,18 +368,19 @@ class Session implements ProxySession {
   }
 
   #speak(): void {
-    const { turnMs } = this.#options;
-    if (turnMs === undefined) return;
+    if (!this.#options.turns) return;
     clearTimeout(this.#turn);
-    this.#turn = setTimeout(() => {
-      this.#turn = undefined;
-      this.#takeTurn();
-    }, turnMs);
+    let left = SILENT_TICKS;
+    const tick = () => {
+      this.#turn = --left > 0 ? setTimeout(tick, 2) : undefined;
+      if (left === 0) this.#takeTurn();
+    };
+    this.#turn = setTimeout(tick, 2);
   }
 
   #takeTurn(): void {
     const waits = this.#turn !== undefined || this.#open.length > 0;
-    if (this.#options.turnMs === undefined || !waits) this.#deliver();
+    if (!this.#options.turns || !waits) this.#deliver();
   }
 
   #deliver(): void {
