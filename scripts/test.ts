@@ -44,6 +44,10 @@ const PERMISSIONS = [
   "--allow-sys",
 ];
 
+/** Files of tests at the same time: they wait for others as long as they work. */
+const DENO_JOBS = Deno.env.get("DENO_JOBS") ??
+  `${2 * navigator.hardwareConcurrency}`;
+
 const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
 
 /** A run of `deno test`: where, and how. */
@@ -87,7 +91,10 @@ async function main(
           await runPart({
             paths: round.paths,
             options: ["--parallel", ...PERMISSIONS, ...options],
-            env: environmentOf(round, servers, all ? NEED_NAMES : givenNeeds()),
+            env: {
+              DENO_JOBS,
+              ...environmentOf(round, servers, all ? NEED_NAMES : givenNeeds()),
+            },
           }),
         );
       }

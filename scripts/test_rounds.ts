@@ -36,15 +36,17 @@ const TWICE = "tests/fire";
 const NOT_AHEAD = "--no-pipeline";
 
 /**
- * What happens around the conversation with PostgreSQL (networks, processes, containers) takes long and depends little on
- * the version: the oldest and the newest must do, and the newest for a second round, or when not everything is to run.
+ * On which versions a run has its tests: on the newest, when not everything is to run. What happens around the
+ * conversation with PostgreSQL (networks, processes, containers) takes long and depends little on the version: of several
+ * the oldest and the newest must do, and the newest for a second round.
  */
 export function planRounds(
   paths: readonly string[],
   { all, versions }: RoundOptions,
 ): Round[] {
-  const every = versions ?? (all ? POSTGRES_VERSIONS : ends(POSTGRES_VERSIONS));
-  const some = versions || all ? ends(every) : every.slice(-1);
+  const every = versions ??
+    (all ? POSTGRES_VERSIONS : POSTGRES_VERSIONS.slice(-1));
+  const some = ends(every);
   const depends = paths.filter((path) =>
     ON_EVERY_VERSION.some((folder) => isIn(path, folder))
   );
