@@ -5,12 +5,10 @@
  *
  * @module
  */
-import type { HistoryChange } from "./history.ts";
-import { HISTORY_TABLE, historyName, historyTable } from "./history_place.ts";
+import type { HistoryChange, HistoryRow } from "./history.ts";
+import { HISTORY_TABLE, historyTable } from "./history_place.ts";
 import { changeStatements, type RunIdentity } from "./history_statements.ts";
-import { type HistoryState, isNewer } from "./history_table.ts";
 import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
-import { historyRefusal } from "./written.ts";
 
 const EQ = "operator(pg_catalog.=)";
 
@@ -58,17 +56,23 @@ export function grantsQuery(schema: string): string {
   } and c.relname ${EQ} '${HISTORY_TABLE}'`;
 }
 
+/** Keeps everybody else from reading and writing the table until the transaction ends. */
+export function lockStatement(schema: string): string {
+  return `lock table ${historyTable(schema)} in access exclusive mode`;
+}
+
 /**
  * Puts the history in the place of the table in Kysely's form, keeping names, times and privileges: a pod that waits for it
  * must not be shut out.
  *
- * @param rows all that the table has, and `horizon` as of when; it fails when somebody has written to the table since
+ * @param rows all that the table has; nobody else may write to it meanwhile, see {@link lockStatement}
  * @param checksums checksum by name, of the migrations that the program carries
  */
 export function convertStatements(
   schema: string,
   run: RunIdentity,
-  { rows, horizon, grants }: HistoryState & {
+  { rows, grants }: {
+    readonly rows: readonly HistoryRow[];
     readonly grants: readonly Grant[];
   },
   checksums: ReadonlyMap<string, string>,
@@ -85,8 +89,6 @@ export function convertStatements(
     appliedAt: finishedAt!,
   }));
   return [
-    `lock table ${table} in access exclusive mode`,
-    unchangedCheck(schema, rows.length, horizon),
     `drop table ${table}`,
     createStatements(schema),
     ...grants.map(({ privilege, grantee, grantable }) =>
@@ -96,20 +98,4 @@ export function convertStatements(
     ),
     ...changeStatements(schema, run, changes),
   ];
-}
-
-/** Fails when the table has other rows than it had. */
-function unchangedCheck(
-  schema: string,
-  count: number,
-  horizon: string,
-): string {
-  const text = `Cannot take over Kysely's rows: somebody is writing to ${
-    historyName(schema)
-  }; stop the other migrator, and start again`;
-  return `select case when pg_catalog.count(*) ${EQ} ${count}
-      and pg_catalog.count(*) filter (where ${isNewer(horizon)}) ${EQ} 0
-    then 0 else ${
-    historyRefusal([quoteLiteral(text)])
-  } end as changed from only ${historyTable(schema)} h`;
 }

@@ -22,6 +22,7 @@ import {
   createStatements,
   type Grant,
   grantsQuery,
+  lockStatement,
 } from "./history_creation.ts";
 import { changeStatements, type RunIdentity } from "./history_statements.ts";
 import {
@@ -246,7 +247,6 @@ export class SessionHistory {
   /** The statements that put the history in the place of Kysely's table. */
   async #conversion(schema: string): Promise<readonly string[]> {
     const { run, migrations } = this.#options;
-    const { rows, horizon } = this.known.state!;
     const answer = await this.#connection.query(grantsQuery(schema));
     const [first] = answer;
     if (first?.owned !== true) {
@@ -268,11 +268,26 @@ export class SessionHistory {
     const checksums = new Map(
       migrations.map(({ name, checksum }) => [name, checksum]),
     );
-    return convertStatements(
-      schema,
-      run,
-      { rows, horizon, grants },
-      checksums,
+    const rows = await this.#lockedRows(schema);
+    return convertStatements(schema, run, { rows, grants }, checksums);
+  }
+
+  /** The rows of Kysely's table, which nobody changes any more: its migrator does not know our lock. */
+  async #lockedRows(schema: string): Promise<readonly HistoryRow[]> {
+    const answers = await this.#connection.query(
+      `${lockStatement(schema)}; ${historyQuery(schema, "kysely")}`,
     );
+    const rows = readHistory("kysely", answers.flat() as Row[]);
+    const planned = this.known.state!.rows;
+    const same = rows.length === planned.length &&
+      rows.every(({ name, finishedAt }, i) =>
+        name === planned[i]!.name && finishedAt === planned[i]!.finishedAt
+      );
+    if (same) return rows;
+    throw new RefusedError([
+      `Cannot take over Kysely's rows: somebody is writing to ${
+        historyName(schema)
+      }; stop the other migrator, and start again`,
+    ]);
   }
 }

@@ -385,7 +385,7 @@ scenario(
       insert into migration_history values ('0001_a', '2024-01-02T03:04:05.678Z')`);
     await using proxy = await startProxy(s.db);
     const { held, release } = proxy.hold(
-      /drop table "public"\.migration_history/,
+      /lock table "public"\.migration_history/,
     );
     await using up = s.start("up", { url: proxy.url(s.db.url) });
     await held;
