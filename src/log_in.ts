@@ -188,6 +188,8 @@ class Talk {
   readonly #onNotice: LogInOptions["onNotice"];
   readonly #reader = new MessageReader();
   readonly #messages: Message[] = [];
+  /** How many of them were taken: to shift a long list again and again takes longer than to read it. */
+  #taken = 0;
   #waiting: PromiseWithResolvers<Message> | undefined;
   #answering = false;
   readonly #onData = (data: Uint8Array) => {
@@ -213,7 +215,7 @@ class Talk {
    * @throws {Error} when what comes in is no message of PostgreSQL's
    */
   async next(): Promise<Message> {
-    const next = this.#messages.shift() ?? await this.#wait();
+    const next = this.#messages[this.#taken++] ?? await this.#wait();
     if (next.type === "E") {
       const error = readError(next.body);
       if (endsSession(error)) throw error;
@@ -246,6 +248,7 @@ class Talk {
 
   #wait(): Promise<Message> {
     if (this.#isNonsense) return Promise.reject(new Error(NOT_POSTGRESQL));
+    this.#messages.length = this.#taken = 0;
     this.#waiting = Promise.withResolvers();
     return this.#waiting.promise;
   }
