@@ -21,7 +21,14 @@ import {
   outcomeOf,
   type TracedRow,
 } from "./outcome.ts";
-import type { LockedHistory, Ports, Session, Work, Written } from "./ports.ts";
+import type {
+  Backend,
+  LockedHistory,
+  Ports,
+  Session,
+  Work,
+  Written,
+} from "./ports.ts";
 import { holderText } from "./phrases.ts";
 import { type LockRequest, underLock } from "./under_lock.ts";
 
@@ -130,7 +137,7 @@ export async function lookUp<T>(
   const { clock } = ports;
   const deadline = clock.now() + limits.waitForDbMs;
   for (;;) {
-    const session = await connectToPrimary(ports, deadline);
+    const session = await connectToPrimary(ports, deadline, backend);
     let held: string | undefined;
     const request: LockRequest = {
       scope: "transaction",
@@ -214,10 +221,11 @@ async function learnOutcome(
 async function connectToPrimary(
   { clock, database, report }: Ports,
   deadline: number,
+  abandoned: Backend | undefined,
 ): Promise<Session> {
   for (;;) {
     const leftMs = () => Math.max(deadline - clock.now(), 0);
-    const session = await database.connect(leftMs());
+    const session = await database.connect(leftMs(), abandoned);
     if (!session.server.readOnly) return session;
     await session.close();
     const { host, port, database: name } = session.server;

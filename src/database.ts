@@ -10,7 +10,7 @@ import { Greeting } from "./greeting.ts";
 import type { RunIdentity } from "./history_statements.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import type { Migration } from "./migration.ts";
-import type { Background, Clock, Database, Session } from "./ports.ts";
+import type { Backend, Background, Clock, Database, Session } from "./ports.ts";
 import type { Questions } from "./log_in.ts";
 import { PostgresSession } from "./session.ts";
 import type { HostAndPort } from "./url.ts";
@@ -43,13 +43,11 @@ export class PostgresDatabase implements Database {
     this.#options = options;
   }
 
-  async connect(
-    limitMs: number = this.#options.config.waitForDbMs,
-  ): Promise<Session> {
-    const { clock, report } = this.#options;
-    const deadline = clock.now() + limitMs;
+  async connect(limitMs?: number, abandoned?: Backend): Promise<Session> {
+    const { clock, config, report } = this.#options;
+    const deadline = clock.now() + (limitMs ?? config.waitForDbMs);
     for (let wait = RETRY_MS.first;; wait = Math.min(wait * 2, RETRY_MS.last)) {
-      const result = await this.#tryHosts();
+      const result = await this.#tryHosts(abandoned);
       if (!(result instanceof ConnectionError)) return result;
       const left = deadline - clock.now();
       if (!result.transient || left <= 0) throw result;
@@ -64,12 +62,12 @@ export class PostgresDatabase implements Database {
   }
 
   /** One attempt at each host. A host that cannot be written to is taken only when no other can be reached. */
-  async #tryHosts(): Promise<Session | ConnectionError> {
+  async #tryHosts(abandoned?: Backend): Promise<Session | ConnectionError> {
     const { hosts } = this.#options.config.target;
     let standby: Session | undefined;
     let failure: ConnectionError | undefined;
     for (const host of hosts) {
-      const result = await this.#tryHost(host);
+      const result = await this.#tryHost(host, abandoned);
       if (result instanceof ConnectionError) {
         // Of several failures the one that may pass decides: that host may yet come up.
         if (failure === undefined || result.transient) failure = result;
@@ -85,9 +83,13 @@ export class PostgresDatabase implements Database {
     return standby ?? failure!;
   }
 
-  async #tryHost(at: HostAndPort): Promise<Session | ConnectionError> {
+  async #tryHost(
+    at: HostAndPort,
+    abandoned?: Backend,
+  ): Promise<Session | ConnectionError> {
     const { config, migrations, run, background, stop, report } = this.#options;
     let link: Link | undefined;
+    const isThere = abandoned?.host === at.host && abandoned.port === at.port;
     try {
       const greeting = new Greeting({
         schema: config.schema,
@@ -95,7 +97,7 @@ export class PostgresDatabase implements Database {
       });
       link = await this.#open(
         at,
-        greeting,
+        isThere ? await endingFirst(abandoned, greeting) : greeting,
         (severity, message) => report({ event: "notice", severity, message }),
       );
       const { server } = greeting;
@@ -183,6 +185,23 @@ export class PostgresDatabase implements Database {
       );
     }
   }
+}
+
+/** Asks for the end of a process first; whether there was one is no matter. */
+async function endingFirst(
+  abandoned: Backend,
+  questions: Questions,
+): Promise<Questions> {
+  const { endIdleQuery } = await import("./settings.ts");
+  let isFirst = true;
+  return {
+    first: endIdleQuery(abandoned),
+    next: (answer) => {
+      if (!isFirst) return questions.next?.(answer);
+      isFirst = false;
+      return questions.first;
+    },
+  };
 }
 
 interface Deadline extends Disposable {

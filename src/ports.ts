@@ -15,17 +15,21 @@ export interface Database {
    * Connects, and keeps trying within the configured time while the failure is one that passes.
    *
    * @param limitMs a shorter time to keep trying than the configured one, in milliseconds
+   * @param abandoned the process of a session that was lost: it is ended if it waits for its client, since it may have
+   * locked what a log-in reads
    * @throws {ConnectionError} when there is no connection in time, or at once when waiting cannot help
    * @throws {InterruptedError} when the process is asked to stop meanwhile; one that was stopped before has one short attempt
    */
-  connect(limitMs?: number): Promise<Session>;
+  connect(limitMs?: number, abandoned?: Backend): Promise<Session>;
 }
 
-/** A process of the server. */
+/** A process of a server. */
 export interface Backend {
+  readonly host: string;
+  readonly port: number;
   readonly pid: number;
-  /** For how long it is known, in milliseconds: another process that gets its number later is younger. */
-  readonly ageMs: number;
+  /** Since when it is known, on `performance.now()`: another process that gets its number later is younger. */
+  readonly since: number;
 }
 
 /** One database session. When its connection is lost it is over: every call rejects with {@link ConnectionLostError}. */
@@ -61,8 +65,8 @@ export interface Session {
   /** Who has the migration lock now; `undefined` when nobody has it, or it cannot be seen. */
   lockHolder(): Promise<LockHolder | undefined>;
 
-  /** Has the server end the process of a session that was lost, if it waits for its client. */
-  endIdle(backend: Backend): Promise<void>;
+  /** Has the server end the process of a session that was lost, if it is the same server and that waits for its client. */
+  endIdle(abandoned: Backend): Promise<void>;
 
   close(): Promise<void>;
 }

@@ -33,9 +33,10 @@ export class PostgresSession implements Session {
 
   get backend(): Backend | undefined {
     const pid = this.server.pooled ? undefined : this.#link.announcedPid;
+    const { host, port } = this.server;
     return pid === undefined
       ? undefined
-      : { pid, ageMs: performance.now() - this.#openedAt };
+      : { host, port, pid, since: this.#openedAt };
   }
 
   get isUnanswered(): boolean {
@@ -64,8 +65,8 @@ export class PostgresSession implements Session {
     return await (await this.#work()).lockHolder();
   }
 
-  async endIdle(backend: Backend): Promise<void> {
-    await (await this.#work()).endIdle(backend);
+  async endIdle(abandoned: Backend): Promise<void> {
+    await (await this.#work()).endIdle(abandoned);
   }
 
   async close(): Promise<void> {

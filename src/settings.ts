@@ -173,15 +173,14 @@ export function settingsList(settings: Settings, scope: Scope): string {
 }
 
 /** Ends a backend of this program that waits for its client; another one that got its number later is younger. */
-export function endIdleQuery({ pid, ageMs }: Backend): string {
+export function endIdleQuery({ pid, since }: Backend): string {
+  const ageMs = Math.floor(performance.now() - since);
   return `select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity
     where pid operator(pg_catalog.=) ${pid} and usename operator(pg_catalog.=) session_user
       and application_name operator(pg_catalog.=) pg_catalog.current_setting('application_name')
       and state operator(pg_catalog.~~) 'idle%'
       and backend_start operator(pg_catalog.<=)
-        (pg_catalog.clock_timestamp() operator(pg_catalog.-) interval '${
-    Math.floor(ageMs)
-  } ms')`;
+        (pg_catalog.clock_timestamp() operator(pg_catalog.-) interval '${ageMs} ms')`;
 }
 
 /** Who has the lock: `pid`, `application`, `address`, and `since`, milliseconds; no row when nobody has it. */

@@ -201,8 +201,10 @@ export class WorkingSession
     };
   }
 
-  async endIdle(backend: Backend): Promise<void> {
-    await this.#connection.query(endIdleQuery(backend));
+  async endIdle(abandoned: Backend): Promise<void> {
+    const { host, port } = this.server;
+    if (abandoned.host !== host || abandoned.port !== port) return;
+    await this.#connection.query(endIdleQuery(abandoned));
   }
 
   async close(): Promise<void> {

@@ -21,7 +21,7 @@ const AB = { "0001_a": table("a"), "0002_b": table("b") };
 const WARNING =
   "warning: The connection was lost during the commit; the history says that the commit took effect";
 
-const WITHIN = ["--connect-timeout=1s", "--wait-for-db=2s"];
+const WITHIN = ["--wait-for-db=5s"];
 const ALONE = "{ transaction: false }";
 const REFUSED =
   'Cannot connect to the database "DB" at PROXY: the server closed the connection';
@@ -163,7 +163,7 @@ scenario(
     await s.db.query("create table orders (id integer)");
     await using proxy = await startProxy(s.db);
     const commit = proxy.hold(/^commit/);
-    await using up = s.start("up --connect-timeout=1s", {
+    await using up = s.start("up --connect-timeout=4s", {
       url: proxy.url(s.db.url),
     });
     await commit.held;

@@ -59,15 +59,15 @@ export function outcomeTests(name: string, test: OutcomeTest): void {
     test,
     [],
     (requests) =>
-      each(
-        requests,
-        (request) => LOSSES.map((lose) => ({ request, lose, fault: "rst" })),
-      ),
+      each(requests, (request, turn) => [
+        ...LOSSES.map((lose): Cut => ({ request, lose, fault: "rst" })),
+        ...looksCut(request, turn),
+      ]),
   );
   outcomeTest(
     `${name}: the network is back after a while`,
     test,
-    ["--connect-timeout=1s"],
+    ["--connect-timeout=4s"],
     (requests) =>
       each(
         requests,
@@ -78,7 +78,7 @@ export function outcomeTests(name: string, test: OutcomeTest): void {
   outcomeTest(
     `${name}: the network stays away`,
     test,
-    ["--connect-timeout=1s", "--wait-for-db=2s"],
+    ["--connect-timeout=4s", "--wait-for-db=4s"],
     (requests) =>
       each(
         requests,
@@ -104,6 +104,18 @@ export function journal(requests: readonly string[]): number[] {
   return requests.flatMap((text, k) =>
     text === "commit" || (k >= lock && k <= unlock) ? [k] : []
   );
+}
+
+/** The session that looks what became of it is lost, too: the log-in takes four or five requests, then comes the look. */
+function looksCut(request: number, turn: number): Cut[] {
+  return [5, 6, 7, 8, 9, 10].filter((_, i) => i % 2 === turn % 2).map((
+    next,
+  ) => ({
+    request,
+    lose: "answer",
+    fault: "rst",
+    next: { request: next, lose: "answer", fault: "rst" },
+  }));
 }
 
 /** What takes its time is tried by turns: how the session ends and how the network is then, with what is lost. */

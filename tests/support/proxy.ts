@@ -35,6 +35,8 @@ export interface Cut {
     | "answer"
     | "half of the answer";
   readonly fault: Fault;
+  /** Where the session that comes next is cut. */
+  readonly next?: Cut;
   /** How the network is from then on; connections that are made are received in the usual way when missing. */
   readonly away?: Away;
 }
@@ -74,8 +76,8 @@ export interface Proxy extends AsyncDisposable {
   readonly accepted: number;
   /** The connection string of the server, led through the proxy. */
   url(direct: string): string;
-  /** The next session is cut there. */
-  cutNext(cut: Cut): void;
+  /** The next session is cut there, or the first after it that comes so far. */
+  cutNext(cut: Cut | undefined): void;
   /** Holds the next request whose statement matches, before the server sees it. Resolves when it is held. */
   hold(statement: RegExp): { readonly held: Promise<void>; release(): void };
   /** Stalls every session that is open now. */
@@ -141,7 +143,9 @@ export async function startProxy(
         nextCut = undefined;
         return cut;
       },
-      onCut: ({ away }) => {
+      onUnreached: (cut) => void (nextCut ??= cut),
+      onCut: ({ away, next }) => {
+        nextCut = next;
         if (away === undefined) return;
         receiveAs(away.front);
         if (away.ms !== undefined) {
@@ -233,6 +237,8 @@ interface SessionOptions {
   readonly replacement: () => Replacement | undefined;
   /** Called with the first message of a session, returns where it is cut. */
   readonly onStart: () => Cut | undefined;
+  /** Called when it ends before its cut. */
+  readonly onUnreached: (cut: Cut) => void;
   readonly onCut: (cut: Cut) => void;
 }
 
@@ -285,6 +291,9 @@ class Session implements ProxySession {
     });
     client.on("close", () => {
       this.closed = true;
+      if (this.#cutAt !== undefined && !this.cut) {
+        options.onUnreached(this.#cutAt);
+      }
       clearTimeout(this.#turn);
       if (!this.#stalled) this.#toServer.end();
     });
