@@ -197,7 +197,9 @@ async function startSleep(folder: string): Promise<Deno.ChildProcess> {
   const owner = Deno.uid() === 0 && uid !== null && gid !== null
     ? { uid, gid }
     : {};
-  return new Deno.Command("sleep", { args: ["60"], ...owner }).spawn();
+  // The checkout may be closed to that user.
+  const options = { args: ["600"], cwd: "/", ...owner };
+  return new Deno.Command("sleep", options).spawn();
 }
 
 async function names(folder: string): Promise<string[]> {

@@ -134,6 +134,8 @@ asRoot("migrate tells an ordinary user that the data are root's", async () => {
 async function catAs(uid: number, path: string): Promise<string> {
   const { stdout, stderr } = await new Deno.Command("cat", {
     args: [path],
+    // The checkout may be closed to that user.
+    cwd: "/",
     env: { LC_ALL: "C" },
     uid,
     gid: uid,
