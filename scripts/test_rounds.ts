@@ -28,6 +28,9 @@ export interface RoundOptions {
 /** What the program says to PostgreSQL, which depends on its version. */
 const ON_EVERY_VERSION = ["tests/integration", "tests/cli"];
 
+/** They wait for most of their time. */
+const ON_THE_NEWEST = "tests/outage";
+
 /** It has a server of its own, always of the same version. */
 const ON_NO_VERSION = "tests/local";
 
@@ -47,20 +50,30 @@ export function planRounds(
   const every = versions ??
     (all ? POSTGRES_VERSIONS : POSTGRES_VERSIONS.slice(-1));
   const some = ends(every);
+  const newest = every.slice(-1);
+  const once = every.length === 1
+    ? []
+    : paths.filter((path) => isIn(path, ON_THE_NEWEST));
   const depends = paths.filter((path) =>
     ON_EVERY_VERSION.some((folder) => isIn(path, folder))
   );
-  const others = paths.filter((path) => !depends.includes(path));
+  const others = paths.filter((path) =>
+    !depends.includes(path) && !once.includes(path)
+  );
   const rounds: Round[] = every.length === some.length
-    ? [{ paths, versions: every }]
+    ? [{
+      paths: paths.filter((path) => !once.includes(path)),
+      versions: every,
+    }]
     : [
       { paths: depends, versions: every },
       { paths: others, versions: some },
     ];
+  rounds.push({ paths: once, versions: newest });
   if (all) {
     rounds.push({
       paths: paths.filter((path) => isIn(path, TWICE)),
-      versions: every.slice(-1),
+      versions: newest,
       more: NOT_AHEAD,
     });
   }

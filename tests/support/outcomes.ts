@@ -47,43 +47,35 @@ const ENDS = [
   { fault: "stall", front: "says nothing" },
 ] as const;
 
-/** Registers tests: the network is back at once; after eight seconds; never. */
-export function outcomeTests(name: string, test: OutcomeTest): void {
-  const { decisive = commits } = test;
-  const each = (
-    requests: readonly string[],
-    cut: (request: number, turn: number) => Cut[],
-  ) => decisive(requests).flatMap((k, turn) => cut(k + 1, turn));
+type CutAt = (request: number, turn: number) => Cut[];
+
+/** Registers a test in which the network is back at once. */
+export function lossTest(name: string, test: OutcomeTest): void {
   outcomeTest(
     `${name}: the network is back at once`,
     test,
     [],
-    (requests) =>
-      each(requests, (request, turn) => [
-        ...LOSSES.map((lose): Cut => ({ request, lose, fault: "rst" })),
-        ...looksCut(request, turn),
-      ]),
+    (request, turn) => [
+      ...LOSSES.map((lose): Cut => ({ request, lose, fault: "rst" })),
+      ...looksCut(request, turn),
+    ],
   );
+}
+
+/** Registers tests in which the network is away for eight seconds, and for ever. */
+export function outageTests(name: string, test: OutcomeTest): void {
   outcomeTest(
     `${name}: the network is back after a while`,
     test,
     ["--connect-timeout=4s"],
-    (requests) =>
-      each(
-        requests,
-        (request, turn) => turnsOf(request, turn, { ms: AWAY_MS }),
-      ),
+    (request, turn) => turnsOf(request, turn, { ms: AWAY_MS }),
     12,
   );
   outcomeTest(
     `${name}: the network stays away`,
     test,
     ["--connect-timeout=4s", "--wait-for-db=4s"],
-    (requests) =>
-      each(
-        requests,
-        (request, turn) => turnsOf(request, turn, {}),
-      ),
+    (request, turn) => turnsOf(request, turn, {}),
     12,
   );
 }
@@ -135,9 +127,12 @@ function outcomeTest(
   name: string,
   test: OutcomeTest,
   options: readonly string[],
-  cuts: (requests: readonly string[]) => Cut[],
+  cutAt: CutAt,
   lanes = 2,
 ): void {
+  const { decisive = commits } = test;
+  const cuts = (requests: readonly string[]) =>
+    decisive(requests).flatMap((k, turn) => cutAt(k + 1, turn));
   cutTest(name, {
     command: [...test.command, "--format=json", ...options],
     registry: test.registry,
