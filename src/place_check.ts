@@ -9,15 +9,22 @@ import {
   elsewhereError,
   HISTORY_TABLE,
   historyName,
+  historyTable,
   type Place,
   placeOf,
   readPath,
   strangerText,
 } from "./history_place.ts";
 import { HORIZON } from "./history_table.ts";
-import { elsewhereQuery, pathQuery, trustQuery } from "./place_query.ts";
+import {
+  elsewhereQuery,
+  pathQuery,
+  trustQuery,
+  writableQuery,
+} from "./place_query.ts";
+import { quote } from "./quote.ts";
 import { refusal, refusedText } from "./server_refusal.ts";
-import { quoteLiteral } from "./sql_quote.ts";
+import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
 
 export interface PlaceOptions {
   /** The schema that was chosen; the search path decides when missing. */
@@ -30,6 +37,8 @@ export interface PlaceOptions {
 interface News {
   readonly facts: string;
   readonly trusted: boolean | null;
+  /** Whether the user has the privileges to write it. */
+  readonly writable: boolean | null;
   readonly elsewhere: readonly string[] | null;
 }
 
@@ -40,14 +49,17 @@ export function placeCheck(
   { schema, form, facts }: Place,
   { chosenSchema, trustedOwner }: PlaceOptions,
 ): string {
-  const trusted = form === "missing"
-    ? "null::pg_catalog.bool"
-    : trustQuery(schema!, HISTORY_TABLE, trustedOwner);
+  const [trusted, writable] = form === "missing"
+    ? ["null::boolean", "null::boolean"]
+    : [
+      trustQuery(schema!, HISTORY_TABLE, trustedOwner),
+      writableQuery(schema!),
+    ];
   const elsewhere = form === "missing" && chosenSchema === undefined
     ? elsewhereQuery(trustedOwner)
     : "null::pg_catalog.name[]";
   const news = "pg_catalog.json_build_object('facts', c.facts, " +
-    "'trusted', c.trusted, 'elsewhere', c.elsewhere)";
+    `'trusted', c.trusted, 'writable', ${writable}, 'elsewhere', c.elsewhere)`;
   return `select ${HORIZON} as horizon,
       case when c.facts operator(pg_catalog.=) ${quoteLiteral(facts)}
         and c.trusted is not false and c.elsewhere is null then 0 else ${
@@ -70,7 +82,7 @@ export function placeAfter(
 ): Place | undefined {
   const text = refusedText(error, KIND);
   if (text === undefined) return undefined;
-  const { facts, trusted, elsewhere } = JSON.parse(text) as News;
+  const { facts, trusted, writable, elsewhere } = JSON.parse(text) as News;
   const place = placeOf(facts, user);
   if (place.form === "missing" && elsewhere !== null) {
     throw elsewhereError(elsewhere, place.schema);
@@ -79,10 +91,13 @@ export function placeAfter(
     readPath(facts, user).find(({ schema }) => schema === place.schema) ?? {};
   // The owner of another table is not known yet.
   if (trusted === false && place.schema === before.schema && table) {
+    const why = writable === false
+      ? `${quote(user)} may not; as its owner: grant insert, update on ${
+        historyTable(table.schema)
+      } to ${quoteIdentifier(user)}`
+      : strangerText(table, user);
     throw new RefusedError([
-      `Cannot write to ${historyName(table.schema)}: ${
-        strangerText(table, user)
-      }`,
+      `Cannot write to ${historyName(table.schema)}: ${why}`,
     ]);
   }
   return place;

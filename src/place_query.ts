@@ -60,6 +60,15 @@ export function trustQuery(
   } where n.nspname ${EQ} ${quoteLiteral(schema)})`;
 }
 
+/** Whether the user has the privileges to write the history in that schema: a query in brackets; null when there is none. */
+export function writableQuery(schema: string): string {
+  return `(select pg_catalog.has_table_privilege(c.oid, 'insert') and pg_catalog.has_table_privilege(c.oid, 'update')
+      from pg_catalog.pg_namespace n join pg_catalog.pg_class c on c.relnamespace ${EQ} n.oid
+        and c.relname ${EQ} '${HISTORY_TABLE}' where n.nspname ${EQ} ${
+    quoteLiteral(schema)
+  })`;
+}
+
 /**
  * The names of a few schemas that the search path does not lead to, with a history that the user may write and would: a query
  * in brackets, for an array; null when there is none.
