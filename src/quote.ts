@@ -98,15 +98,16 @@ function spellingsOfOne(part: string): string {
   );
   return `(?:${
     [
-      // Quotes are doubled, backslashes too, and both may stand behind backslashes.
-      ...(/['"`]/.test(part) ? [`\\\\*${part}{1,2}`] : []),
-      ...(part === "\\" ? ["\\\\+"] : []),
-      plain,
+      // The longer first: the beginning of one may be another.
       bytes.join(""),
       units.join(""),
       String.raw`\\u\{0*${hex(code, 1)}\}`,
       ...(code < 0x100 ? [String.raw`\\x${hex(code, 2)}`] : []),
       ...(code === 0x08 ? [String.raw`\\b`] : []),
+      // Quotes are doubled, backslashes too, and both may stand behind backslashes.
+      ...(/['"`]/.test(part) ? [`\\\\*${part}{1,2}`] : []),
+      ...(part === "\\" ? ["\\\\+"] : []),
+      plain,
     ].join("|")
   })`;
 }
