@@ -14,13 +14,13 @@ import { Ending } from "./ending.ts";
 import { causeOf, ConnectionLostError, DatabaseError } from "./errors.ts";
 import type { Link } from "./link.ts";
 import type { Answer, Rows } from "./protocol.ts";
-import type { LexOptions } from "./sql_lexer.ts";
+import type { LexOptions } from "./sql/lexer.ts";
 import {
   copiesThroughClient,
   isDefinition,
   type TransactionEffect,
   transactionEffects,
-} from "./statement.ts";
+} from "./sql/statement.ts";
 
 export interface ConnectionOptions {
   /** Told of each statement of a {@link Sender} once it is answered. */

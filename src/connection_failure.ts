@@ -11,7 +11,7 @@ import {
   DatabaseError,
 } from "./errors.ts";
 import { NoTlsError, TlsError } from "./tls.ts";
-import { quoteIdentifier } from "./sql_quote.ts";
+import { quoteIdentifier } from "./sql/quote.ts";
 import type { HostAndPort } from "./url.ts";
 
 interface Reason {

@@ -9,8 +9,8 @@ import {
   DatabaseError,
   type ServerMessage,
 } from "./errors.ts";
-import { quoteIdentifier } from "./sql_quote.ts";
-import { type SqlStatement, statementsOf } from "./sql_lexer.ts";
+import { quoteIdentifier } from "./sql/quote.ts";
+import { type SqlStatement, statementsOf } from "./sql/lexer.ts";
 
 /** Who works, where and how. Times are milliseconds. */
 export interface Situation {

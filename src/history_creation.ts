@@ -8,7 +8,7 @@
 import type { HistoryChange, HistoryRow } from "./history.ts";
 import { HISTORY_TABLE, historyTable } from "./history_place.ts";
 import { changeStatements, type RunIdentity } from "./history_statements.ts";
-import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
+import { quoteIdentifier, quoteLiteral } from "./sql/quote.ts";
 
 const EQ = "operator(pg_catalog.=)";
 

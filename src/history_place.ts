@@ -5,7 +5,7 @@
  */
 import { RefusedError } from "./errors.ts";
 import { quote } from "./quote.ts";
-import { quoteIdentifier } from "./sql_quote.ts";
+import { quoteIdentifier } from "./sql/quote.ts";
 
 /** The name of the table. */
 export const HISTORY_TABLE = "migration_history";

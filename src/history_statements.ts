@@ -7,7 +7,7 @@
  */
 import type { HistoryChange } from "./history.ts";
 import { historyTable } from "./history_place.ts";
-import { quoteLiteral } from "./sql_quote.ts";
+import { quoteLiteral } from "./sql/quote.ts";
 import { type WriteCheck, written } from "./written.ts";
 
 /** What the writer knows of this invocation. */

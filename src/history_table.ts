@@ -10,7 +10,7 @@ import { compareNames } from "./migration.ts";
 import type { TracedRow } from "./outcome.ts";
 import type { Row, Rows } from "./protocol.ts";
 import { quote } from "./quote.ts";
-import { quoteLiteral } from "./sql_quote.ts";
+import { quoteLiteral } from "./sql/quote.ts";
 
 /** The rows of the history at one moment. */
 export interface HistoryState {

@@ -8,8 +8,8 @@
  */
 import type { Connection } from "./connection.ts";
 import type { Event } from "./events.ts";
-import { quoteLiteral } from "./sql_quote.ts";
-import { concurrentIndex } from "./statement.ts";
+import { quoteLiteral } from "./sql/quote.ts";
+import { concurrentIndex } from "./sql/statement.ts";
 
 /** Drops the index that the statement is about to create, if it is there and invalid. */
 export async function dropInvalidIndex(

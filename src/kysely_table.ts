@@ -13,7 +13,7 @@ import {
 } from "./history_table.ts";
 import { pathQuery, trustQuery } from "./place_query.ts";
 import { quoteValue } from "./quote.ts";
-import { quoteIdentifier } from "./sql_quote.ts";
+import { quoteIdentifier } from "./sql/quote.ts";
 
 /** Reads such tables over one connection, each from where it was found first. */
 export class KyselyTables {

@@ -11,7 +11,7 @@ import type { Rows } from "./protocol.ts";
 import { ConnectionError } from "./errors.ts";
 import type { Blocker, Event, Progress } from "./events.ts";
 import type { Step } from "./plan.ts";
-import { withoutLiterals } from "./statement.ts";
+import { withoutLiterals } from "./sql/statement.ts";
 
 export interface MonitorOptions {
   /** Opens the second connection. @throws {ConnectionError} */

@@ -24,7 +24,7 @@ import {
 } from "./place_query.ts";
 import { quote } from "./quote.ts";
 import { refusal, refusedText } from "./server_refusal.ts";
-import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
+import { quoteIdentifier, quoteLiteral } from "./sql/quote.ts";
 
 export interface PlaceOptions {
   /** The schema that was chosen; the search path decides when missing. */

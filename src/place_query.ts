@@ -6,7 +6,7 @@
  * @module
  */
 import { HISTORY_TABLE, KYSELY_COLUMNS, OWN_COLUMNS } from "./history_place.ts";
-import { quoteLiteral } from "./sql_quote.ts";
+import { quoteLiteral } from "./sql/quote.ts";
 
 const EQ = "operator(pg_catalog.=)";
 

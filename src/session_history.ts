@@ -37,7 +37,7 @@ import {
 } from "./history_table.ts";
 import { placeAfter, placeCheck, type PlaceOptions } from "./place_check.ts";
 import { pathQuery } from "./place_query.ts";
-import { quoteIdentifier } from "./sql_quote.ts";
+import { quoteIdentifier } from "./sql/quote.ts";
 import { historyError } from "./written.ts";
 
 export interface SessionHistoryOptions extends PlaceOptions {

@@ -5,7 +5,7 @@
  */
 import { historyTable } from "./history_place.ts";
 import type { Backend } from "./ports.ts";
-import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
+import { quoteIdentifier, quoteLiteral } from "./sql/quote.ts";
 
 /** What the statements are made from. Times are milliseconds. */
 export interface Settings {

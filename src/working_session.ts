@@ -38,7 +38,7 @@ import {
   SESSION_SETTINGS,
   type Settings,
 } from "./settings.ts";
-import { waitsForSnapshots } from "./statement.ts";
+import { waitsForSnapshots } from "./sql/statement.ts";
 import { RunningStep } from "./step.ts";
 import {
   SessionHistory,

@@ -1,14 +1,14 @@
 /** What is read in a text against what the server makes of it: whatever the text, both must find the same. */
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { statementsOf } from "../../src/sql_lexer.ts";
-import { tokensOf } from "../../src/sql_tokens.ts";
+import { statementsOf } from "../../src/sql/lexer.ts";
+import { tokensOf } from "../../src/sql/tokens.ts";
 import {
   copiesThroughClient,
   isDefinition,
   type TransactionEffect,
   transactionEffects,
-} from "../../src/statement.ts";
+} from "../../src/sql/statement.ts";
 import { pgTest } from "../support/postgres.ts";
 import {
   type SimpleSession,

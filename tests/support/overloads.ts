@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type SqlToken, tokensOf } from "../../src/sql_tokens.ts";
+import { type SqlToken, tokensOf } from "../../src/sql/tokens.ts";
 import type { TestDatabase } from "./postgres.ts";
 
 /** Types that an overload names exactly where PostgreSQL's own function takes any, or another one. */

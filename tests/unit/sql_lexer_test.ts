@@ -3,7 +3,7 @@ import {
   type LexOptions,
   readStatements,
   statementsOf,
-} from "../../src/sql_lexer.ts";
+} from "../../src/sql/lexer.ts";
 
 /** The statements as they are written. */
 const written = (text: string, options?: LexOptions) =>

@@ -8,8 +8,8 @@ import {
   type TransactionEffect,
   transactionEffects,
   withoutLiterals,
-} from "../../src/statement.ts";
-import { quoteIdentifier, quoteLiteral } from "../../src/sql_quote.ts";
+} from "../../src/sql/statement.ts";
+import { quoteIdentifier, quoteLiteral } from "../../src/sql/quote.ts";
 
 /** Backslashes in a string of a text that has semicolons in other strings. */
 const REGEX_AND_BODY = `

@@ -9,8 +9,8 @@ import {
   readStatements,
   type SqlStatement,
   statementsOf,
-} from "./sql_lexer.ts";
-import { type SqlToken, tokensOf } from "./sql_tokens.ts";
+} from "./lexer.ts";
+import { type SqlToken, tokensOf } from "./tokens.ts";
 
 /** What a statement does to the open transaction; `prepare_transaction` takes it away from the session. */
 export type TransactionEffect =

@@ -7,14 +7,9 @@
  *
  * @module
  */
-import {
-  type LexOptions,
-  Scanner,
-  type SqlToken,
-  tokensOf,
-} from "./sql_tokens.ts";
+import { type LexOptions, Scanner, type SqlToken, tokensOf } from "./tokens.ts";
 
-export type { LexOptions } from "./sql_tokens.ts";
+export type { LexOptions } from "./tokens.ts";
 
 /** One statement of a text, from its first token to its last, without the semicolon. */
 export interface SqlStatement {
