@@ -11,7 +11,7 @@ import {
   compareNames,
   NAME_PATTERN,
   normaliseSource,
-} from "../src/migration.ts";
+} from "../src/plan/migration.ts";
 
 /** File names and what is in the files. */
 export type Sources = ReadonlyMap<string, string> | Record<string, string>;

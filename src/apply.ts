@@ -12,9 +12,9 @@ import {
   UnsettledError,
 } from "./errors.ts";
 import { failureText } from "./failure.ts";
-import type { HistoryRow } from "./history.ts";
+import type { HistoryRow } from "./plan/history.ts";
 import { Journal, refusePooler } from "./journal.ts";
-import type { Plan, Planned, Step } from "./plan.ts";
+import type { Plan, Planned, Step } from "./plan/plan.ts";
 import type { LockedHistory, Ports, Session, Written } from "./ports.ts";
 import { type Begun, recordFailure } from "./record_failure.ts";
 import {

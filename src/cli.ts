@@ -13,9 +13,9 @@ import {
   type Shell,
   SHELLS,
 } from "./options.ts";
-import type { DownRequest, UpRequest } from "./plan.ts";
+import type { DownRequest, UpRequest } from "./plan/plan.ts";
 import { quoteArgument, quoteValue } from "./quote.ts";
-import type { RepairRequest } from "./settle.ts";
+import type { RepairRequest } from "./plan/repair.ts";
 
 export type Command =
   | {

@@ -13,14 +13,14 @@ import {
   UnsettledError,
 } from "./errors.ts";
 import { failureText } from "./failure.ts";
-import type { HistoryChange, HistoryRow } from "./history.ts";
+import type { HistoryChange, HistoryRow } from "./plan/history.ts";
 import {
   changedIds,
   isUndoneSince,
   type Outcome,
   outcomeOf,
   type TracedRow,
-} from "./outcome.ts";
+} from "./plan/outcome.ts";
 import type {
   Backend,
   LockedHistory,

@@ -9,7 +9,7 @@ import type { Event } from "./events.ts";
 import { Greeting } from "./greeting.ts";
 import type { RunIdentity } from "./history_statements.ts";
 import { Link, type LinkOptions } from "./link.ts";
-import type { Migration } from "./migration.ts";
+import type { Migration } from "./plan/migration.ts";
 import type { Backend, Background, Clock, Database, Session } from "./ports.ts";
 import type { Questions } from "./log_in.ts";
 import { PostgresSession } from "./session.ts";

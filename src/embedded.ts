@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Registry } from "./migration.ts";
+import type { Registry } from "./plan/migration.ts";
 import { sourceRegistry } from "./registry/source.ts";
 
 export const EMBEDDED: Registry = sourceRegistry(

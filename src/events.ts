@@ -5,9 +5,9 @@
  * @module
  */
 import type { CommandName } from "./options.ts";
-import type { Outcome } from "./outcome.ts";
-import type { RepairRequest } from "./settle.ts";
-import type { MigrationState } from "./states.ts";
+import type { Outcome } from "./plan/outcome.ts";
+import type { RepairRequest } from "./plan/repair.ts";
+import type { MigrationState } from "./plan/states.ts";
 
 /** What the server says of itself. */
 export interface ServerInfo {

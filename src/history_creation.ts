@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { HistoryChange, HistoryRow } from "./history.ts";
+import type { HistoryChange, HistoryRow } from "./plan/history.ts";
 import { HISTORY_TABLE, historyTable } from "./history_place.ts";
 import { changeStatements, type RunIdentity } from "./history_statements.ts";
 import { quoteIdentifier, quoteLiteral } from "./sql/quote.ts";

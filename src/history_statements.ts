@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { HistoryChange } from "./history.ts";
+import type { HistoryChange } from "./plan/history.ts";
 import { historyTable } from "./history_place.ts";
 import { quoteLiteral } from "./sql/quote.ts";
 import { type WriteCheck, written } from "./written.ts";

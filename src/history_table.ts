@@ -4,10 +4,10 @@
  * @module
  */
 import { RefusedError } from "./errors.ts";
-import type { HistoryRow, HistoryStatus } from "./history.ts";
+import type { HistoryRow, HistoryStatus } from "./plan/history.ts";
 import { type Form, historyTable } from "./history_place.ts";
-import { compareNames } from "./migration.ts";
-import type { TracedRow } from "./outcome.ts";
+import { compareNames } from "./plan/migration.ts";
+import type { TracedRow } from "./plan/outcome.ts";
 import type { Row, Rows } from "./protocol.ts";
 import { quote } from "./quote.ts";
 import { quoteLiteral } from "./sql/quote.ts";

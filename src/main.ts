@@ -26,7 +26,7 @@ import { EMBEDDED } from "./embedded.ts";
 import { causesOf, ExitCode, InterruptedError, UsageError } from "./errors.ts";
 import { failureLines } from "./failure.ts";
 import { helpLines } from "./help.ts";
-import type { Migration, OpenLoader, Registry } from "./migration.ts";
+import type { Migration, OpenLoader, Registry } from "./plan/migration.ts";
 import { hostName, readEnvironment } from "./process/environment.ts";
 import { LOCAL_COMMANDS } from "./options.ts";
 import type { Background } from "./ports.ts";

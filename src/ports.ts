@@ -5,9 +5,9 @@
  * @module
  */
 import type { Event, LockHolder, ServerInfo } from "./events.ts";
-import type { HistoryChange, HistoryRow } from "./history.ts";
-import type { TracedRow } from "./outcome.ts";
-import type { Step } from "./plan.ts";
+import type { HistoryChange, HistoryRow } from "./plan/history.ts";
+import type { TracedRow } from "./plan/outcome.ts";
+import type { Step } from "./plan/plan.ts";
 
 /** Opens sessions. */
 export interface Database {

@@ -4,9 +4,9 @@
  * @module
  */
 import { failureText } from "./failure.ts";
-import type { HistoryChange } from "./history.ts";
-import { changedIds, outcomeOf } from "./outcome.ts";
-import type { Step } from "./plan.ts";
+import type { HistoryChange } from "./plan/history.ts";
+import { changedIds, outcomeOf } from "./plan/outcome.ts";
+import type { Step } from "./plan/plan.ts";
 import type { Ports, Session } from "./ports.ts";
 
 /** A step whose function was called. */

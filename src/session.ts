@@ -5,7 +5,7 @@
  * @module
  */
 import type { LockHolder, ServerInfo } from "./events.ts";
-import type { HistoryRow } from "./history.ts";
+import type { HistoryRow } from "./plan/history.ts";
 import type { Link } from "./link.ts";
 import type { Backend, Session, Work } from "./ports.ts";
 import type { SessionOptions, WorkingSession } from "./working_session.ts";

@@ -9,11 +9,15 @@
 import type { Connection } from "./connection.ts";
 import { RefusedError } from "./errors.ts";
 import type { ServerInfo } from "./events.ts";
-import { type HistoryChange, type HistoryRow, rowsAfter } from "./history.ts";
+import {
+  type HistoryChange,
+  type HistoryRow,
+  rowsAfter,
+} from "./plan/history.ts";
 import { historyName, type Place } from "./history_place.ts";
 import { KyselyTables } from "./kysely_table.ts";
-import type { Migration } from "./migration.ts";
-import type { TracedRow } from "./outcome.ts";
+import type { Migration } from "./plan/migration.ts";
+import type { TracedRow } from "./plan/outcome.ts";
 import type { LockedHistory, Written } from "./ports.ts";
 import type { Row, Rows } from "./protocol.ts";
 import { quote } from "./quote.ts";

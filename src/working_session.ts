@@ -17,7 +17,7 @@ import { withHint } from "./hints.ts";
 import { dropInvalidIndex } from "./invalid_index.ts";
 import type { Link } from "./link.ts";
 import { Monitor } from "./monitor.ts";
-import type { Step } from "./plan.ts";
+import type { Step } from "./plan/plan.ts";
 import type {
   Backend,
   Background,

@@ -7,9 +7,9 @@
  * @module
  */
 import process from "node:process";
-import type { HistoryRow } from "../../src/history.ts";
-import type { Migration } from "../../src/migration.ts";
-import { planUp } from "../../src/plan.ts";
+import type { HistoryRow } from "../../src/plan/history.ts";
+import type { Migration } from "../../src/plan/migration.ts";
+import { planUp } from "../../src/plan/plan.ts";
 
 const count = Number(Deno.args[0]);
 const checksum = "0".repeat(64);

@@ -9,7 +9,7 @@ import { type Kysely, sql } from "kysely";
 import { Migrator } from "kysely/migration";
 import postgres from "postgres";
 import { main } from "../../src/main.ts";
-import { readRegistry } from "../../src/migration.ts";
+import { readRegistry } from "../../src/plan/migration.ts";
 import { withKysely } from "../../tests/support/kysely.ts";
 import { startBenchServer } from "./server.ts";
 import { median } from "./statistics.ts";

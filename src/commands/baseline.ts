@@ -1,5 +1,5 @@
 import type { Command } from "../cli.ts";
-import { planBaseline, planBaselineFromKysely } from "../settle.ts";
+import { planBaseline, planBaselineFromKysely } from "../plan/repair.ts";
 import type { Context, Result } from "./context.ts";
 import { changeHistory } from "./change_history.ts";
 

@@ -5,10 +5,10 @@
  */
 import { ExitCode } from "../errors.ts";
 import type { RecordAction } from "../events.ts";
-import type { HistoryRow } from "../history.ts";
-import type { Planned } from "../plan.ts";
+import type { HistoryRow } from "../plan/history.ts";
+import type { Planned } from "../plan/plan.ts";
 import type { Session } from "../ports.ts";
-import type { HistoryPlan } from "../settle.ts";
+import type { HistoryPlan } from "../plan/repair.ts";
 import {
   accepted,
   assertWritable,

@@ -5,8 +5,8 @@
  */
 import type { Config } from "../config.ts";
 import { type ExitCode, RefusedError } from "../errors.ts";
-import type { Migration } from "../migration.ts";
-import type { Planned } from "../plan.ts";
+import type { Migration } from "../plan/migration.ts";
+import type { Planned } from "../plan/plan.ts";
 import type { Ports, Session } from "../ports.ts";
 import { quote } from "../quote.ts";
 import type { ProgramInfo } from "../version.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "../cli.ts";
-import { planDown } from "../plan.ts";
+import { planDown } from "../plan/plan.ts";
 import type { Context, Result } from "./context.ts";
 import { runPlan } from "./run.ts";
 

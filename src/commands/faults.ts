@@ -1,5 +1,5 @@
 import type { Command } from "../cli.ts";
-import { compareNames, type Migration } from "../migration.ts";
+import { compareNames, type Migration } from "../plan/migration.ts";
 import type { Operator } from "../ports.ts";
 import { quote, quoteValue } from "../quote.ts";
 

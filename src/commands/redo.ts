@@ -1,5 +1,5 @@
 import type { Command } from "../cli.ts";
-import { planRedo, type Step } from "../plan.ts";
+import { planRedo, type Step } from "../plan/plan.ts";
 import type { Context, Result } from "./context.ts";
 import { runPlan } from "./run.ts";
 

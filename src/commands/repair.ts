@@ -1,5 +1,5 @@
 import type { Command } from "../cli.ts";
-import { planRepair } from "../settle.ts";
+import { planRepair } from "../plan/repair.ts";
 import { changeHistory } from "./change_history.ts";
 import type { Context, Result } from "./context.ts";
 

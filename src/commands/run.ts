@@ -5,7 +5,7 @@
  */
 import type { Planner } from "../apply.ts";
 import { ExitCode, RefusedError } from "../errors.ts";
-import type { Plan, Planned, Step } from "../plan.ts";
+import type { Plan, Planned, Step } from "../plan/plan.ts";
 import type { Session } from "../ports.ts";
 import { underLock } from "../under_lock.ts";
 import {

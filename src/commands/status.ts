@@ -1,8 +1,8 @@
 import type { Command } from "../cli.ts";
 import { ConnectionError, ConnectionLostError, ExitCode } from "../errors.ts";
 import type { ServerInfo } from "../events.ts";
-import { isApplied } from "../history.ts";
-import { type MigrationState, migrationStates } from "../states.ts";
+import { isApplied } from "../plan/history.ts";
+import { type MigrationState, migrationStates } from "../plan/states.ts";
 import {
   type Context,
   type Result,

@@ -1,6 +1,6 @@
 import type { Command } from "../cli.ts";
 import type { Summary } from "../events.ts";
-import type { Outcome } from "../outcome.ts";
+import type { Outcome } from "../plan/outcome.ts";
 import type { Result } from "./context.ts";
 
 /** What a command came to, for its last words. `durationMs` is without the time for which a person was asked. */

@@ -1,5 +1,5 @@
 import type { Command } from "../cli.ts";
-import { planUp } from "../plan.ts";
+import { planUp } from "../plan/plan.ts";
 import type { Context, Result } from "./context.ts";
 import { runPlan } from "./run.ts";
 

@@ -7,7 +7,7 @@
  * @module
  */
 import { DatabaseError, ExitError } from "../errors.ts";
-import type { Migration, MigrationLoader } from "../migration.ts";
+import type { Migration, MigrationLoader } from "../plan/migration.ts";
 import { type Locate, located } from "../stack.ts";
 import { divertOutput } from "./diversion.ts";
 import { refuseExits, takeExitCode } from "./exits.ts";

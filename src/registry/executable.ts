@@ -11,7 +11,7 @@ import type {
   MigrationFunction,
   MigrationOptions,
   Registry,
-} from "../migration.ts";
+} from "../plan/migration.ts";
 import type { ImportRegistry } from "./load.ts";
 
 /** What is known of a migration without its code. */

@@ -10,7 +10,7 @@ import {
   type MigrationLoader,
   readRegistry,
   type RegistryEntry,
-} from "../migration.ts";
+} from "../plan/migration.ts";
 import { type Locate, located } from "../stack.ts";
 
 /** Imports a registry. */

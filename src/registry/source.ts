@@ -4,7 +4,7 @@
  * @module
  */
 import { RefusedError } from "../errors.ts";
-import type { MigrationLoader, Registry } from "../migration.ts";
+import type { MigrationLoader, Registry } from "../plan/migration.ts";
 import { framesOf, type Locate } from "../stack.ts";
 import { type ImportRegistry, loadFault, loadMigrations } from "./load.ts";
 

@@ -13,7 +13,7 @@ import { readConfig } from "../../src/config.ts";
 import { PostgresDatabase } from "../../src/database.ts";
 import type { Event } from "../../src/events.ts";
 import { failureLines } from "../../src/failure.ts";
-import { readRegistry } from "../../src/migration.ts";
+import { readRegistry } from "../../src/plan/migration.ts";
 import { programInfo } from "../../src/version.ts";
 import { type Catalog, readCatalog } from "../support/catalog.ts";
 import { pgTest } from "../support/postgres.ts";

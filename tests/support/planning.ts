@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { HistoryRow } from "../../src/history.ts";
-import type { Migration } from "../../src/migration.ts";
-import type { Step } from "../../src/plan.ts";
+import type { HistoryRow } from "../../src/plan/history.ts";
+import type { Migration } from "../../src/plan/migration.ts";
+import type { Step } from "../../src/plan/plan.ts";
 
 /** A transactional migration with a `down`, whose checksum is made from its name. */
 export function migration(

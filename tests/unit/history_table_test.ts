@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import type { HistoryRow } from "../../src/history.ts";
+import type { HistoryRow } from "../../src/plan/history.ts";
 import { readChanges, readCopy } from "../../src/history_table.ts";
 import { row } from "../support/planning.ts";
 

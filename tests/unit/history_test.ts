@@ -7,7 +7,7 @@ import {
   type HistoryStatus,
   isApplied,
   rowsAfter,
-} from "../../src/history.ts";
+} from "../../src/plan/history.ts";
 import { row } from "../support/planning.ts";
 
 const STATUSES: readonly HistoryStatus[] = [

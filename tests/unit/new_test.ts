@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { nextMigrationName, reasonOf, snakeCase } from "../../scripts/new.ts";
-import { compareNames, NAME_PATTERN } from "../../src/migration.ts";
+import { compareNames, NAME_PATTERN } from "../../src/plan/migration.ts";
 import { anyText } from "../support/hostile.ts";
 
 const NOW = new Date("2026-03-04T05:06:07.999Z");

@@ -1,11 +1,11 @@
 import { assertEquals } from "@std/assert";
-import type { HistoryChange, HistoryRow } from "../../src/history.ts";
+import type { HistoryChange, HistoryRow } from "../../src/plan/history.ts";
 import {
   changedIds,
   isUndoneSince,
   outcomeOf,
   type TracedRow,
-} from "../../src/outcome.ts";
+} from "../../src/plan/outcome.ts";
 import { row } from "../support/planning.ts";
 
 function traced(

@@ -5,21 +5,21 @@ import {
   type HistoryRow,
   type HistoryStatus,
   isApplied,
-} from "../../src/history.ts";
-import { compareNames, type Migration } from "../../src/migration.ts";
+} from "../../src/plan/history.ts";
+import { compareNames, type Migration } from "../../src/plan/migration.ts";
 import {
   type DownRequest,
   planDown,
   planRedo,
   planUp,
   type UpRequest,
-} from "../../src/plan.ts";
+} from "../../src/plan/plan.ts";
 import {
   planBaseline,
   planBaselineFromKysely,
   planRepair,
-} from "../../src/settle.ts";
-import { migrationStates } from "../../src/states.ts";
+} from "../../src/plan/repair.ts";
+import { migrationStates } from "../../src/plan/states.ts";
 import { migration, play, row } from "../support/planning.ts";
 
 const RUNS = { numRuns: 1_000 };

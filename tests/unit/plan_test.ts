@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import type { HistoryRow } from "../../src/history.ts";
-import type { Migration } from "../../src/migration.ts";
+import type { HistoryRow } from "../../src/plan/history.ts";
+import type { Migration } from "../../src/plan/migration.ts";
 import {
   type DownRequest,
   type Plan,
@@ -9,7 +9,7 @@ import {
   planRedo,
   planUp,
   type UpRequest,
-} from "../../src/plan.ts";
+} from "../../src/plan/plan.ts";
 import { migration, row } from "../support/planning.ts";
 
 const ABC = ["a", "b", "c"].map((name) => migration(name));

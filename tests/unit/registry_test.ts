@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { registryDifferences, registrySource } from "../../scripts/registry.ts";
-import { checksumOf } from "../../src/migration.ts";
+import { checksumOf } from "../../src/plan/migration.ts";
 
 const FILES = {
   "0001_init.ts": "export const up = 1;\n",

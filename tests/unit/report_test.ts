@@ -9,7 +9,7 @@ import type { Event, ServerInfo, Summary } from "../../src/events.ts";
 import { holderText } from "../../src/phrases.ts";
 import { redactor } from "../../src/quote.ts";
 import { render, type RenderOptions } from "../../src/report.ts";
-import { migrationStates } from "../../src/states.ts";
+import { migrationStates } from "../../src/plan/states.ts";
 import { hostile, isClean } from "../support/hostile.ts";
 import { migration, row } from "../support/planning.ts";
 

@@ -1,12 +1,12 @@
 import { assertEquals } from "@std/assert";
-import type { HistoryChange } from "../../src/history.ts";
-import type { Planned } from "../../src/plan.ts";
+import type { HistoryChange } from "../../src/plan/history.ts";
+import type { Planned } from "../../src/plan/plan.ts";
 import {
   type HistoryPlan,
   planBaseline,
   planBaselineFromKysely,
   planRepair,
-} from "../../src/settle.ts";
+} from "../../src/plan/repair.ts";
 import { migration, row } from "../support/planning.ts";
 
 const ABC = ["a", "b", "c"].map((name) => migration(name));

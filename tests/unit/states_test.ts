@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
-import type { HistoryRow } from "../../src/history.ts";
-import type { Migration } from "../../src/migration.ts";
-import { migrationStates } from "../../src/states.ts";
+import type { HistoryRow } from "../../src/plan/history.ts";
+import type { Migration } from "../../src/plan/migration.ts";
+import { migrationStates } from "../../src/plan/states.ts";
 import { migration, row } from "../support/planning.ts";
 
 function states(

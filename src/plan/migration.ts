@@ -4,7 +4,7 @@
  * @module
  */
 import type { Kysely } from "kysely";
-import type { Locate } from "./stack.ts";
+import type { Locate } from "../stack.ts";
 
 /** Options that a migration file may export as `options`. */
 export interface MigrationOptions {
