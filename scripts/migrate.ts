@@ -6,9 +6,9 @@
  *
  * @module
  */
-import { parseArguments } from "../src/cli.ts";
-import { LOCAL_COMMANDS } from "../src/options.ts";
-import { isDatabaseConfigured } from "../src/target.ts";
+import { parseArguments } from "../src/cli/command.ts";
+import { LOCAL_COMMANDS } from "../src/cli/options.ts";
+import { isDatabaseConfigured } from "../src/cli/target.ts";
 import { LOCAL_VERSION } from "./local_database.ts";
 import {
   readEnvironment,

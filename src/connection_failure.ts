@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Target } from "./target.ts";
+import type { Target } from "./cli/target.ts";
 import { formatDuration } from "./duration.ts";
 import {
   ConnectionError,
@@ -12,7 +12,7 @@ import {
 } from "./errors.ts";
 import { NoTlsError, TlsError } from "./tls.ts";
 import { quoteIdentifier } from "./sql/quote.ts";
-import type { HostAndPort } from "./url.ts";
+import type { HostAndPort } from "./cli/connection_string.ts";
 
 interface Reason {
   readonly text: string;

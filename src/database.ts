@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Config } from "./config.ts";
+import type { Config } from "./cli/config.ts";
 import { ConnectionError } from "./errors.ts";
 import type { Event } from "./events.ts";
 import { Greeting } from "./greeting.ts";
@@ -13,7 +13,7 @@ import type { Migration } from "./plan/migration.ts";
 import type { Backend, Background, Clock, Database, Session } from "./ports.ts";
 import type { Questions } from "./log_in.ts";
 import { PostgresSession } from "./session.ts";
-import type { HostAndPort } from "./url.ts";
+import type { HostAndPort } from "./cli/connection_string.ts";
 
 const OLDEST_VERSION = 150_000;
 

@@ -8,7 +8,7 @@
  */
 import process from "node:process";
 import postgres from "postgres";
-import type { Target } from "./target.ts";
+import type { Target } from "./cli/target.ts";
 import type { ServerMessage } from "./errors.ts";
 import type { Socket } from "./socket.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { CommandName } from "./options.ts";
+import type { CommandName } from "./cli/options.ts";
 import type { Outcome } from "./plan/outcome.ts";
 import type { RepairRequest } from "./plan/repair.ts";
 import type { MigrationState } from "./plan/states.ts";

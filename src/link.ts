@@ -22,8 +22,8 @@ import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
 import { passwordForms } from "./scram.ts";
 import { openSocket, sendCancel, type Socket } from "./socket.ts";
 import type { StatementRunner } from "./statement_runner.ts";
-import type { Target } from "./target.ts";
-import type { HostAndPort } from "./url.ts";
+import type { Target } from "./cli/target.ts";
+import type { HostAndPort } from "./cli/connection_string.ts";
 
 export interface LinkOptions {
   readonly applicationName: string;

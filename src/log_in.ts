@@ -31,7 +31,7 @@ import {
 import { visible } from "./quote.ts";
 import { MECHANISM, ScramClient } from "./scram.ts";
 import type { Socket } from "./socket.ts";
-import type { Target } from "./target.ts";
+import type { Target } from "./cli/target.ts";
 
 /** Which backend the session talks to, and the key that cancels what it does. */
 export interface Backend {

@@ -4,7 +4,7 @@
  * @module
  */
 import { type ProcessBackground, processBackground } from "./background.ts";
-import { type Arguments, type Command, parseArguments } from "./cli.ts";
+import { type Arguments, type Command, parseArguments } from "./cli/command.ts";
 import { processClock } from "./clock.ts";
 import { baseline } from "./commands/baseline.ts";
 import type { Context, Result } from "./commands/context.ts";
@@ -20,15 +20,15 @@ import {
   type OutputConfig,
   readConfig,
   readOutputConfig,
-} from "./config.ts";
+} from "./cli/config.ts";
 import { PostgresDatabase } from "./database.ts";
 import { EMBEDDED } from "./embedded.ts";
 import { causesOf, ExitCode, InterruptedError, UsageError } from "./errors.ts";
 import { failureLines } from "./failure.ts";
-import { helpLines } from "./help.ts";
+import { helpLines } from "./cli/help.ts";
 import type { Migration, OpenLoader, Registry } from "./plan/migration.ts";
 import { hostName, readEnvironment } from "./process/environment.ts";
-import { LOCAL_COMMANDS } from "./options.ts";
+import { LOCAL_COMMANDS } from "./cli/options.ts";
 import type { Background } from "./ports.ts";
 import { reporter } from "./process/reporter.ts";
 import {
@@ -38,8 +38,8 @@ import {
 } from "./process/terminal.ts";
 import { redactor } from "./quote.ts";
 import { exitCodeOf, withStop } from "./stop.ts";
-import type { Environment } from "./target.ts";
-import { programInfo, versionLines } from "./version.ts";
+import type { Environment } from "./cli/target.ts";
+import { programInfo, versionLines } from "./cli/version.ts";
 
 /** Makes what keeps the password out of a text. */
 type Hider = () => Hide | Promise<Hide>;
@@ -151,7 +151,7 @@ async function runLocal(
   if (command.kind === "help") return print(helpLines(command.topic));
   if (command.kind === "completions") {
     // Who runs migrations never needs it.
-    const { completionLines } = await import("./completions.ts");
+    const { completionLines } = await import("./cli/completions.ts");
     return print(completionLines(command.shell));
   }
   const program = programInfo(

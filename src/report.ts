@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { OutputConfig } from "./config.ts";
+import type { OutputConfig } from "./cli/config.ts";
 import { painter, RED, YELLOW } from "./color.ts";
 import { formatDuration } from "./duration.ts";
 import type { Event, RecordAction } from "./events.ts";

@@ -15,7 +15,7 @@
  */
 import net from "node:net";
 import tls from "node:tls";
-import type { Tls } from "./target.ts";
+import type { Tls } from "./cli/target.ts";
 import { ConnectionLostError } from "./errors.ts";
 import { IS_DENO_2_4 } from "./runtime.ts";
 

@@ -1,4 +1,4 @@
-import type { Command } from "../cli.ts";
+import type { Command } from "../cli/command.ts";
 import { planBaseline, planBaselineFromKysely } from "../plan/repair.ts";
 import type { Context, Result } from "./context.ts";
 import { changeHistory } from "./change_history.ts";

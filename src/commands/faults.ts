@@ -1,4 +1,4 @@
-import type { Command } from "../cli.ts";
+import type { Command } from "../cli/command.ts";
 import { compareNames, type Migration } from "../plan/migration.ts";
 import type { Operator } from "../ports.ts";
 import { quote, quoteValue } from "../quote.ts";

@@ -1,4 +1,4 @@
-import type { Command } from "../cli.ts";
+import type { Command } from "../cli/command.ts";
 import { planRepair } from "../plan/repair.ts";
 import { changeHistory } from "./change_history.ts";
 import type { Context, Result } from "./context.ts";

@@ -1,4 +1,4 @@
-import type { Command } from "../cli.ts";
+import type { Command } from "../cli/command.ts";
 import { ConnectionError, ConnectionLostError, ExitCode } from "../errors.ts";
 import type { ServerInfo } from "../events.ts";
 import { isApplied } from "../plan/history.ts";

@@ -1,4 +1,4 @@
-import type { Command } from "../cli.ts";
+import type { Command } from "../cli/command.ts";
 import type { Summary } from "../events.ts";
 import type { Outcome } from "../plan/outcome.ts";
 import type { Result } from "./context.ts";

@@ -1,4 +1,4 @@
-import type { Command } from "../cli.ts";
+import type { Command } from "../cli/command.ts";
 import { planUp } from "../plan/plan.ts";
 import type { Context, Result } from "./context.ts";
 import { runPlan } from "./run.ts";

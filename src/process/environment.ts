@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { VARIABLES } from "../options.ts";
-import type { Environment } from "../target.ts";
+import { VARIABLES } from "../cli/options.ts";
+import type { Environment } from "../cli/target.ts";
 
 /** The name of the pod or machine, for the history. */
 export function hostName(env: Environment): string | null {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Config } from "../config.ts";
+import type { Config } from "../cli/config.ts";
 import type { Event } from "../events.ts";
 import { render, type RenderOptions } from "../report.ts";
 import { writeLine } from "./terminal.ts";

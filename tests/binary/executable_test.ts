@@ -2,8 +2,8 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import config from "../../deno.json" with { type: "json" };
-import { completionLines } from "../../src/completions.ts";
-import { VARIABLES } from "../../src/options.ts";
+import { completionLines } from "../../src/cli/completions.ts";
+import { VARIABLES } from "../../src/cli/options.ts";
 import {
   binaryVersion,
   compiled,

@@ -5,7 +5,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { VERSION } from "../../src/version.ts";
+import { VERSION } from "../../src/cli/version.ts";
 import { type MigrateResult, startProcess } from "../support/cli.ts";
 import { executable } from "../support/binary.ts";
 import { CONTAINERS_CONF, image, must } from "../support/container.ts";

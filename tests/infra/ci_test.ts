@@ -5,7 +5,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { parse } from "@std/yaml";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { VERSION } from "../../src/version.ts";
+import { VERSION } from "../../src/cli/version.ts";
 import type { Manifest } from "../support/kubernetes.ts";
 import { testWith } from "../support/needs.ts";
 import { runValidator, runValidatorProgram } from "../support/validators.ts";

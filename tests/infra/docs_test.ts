@@ -3,8 +3,8 @@
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { parseArguments } from "../../src/cli.ts";
-import { SETTINGS, VARIABLES } from "../../src/options.ts";
+import { parseArguments } from "../../src/cli/command.ts";
+import { SETTINGS, VARIABLES } from "../../src/cli/options.ts";
 import {
   allDocuments,
   anchorOf,

@@ -7,7 +7,7 @@ import { parse } from "@std/yaml";
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { parseDuration } from "../../src/duration.ts";
-import { VERSION } from "../../src/version.ts";
+import { VERSION } from "../../src/cli/version.ts";
 import {
   CHART,
   helmTemplate,

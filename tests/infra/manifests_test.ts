@@ -4,9 +4,9 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { VERSION } from "../../src/version.ts";
+import { VERSION } from "../../src/cli/version.ts";
 import { parseDuration } from "../../src/duration.ts";
-import { SETTINGS } from "../../src/options.ts";
+import { SETTINGS } from "../../src/cli/options.ts";
 import { battlescope } from "../support/kysely.ts";
 import {
   kustomizations,

@@ -5,7 +5,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { parse } from "@std/yaml";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { VERSION } from "../../src/version.ts";
+import { VERSION } from "../../src/cli/version.ts";
 import { helmTemplate } from "../support/helm.ts";
 import { runKubeTool } from "../support/kube_tools.ts";
 import { type Manifest, parseManifests } from "../support/kubernetes.ts";

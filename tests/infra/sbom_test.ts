@@ -3,7 +3,7 @@
  */
 import { assertEquals, assertRejects } from "@std/assert";
 import { billOfMaterials, sbom } from "../../scripts/sbom.ts";
-import { VERSION } from "../../src/version.ts";
+import { VERSION } from "../../src/cli/version.ts";
 import { testWith } from "../support/needs.ts";
 import { runValidator } from "../support/validators.ts";
 

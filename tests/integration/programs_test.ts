@@ -9,12 +9,12 @@ import { type Kysely, sql } from "kysely";
 import { processBackground } from "../../src/background.ts";
 import { processClock } from "../../src/clock.ts";
 import { up } from "../../src/commands/up.ts";
-import { readConfig } from "../../src/config.ts";
+import { readConfig } from "../../src/cli/config.ts";
 import { PostgresDatabase } from "../../src/database.ts";
 import type { Event } from "../../src/events.ts";
 import { failureLines } from "../../src/failure.ts";
 import { readRegistry } from "../../src/plan/migration.ts";
-import { programInfo } from "../../src/version.ts";
+import { programInfo } from "../../src/cli/version.ts";
 import { type Catalog, readCatalog } from "../support/catalog.ts";
 import { pgTest } from "../support/postgres.ts";
 

@@ -9,7 +9,7 @@ import {
   SETTINGS,
   type Shell,
   SHELLS,
-} from "../../src/options.ts";
+} from "../../src/cli/options.ts";
 import { runMigrate } from "../support/cli.ts";
 import { testWith } from "../support/needs.ts";
 import { startShell, type TypingSession } from "../support/shell.ts";

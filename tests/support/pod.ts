@@ -4,7 +4,7 @@
  * @module
  */
 import { stringify } from "@std/yaml";
-import { VERSION } from "../../src/version.ts";
+import { VERSION } from "../../src/cli/version.ts";
 import { image, must, type Output, podman } from "./container.ts";
 import { podOf, type PodOptions, terminationMessage } from "./kubelet.ts";
 import type { Manifest } from "./kubernetes.ts";

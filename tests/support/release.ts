@@ -6,7 +6,7 @@
 import { assertEquals } from "@std/assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { VERSION } from "../../src/version.ts";
+import { VERSION } from "../../src/cli/version.ts";
 import { type MigrateResult, startProcess } from "./cli.ts";
 
 export const DIGEST = `sha256:${"0a".repeat(32)}`;

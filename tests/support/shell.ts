@@ -4,7 +4,7 @@
  * @module
  */
 import { join } from "node:path";
-import type { Shell } from "../../src/options.ts";
+import type { Shell } from "../../src/cli/options.ts";
 import { waitFor } from "./wait.ts";
 
 /** Nobody's configuration, and the script with the completions read. */

@@ -1,7 +1,11 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { type Arguments, type Command, parseArguments } from "../../src/cli.ts";
-import { COMMANDS, SETTINGS } from "../../src/options.ts";
+import {
+  type Arguments,
+  type Command,
+  parseArguments,
+} from "../../src/cli/command.ts";
+import { COMMANDS, SETTINGS } from "../../src/cli/options.ts";
 import { hostile, isClean } from "../support/hostile.ts";
 
 const KNOWN =

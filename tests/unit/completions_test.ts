@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { completionLines } from "../../src/completions.ts";
-import { COMMANDS, SETTINGS, SHELLS } from "../../src/options.ts";
+import { completionLines } from "../../src/cli/completions.ts";
+import { COMMANDS, SETTINGS, SHELLS } from "../../src/cli/options.ts";
 
 Deno.test("completionLines() has every command and every option, for every shell", () => {
   const flags = [

@@ -5,13 +5,13 @@ import {
   type OutputConfig,
   readConfig,
   readOutputConfig,
-} from "../../src/config.ts";
-import { SETTINGS } from "../../src/options.ts";
+} from "../../src/cli/config.ts";
+import { SETTINGS } from "../../src/cli/options.ts";
 import {
   type Environment,
   isDatabaseConfigured,
   type Target,
-} from "../../src/target.ts";
+} from "../../src/cli/target.ts";
 import { hostile, isClean } from "../support/hostile.ts";
 
 const CERTIFICATE =

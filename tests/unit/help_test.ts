@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { helpLines } from "../../src/help.ts";
+import { helpLines } from "../../src/cli/help.ts";
 import {
   type CommandName,
   COMMANDS,
@@ -7,7 +7,7 @@ import {
   POSTGRES_VARIABLES,
   SETTINGS,
   VARIABLES,
-} from "../../src/options.ts";
+} from "../../src/cli/options.ts";
 
 const NAMES = Object.keys(COMMANDS) as CommandName[];
 

@@ -12,9 +12,9 @@ Deno.test("layerFaults() accepts imports that follow the layers", () => {
   const faults = layerFaults(graph(
     "src/plan/plan.ts -> src/plan/migration.ts",
     "src/plan/migration.ts type npm:kysely@0.29.9",
-    "src/cli.ts -> npm:deno-std@1.4.0/cli/parse_args.js",
-    "src/config.ts -> node:util",
-    "src/version.ts -> deno.json",
+    "src/cli/command.ts -> npm:deno-std@1.4.0/cli/parse_args.js",
+    "src/cli/config.ts -> node:util",
+    "src/cli/version.ts -> deno.json",
     "src/ports.ts type src/plan/plan.ts",
     "src/ports.ts type npm:kysely@0.29.9",
     "src/apply.ts -> src/ports.ts",

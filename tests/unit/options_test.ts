@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { readConfig } from "../../src/config.ts";
-import { VARIABLES } from "../../src/options.ts";
-import { isDatabaseConfigured } from "../../src/target.ts";
+import { readConfig } from "../../src/cli/config.ts";
+import { VARIABLES } from "../../src/cli/options.ts";
+import { isDatabaseConfigured } from "../../src/cli/target.ts";
 
 /** Between them they lead the reader everywhere. */
 const ENVIRONMENTS: readonly Record<string, string>[] = [

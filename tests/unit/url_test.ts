@@ -5,7 +5,7 @@ import {
   isHost,
   parseConnectionString,
   parsePort,
-} from "../../src/url.ts";
+} from "../../src/cli/connection_string.ts";
 import { hostile, isClean } from "../support/hostile.ts";
 
 const PLAIN: ConnectionString = {

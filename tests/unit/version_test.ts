@@ -5,7 +5,7 @@ import {
   programInfo,
   VERSION,
   versionLines,
-} from "../../src/version.ts";
+} from "../../src/cli/version.ts";
 import { migration } from "../support/planning.ts";
 
 Deno.test("VERSION and KYSELY_VERSION are those of deno.json", () => {

@@ -4,7 +4,7 @@
  * @module
  */
 import { COMMIT } from "./build.ts";
-import type { Migration } from "./plan/migration.ts";
+import type { Migration } from "../plan/migration.ts";
 
 /** The same as in `deno.json`; a test compares the two. */
 export const VERSION = "0.1.0";

@@ -4,7 +4,7 @@
  * @module
  */
 import { COMMAND_NAMES, splitArguments } from "./arguments.ts";
-import { parseDuration } from "./duration.ts";
+import { parseDuration } from "../duration.ts";
 import {
   type CommandName,
   COMMANDS,
@@ -13,9 +13,9 @@ import {
   type Shell,
   SHELLS,
 } from "./options.ts";
-import type { DownRequest, UpRequest } from "./plan/plan.ts";
-import { quoteArgument, quoteValue } from "./quote.ts";
-import type { RepairRequest } from "./plan/repair.ts";
+import type { DownRequest, UpRequest } from "../plan/plan.ts";
+import { quoteArgument, quoteValue } from "../quote.ts";
+import type { RepairRequest } from "../plan/repair.ts";
 
 export type Command =
   | {

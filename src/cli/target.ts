@@ -12,7 +12,7 @@ import {
   parseConnectionString,
   parsePort,
   type SslMode,
-} from "./url.ts";
+} from "./connection_string.ts";
 
 /** How the server is proved to be the right one. Certificates and keys are PEM texts. */
 export interface Tls {
