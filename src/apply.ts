@@ -11,7 +11,7 @@ import {
   sqlStateOf,
   UnsettledError,
 } from "./errors.ts";
-import { failureText } from "./failure.ts";
+import { failureText } from "./report/failure.ts";
 import type { HistoryRow } from "./plan/history.ts";
 import { Journal, refusePooler } from "./journal.ts";
 import type { Plan, Planned, Step } from "./plan/plan.ts";

@@ -12,7 +12,7 @@ import {
   RefusedError,
   UnsettledError,
 } from "./errors.ts";
-import { failureText } from "./failure.ts";
+import { failureText } from "./report/failure.ts";
 import type { HistoryChange, HistoryRow } from "./plan/history.ts";
 import {
   changedIds,
@@ -29,7 +29,7 @@ import type {
   Work,
   Written,
 } from "./ports.ts";
-import { holderText } from "./phrases.ts";
+import { holderText } from "./report/wording.ts";
 import { type LockRequest, underLock } from "./under_lock.ts";
 
 /** How long to wait, as the options of these names say. Milliseconds. */

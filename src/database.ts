@@ -5,7 +5,7 @@
  */
 import type { Config } from "./cli/config.ts";
 import { ConnectionError } from "./errors.ts";
-import type { Event } from "./events.ts";
+import type { Event } from "./report/events.ts";
 import { Greeting } from "./greeting.ts";
 import type { RunIdentity } from "./history_statements.ts";
 import { Link, type LinkOptions } from "./link.ts";

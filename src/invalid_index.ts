@@ -7,7 +7,7 @@
  * @module
  */
 import type { Connection } from "./connection.ts";
-import type { Event } from "./events.ts";
+import type { Event } from "./report/events.ts";
 import { quoteLiteral } from "./sql/quote.ts";
 import { concurrentIndex } from "./sql/statement.ts";
 

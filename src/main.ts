@@ -24,7 +24,7 @@ import {
 import { PostgresDatabase } from "./database.ts";
 import { EMBEDDED } from "./embedded.ts";
 import { causesOf, ExitCode, InterruptedError, UsageError } from "./errors.ts";
-import { failureLines } from "./failure.ts";
+import { failureLines } from "./report/failure.ts";
 import { helpLines } from "./cli/help.ts";
 import type { Migration, OpenLoader, Registry } from "./plan/migration.ts";
 import { hostName, readEnvironment } from "./process/environment.ts";

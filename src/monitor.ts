@@ -9,7 +9,7 @@
 import type { Connection, InFlight } from "./connection.ts";
 import type { Rows } from "./protocol.ts";
 import { ConnectionError } from "./errors.ts";
-import type { Blocker, Event, Progress } from "./events.ts";
+import type { Blocker, Event, Progress } from "./report/events.ts";
 import type { Step } from "./plan/plan.ts";
 import { withoutLiterals } from "./sql/statement.ts";
 

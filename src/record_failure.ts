@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { failureText } from "./failure.ts";
+import { failureText } from "./report/failure.ts";
 import type { HistoryChange } from "./plan/history.ts";
 import { changedIds, outcomeOf } from "./plan/outcome.ts";
 import type { Step } from "./plan/plan.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { LockHolder, ServerInfo } from "./events.ts";
+import type { LockHolder, ServerInfo } from "./report/events.ts";
 import type { HistoryRow } from "./plan/history.ts";
 import type { Link } from "./link.ts";
 import type { Backend, Session, Work } from "./ports.ts";

@@ -8,7 +8,7 @@
  */
 import type { Connection } from "./connection.ts";
 import { RefusedError } from "./errors.ts";
-import type { ServerInfo } from "./events.ts";
+import type { ServerInfo } from "./report/events.ts";
 import {
   type HistoryChange,
   type HistoryRow,

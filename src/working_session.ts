@@ -12,7 +12,7 @@ import {
   MigrationError,
   RefusedError,
 } from "./errors.ts";
-import type { Event, LockHolder, ServerInfo } from "./events.ts";
+import type { Event, LockHolder, ServerInfo } from "./report/events.ts";
 import { withHint } from "./hints.ts";
 import { dropInvalidIndex } from "./invalid_index.ts";
 import type { Link } from "./link.ts";

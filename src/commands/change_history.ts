@@ -4,7 +4,7 @@
  * @module
  */
 import { ExitCode } from "../errors.ts";
-import type { RecordAction } from "../events.ts";
+import type { RecordAction } from "../report/events.ts";
 import type { HistoryRow } from "../plan/history.ts";
 import type { Planned } from "../plan/plan.ts";
 import type { Session } from "../ports.ts";

@@ -1,6 +1,6 @@
 import type { Command } from "../cli/command.ts";
 import { ConnectionError, ConnectionLostError, ExitCode } from "../errors.ts";
-import type { ServerInfo } from "../events.ts";
+import type { ServerInfo } from "../report/events.ts";
 import { isApplied } from "../plan/history.ts";
 import { type MigrationState, migrationStates } from "../plan/states.ts";
 import {

@@ -1,5 +1,5 @@
 import type { Command } from "../cli/command.ts";
-import type { Summary } from "../events.ts";
+import type { Summary } from "../report/events.ts";
 import type { Outcome } from "../plan/outcome.ts";
 import type { Result } from "./context.ts";
 

@@ -4,8 +4,8 @@
  * @module
  */
 import type { Config } from "../cli/config.ts";
-import type { Event } from "../events.ts";
-import { render, type RenderOptions } from "../report.ts";
+import type { Event } from "../report/events.ts";
+import { render, type RenderOptions } from "../report/report.ts";
 import { writeLine } from "./terminal.ts";
 
 /** Writes events. */

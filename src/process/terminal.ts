@@ -4,7 +4,7 @@
  * @module
  */
 import type { Operator } from "../ports.ts";
-import type { Line } from "../report.ts";
+import type { Line } from "../report/report.ts";
 
 // What a migration does to the globals must not reach the program's own output.
 const { setTimeout } = globalThis;

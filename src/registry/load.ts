@@ -4,7 +4,7 @@
  * @module
  */
 import { causeOf, LocatedError, RefusedError } from "../errors.ts";
-import { failureLines } from "../failure.ts";
+import { failureLines } from "../report/failure.ts";
 import {
   type Migration,
   type MigrationLoader,

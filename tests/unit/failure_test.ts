@@ -10,7 +10,11 @@ import {
   type ServerMessage,
   UsageError,
 } from "../../src/errors.ts";
-import { failureLines, failureOf, failureText } from "../../src/failure.ts";
+import {
+  failureLines,
+  failureOf,
+  failureText,
+} from "../../src/report/failure.ts";
 import { hostile, isClean } from "../support/hostile.ts";
 
 function databaseError(server: Partial<ServerMessage> = {}): DatabaseError {

@@ -5,10 +5,10 @@ import {
   MigrationError,
   RefusedError,
 } from "../../src/errors.ts";
-import type { Event, ServerInfo, Summary } from "../../src/events.ts";
-import { holderText } from "../../src/phrases.ts";
+import type { Event, ServerInfo, Summary } from "../../src/report/events.ts";
+import { holderText } from "../../src/report/wording.ts";
 import { redactor } from "../../src/quote.ts";
-import { render, type RenderOptions } from "../../src/report.ts";
+import { render, type RenderOptions } from "../../src/report/report.ts";
 import { migrationStates } from "../../src/plan/states.ts";
 import { hostile, isClean } from "../support/hostile.ts";
 import { migration, row } from "../support/planning.ts";

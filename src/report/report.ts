@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { OutputConfig } from "./cli/config.ts";
-import { painter, RED, YELLOW } from "./color.ts";
-import { formatDuration } from "./duration.ts";
+import type { OutputConfig } from "../cli/config.ts";
+import { painter, RED, YELLOW } from "../color.ts";
+import { formatDuration } from "../duration.ts";
 import type { Event, RecordAction } from "./events.ts";
 import { failureLines, failureOf } from "./failure.ts";
 import {
@@ -15,9 +15,9 @@ import {
   progressText,
   serverText,
   summaryText,
-} from "./phrases.ts";
-import { visible } from "./quote.ts";
-import { statusJson, statusLines } from "./status_report.ts";
+} from "./wording.ts";
+import { visible } from "../quote.ts";
+import { statusJson, statusLines } from "./status_table.ts";
 
 // What a migration does to the globals must not reach the program's own output.
 const { stringify } = JSON;

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { GREEN, painter, RED, YELLOW } from "./color.ts";
-import { formatDuration } from "./duration.ts";
+import { GREEN, painter, RED, YELLOW } from "../color.ts";
+import { formatDuration } from "../duration.ts";
 import type { ServerInfo } from "./events.ts";
-import { visible } from "./quote.ts";
-import type { MigrationState, State } from "./plan/states.ts";
+import { visible } from "../quote.ts";
+import type { MigrationState, State } from "../plan/states.ts";
 
 /** What every state counts, in the order in which `status` counts them. */
 const STATES: readonly State[] = [

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import type { CommandName } from "./cli/options.ts";
-import type { Outcome } from "./plan/outcome.ts";
-import type { RepairRequest } from "./plan/repair.ts";
-import type { MigrationState } from "./plan/states.ts";
+import type { CommandName } from "../cli/options.ts";
+import type { Outcome } from "../plan/outcome.ts";
+import type { RepairRequest } from "../plan/repair.ts";
+import type { MigrationState } from "../plan/states.ts";
 
 /** What the server says of itself. */
 export interface ServerInfo {

@@ -15,8 +15,8 @@ import {
   sqlStateOf,
   UnsettledError,
   UsageError,
-} from "./errors.ts";
-import { visible } from "./quote.ts";
+} from "../errors.ts";
+import { visible } from "../quote.ts";
 
 /** An error as data. Texts come from the server and from migrations: they are not yet fit for a terminal. */
 export interface Failure {
