@@ -10,7 +10,13 @@ import { Greeting } from "./greeting.ts";
 import type { RunIdentity } from "./history_statements.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import type { Migration } from "./plan/migration.ts";
-import type { Backend, Background, Clock, Database, Session } from "./ports.ts";
+import type {
+  Backend,
+  Background,
+  Clock,
+  Database,
+  Session,
+} from "./engine/ports.ts";
 import type { Questions } from "./log_in.ts";
 import { PostgresSession } from "./session.ts";
 import type { HostAndPort } from "./cli/connection_string.ts";

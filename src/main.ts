@@ -29,7 +29,7 @@ import { helpLines } from "./cli/help.ts";
 import type { Migration, OpenLoader, Registry } from "./plan/migration.ts";
 import { hostName, readEnvironment } from "./process/environment.ts";
 import { LOCAL_COMMANDS } from "./cli/options.ts";
-import type { Background } from "./ports.ts";
+import type { Background } from "./engine/ports.ts";
 import { reporter } from "./process/reporter.ts";
 import {
   drainOutput,

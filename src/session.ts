@@ -7,7 +7,7 @@
 import type { LockHolder, ServerInfo } from "./report/events.ts";
 import type { HistoryRow } from "./plan/history.ts";
 import type { Link } from "./link.ts";
-import type { Backend, Session, Work } from "./ports.ts";
+import type { Backend, Session, Work } from "./engine/ports.ts";
 import type { SessionOptions, WorkingSession } from "./working_session.ts";
 
 /** The {@link Session} on PostgreSQL. */

@@ -18,7 +18,7 @@ import { historyName, type Place } from "./history_place.ts";
 import { KyselyTables } from "./kysely_table.ts";
 import type { Migration } from "./plan/migration.ts";
 import type { TracedRow } from "./plan/outcome.ts";
-import type { LockedHistory, Written } from "./ports.ts";
+import type { LockedHistory, Written } from "./engine/ports.ts";
 import type { Row, Rows } from "./protocol.ts";
 import { quote } from "./quote.ts";
 import {

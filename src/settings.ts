@@ -4,7 +4,7 @@
  * @module
  */
 import { historyTable } from "./history_place.ts";
-import type { Backend } from "./ports.ts";
+import type { Backend } from "./engine/ports.ts";
 import { quoteIdentifier, quoteLiteral } from "./sql/quote.ts";
 
 /** What the statements are made from. Times are milliseconds. */

@@ -31,7 +31,7 @@ import {
 } from "./errors.ts";
 import type { AnyKysely, Run } from "./kysely.ts";
 import type { Step } from "./plan/plan.ts";
-import type { Background, Watch } from "./ports.ts";
+import type { Background, Watch } from "./engine/ports.ts";
 import type { Rows } from "./protocol.ts";
 import { BROKEN, type Scope } from "./settings.ts";
 

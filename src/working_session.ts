@@ -24,7 +24,7 @@ import type {
   LockedHistory,
   Session,
   Work,
-} from "./ports.ts";
+} from "./engine/ports.ts";
 import type { Rows } from "./protocol.ts";
 import {
   type Begun,

@@ -7,7 +7,7 @@ import { ExitCode } from "../errors.ts";
 import type { RecordAction } from "../report/events.ts";
 import type { HistoryRow } from "../plan/history.ts";
 import type { Planned } from "../plan/plan.ts";
-import type { Session } from "../ports.ts";
+import type { Session } from "../engine/ports.ts";
 import type { HistoryPlan } from "../plan/repair.ts";
 import {
   accepted,
@@ -39,7 +39,7 @@ export function changeHistory(
     if (first.changes.length === 0) return { exitCode: ExitCode.done };
     assertWritable(session);
     // Most runs of the program never come here, and need not load it.
-    const { cannotTell, commitUnderLock } = await import("../commit.ts");
+    const { cannotTell, commitUnderLock } = await import("../engine/commit.ts");
     const commit = await commitUnderLock(
       ports,
       session,

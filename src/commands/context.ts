@@ -7,7 +7,7 @@ import type { Config } from "../cli/config.ts";
 import { type ExitCode, RefusedError } from "../errors.ts";
 import type { Migration } from "../plan/migration.ts";
 import type { Planned } from "../plan/plan.ts";
-import type { Ports, Session } from "../ports.ts";
+import type { Ports, Session } from "../engine/ports.ts";
 import { quote } from "../quote.ts";
 import type { ProgramInfo } from "../cli/version.ts";
 

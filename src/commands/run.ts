@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { Planner } from "../apply.ts";
+import type { Planner } from "../engine/apply.ts";
 import { ExitCode, RefusedError } from "../errors.ts";
 import type { Plan, Planned, Step } from "../plan/plan.ts";
-import type { Session } from "../ports.ts";
-import { underLock } from "../under_lock.ts";
+import type { Session } from "../engine/ports.ts";
+import { underLock } from "../engine/lock.ts";
 import {
   accepted,
   assertWritable,
@@ -62,7 +62,7 @@ export function runPlan(
     }
     // Most runs end before this line, and need not load the engine, nor the migrations.
     const [{ apply }] = await Promise.all([
-      import("../apply.ts"),
+      import("../engine/apply.ts"),
       context.prepare(),
     ]);
     const { error, ...counts } = await apply(

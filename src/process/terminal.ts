@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Operator } from "../ports.ts";
+import type { Operator } from "../engine/ports.ts";
 import type { Line } from "../report/report.ts";
 
 // What a migration does to the globals must not reach the program's own output.

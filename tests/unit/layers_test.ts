@@ -15,16 +15,16 @@ Deno.test("layerFaults() accepts imports that follow the layers", () => {
     "src/cli/command.ts -> npm:deno-std@1.4.0/cli/parse_args.js",
     "src/cli/config.ts -> node:util",
     "src/cli/version.ts -> deno.json",
-    "src/ports.ts type src/plan/plan.ts",
-    "src/ports.ts type npm:kysely@0.29.9",
-    "src/apply.ts -> src/ports.ts",
+    "src/engine/ports.ts type src/plan/plan.ts",
+    "src/engine/ports.ts type npm:kysely@0.29.9",
+    "src/engine/apply.ts -> src/engine/ports.ts",
     "src/apply/journal.ts -> src/apply/lock.ts",
     "src/commands/redo.ts -> src/commands/down.ts",
-    "src/commands/up.ts -> src/apply.ts",
+    "src/commands/up.ts -> src/engine/apply.ts",
     "src/database.ts -> npm:/postgres@3.4.9",
     "src/database.ts -> npm:kysely-postgres-js@5.0.0",
     "src/database.ts -> npm:kysely@0.29.9",
-    "src/database.ts -> src/ports.ts",
+    "src/database.ts -> src/engine/ports.ts",
     "src/database.ts -> src/connection.ts",
     "src/terminal/prompt.ts -> src/terminal/keys.ts",
     "src/main.ts -> src/commands/up.ts",
@@ -40,25 +40,25 @@ Deno.test("layerFaults() accepts imports that follow the layers", () => {
 
 Deno.test("layerFaults() names each import of a layer above and what is allowed", () => {
   const edges = graph(
-    "src/plan/plan.ts type src/ports.ts",
+    "src/plan/plan.ts type src/engine/ports.ts",
     "src/plan/plan.ts type src/database.ts",
-    "src/ports.ts type src/apply.ts",
-    "src/apply.ts -> src/commands/up.ts",
+    "src/engine/ports.ts type src/engine/apply.ts",
+    "src/engine/apply.ts -> src/commands/up.ts",
     "src/commands/up.ts type src/database.ts",
     "src/commands/up.ts type src/main.ts",
-    "src/database.ts -> src/apply.ts",
+    "src/database.ts -> src/engine/apply.ts",
     "src/database.ts -> src/main.ts",
   );
 
   // One at a time: together they would also be circles.
   assertEquals(edges.flatMap((edge) => layerFaults([edge])), [
-    "src/plan/plan.ts (core) imports src/ports.ts (ports): the core imports the core only",
+    "src/plan/plan.ts (core) imports src/engine/ports.ts (ports): the core imports the core only",
     "src/plan/plan.ts (core) imports src/database.ts (adapters): the core imports the core only",
-    "src/ports.ts (ports) imports src/apply.ts (apply): the ports import the core only",
-    "src/apply.ts (apply) imports src/commands/up.ts (commands): the engine imports core and ports",
+    "src/engine/ports.ts (ports) imports src/engine/apply.ts (apply): the ports import the core only",
+    "src/engine/apply.ts (apply) imports src/commands/up.ts (commands): the engine imports core and ports",
     "src/commands/up.ts (commands) imports src/database.ts (adapters): commands import core, ports and apply, and meet adapters in main.ts",
     "src/commands/up.ts (commands) imports src/main.ts (main): commands import core, ports and apply, and meet adapters in main.ts",
-    "src/database.ts (adapters) imports src/apply.ts (apply): adapters import core and ports",
+    "src/database.ts (adapters) imports src/engine/apply.ts (apply): adapters import core and ports",
     "src/database.ts (adapters) imports src/main.ts (main): adapters import core and ports",
   ]);
 });
@@ -92,13 +92,13 @@ Deno.test("layerFaults() leaves drivers to adapters, and the values of kysely to
   assertEquals(
     layerFaults(graph(
       "src/plan/plan.ts type npm:postgres@3.4.9",
-      "src/apply.ts -> npm:kysely@0.29.9",
+      "src/engine/apply.ts -> npm:kysely@0.29.9",
       "src/main.ts -> npm:kysely-postgres-js@5.0.0",
       "migrations/0001_a.ts -> npm:postgres@3.4.9",
     )),
     [
       'src/plan/plan.ts (core) imports "postgres": only adapters may',
-      'src/apply.ts (apply) imports "kysely": outside of adapters and migrations its types only ("import type")',
+      'src/engine/apply.ts (apply) imports "kysely": outside of adapters and migrations its types only ("import type")',
       'src/main.ts (main) imports "kysely-postgres-js": only adapters may',
       'migrations/0001_a.ts (migrations) imports "postgres": only adapters may',
     ],

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { causeOf, MigrationError } from "./errors.ts";
-import type { HistoryChange } from "./plan/history.ts";
-import type { Step } from "./plan/plan.ts";
+import { causeOf, MigrationError } from "../errors.ts";
+import type { HistoryChange } from "../plan/history.ts";
+import type { Step } from "../plan/plan.ts";
 import type { Work } from "./ports.ts";
 
 /** A step that ran. It counts once its transaction is committed. */

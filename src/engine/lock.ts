@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { formatDuration } from "./duration.ts";
-import { RefusedError } from "./errors.ts";
-import type { LockHolder } from "./report/events.ts";
-import { holderText } from "./report/wording.ts";
+import { formatDuration } from "../duration.ts";
+import { RefusedError } from "../errors.ts";
+import type { LockHolder } from "../report/events.ts";
+import { holderText } from "../report/wording.ts";
 import type { LockedHistory, Ports, Session, Work } from "./ports.ts";
 
 /** The wait between two polls grows from the first to the last; half of it is chance. Milliseconds. */

@@ -5,10 +5,10 @@
  * @module
  */
 import { cannotTell, lookUp, type Loss } from "./commit.ts";
-import { RefusedError, UnsettledError } from "./errors.ts";
-import type { AppliedRow, HistoryChange } from "./plan/history.ts";
-import { outcomeOf, type TracedRow } from "./plan/outcome.ts";
-import type { Step } from "./plan/plan.ts";
+import { RefusedError, UnsettledError } from "../errors.ts";
+import type { AppliedRow, HistoryChange } from "../plan/history.ts";
+import { outcomeOf, type TracedRow } from "../plan/outcome.ts";
+import type { Step } from "../plan/plan.ts";
 import type { Session, Work } from "./ports.ts";
 
 /** Where the journal of a step is written. */

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { failureText } from "./report/failure.ts";
-import type { HistoryChange } from "./plan/history.ts";
-import { changedIds, outcomeOf } from "./plan/outcome.ts";
-import type { Step } from "./plan/plan.ts";
+import { failureText } from "../report/failure.ts";
+import type { HistoryChange } from "../plan/history.ts";
+import { changedIds, outcomeOf } from "../plan/outcome.ts";
+import type { Step } from "../plan/plan.ts";
 import type { Ports, Session } from "./ports.ts";
 
 /** A step whose function was called. */

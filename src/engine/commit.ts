@@ -11,16 +11,16 @@ import {
   MigrationError,
   RefusedError,
   UnsettledError,
-} from "./errors.ts";
-import { failureText } from "./report/failure.ts";
-import type { HistoryChange, HistoryRow } from "./plan/history.ts";
+} from "../errors.ts";
+import { failureText } from "../report/failure.ts";
+import type { HistoryChange, HistoryRow } from "../plan/history.ts";
 import {
   changedIds,
   isUndoneSince,
   type Outcome,
   outcomeOf,
   type TracedRow,
-} from "./plan/outcome.ts";
+} from "../plan/outcome.ts";
 import type {
   Backend,
   LockedHistory,
@@ -29,8 +29,8 @@ import type {
   Work,
   Written,
 } from "./ports.ts";
-import { holderText } from "./report/wording.ts";
-import { type LockRequest, underLock } from "./under_lock.ts";
+import { holderText } from "../report/wording.ts";
+import { type LockRequest, underLock } from "./lock.ts";
 
 /** How long to wait, as the options of these names say. Milliseconds. */
 export interface Limits {

@@ -10,11 +10,11 @@ import {
   RefusedError,
   sqlStateOf,
   UnsettledError,
-} from "./errors.ts";
-import { failureText } from "./report/failure.ts";
-import type { HistoryRow } from "./plan/history.ts";
+} from "../errors.ts";
+import { failureText } from "../report/failure.ts";
+import type { HistoryRow } from "../plan/history.ts";
 import { Journal, refusePooler } from "./journal.ts";
-import type { Plan, Planned, Step } from "./plan/plan.ts";
+import type { Plan, Planned, Step } from "../plan/plan.ts";
 import type { LockedHistory, Ports, Session, Written } from "./ports.ts";
 import { type Begun, recordFailure } from "./record_failure.ts";
 import {
@@ -26,7 +26,7 @@ import {
   runSegment,
   segmentLength,
 } from "./segment.ts";
-import { jitter, underLock } from "./under_lock.ts";
+import { jitter, underLock } from "./lock.ts";
 
 /** How to run: see the options of the same names. Times are milliseconds. */
 export interface ApplyOptions extends Limits {

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import type { Event, LockHolder, ServerInfo } from "./report/events.ts";
-import type { HistoryChange, HistoryRow } from "./plan/history.ts";
-import type { TracedRow } from "./plan/outcome.ts";
-import type { Step } from "./plan/plan.ts";
+import type { Event, LockHolder, ServerInfo } from "../report/events.ts";
+import type { HistoryChange, HistoryRow } from "../plan/history.ts";
+import type { TracedRow } from "../plan/outcome.ts";
+import type { Step } from "../plan/plan.ts";
 
 /** Opens sessions. */
 export interface Database {
