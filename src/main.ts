@@ -3,9 +3,12 @@
  *
  * @module
  */
-import { type ProcessBackground, processBackground } from "./background.ts";
+import {
+  type ProcessBackground,
+  processBackground,
+} from "./process/background.ts";
 import { type Arguments, type Command, parseArguments } from "./cli/command.ts";
-import { processClock } from "./clock.ts";
+import { processClock } from "./process/clock.ts";
 import { baseline } from "./commands/baseline.ts";
 import type { Context, Result } from "./commands/context.ts";
 import { down } from "./commands/down.ts";
@@ -37,7 +40,7 @@ import {
   writeLine,
 } from "./process/terminal.ts";
 import { redactor } from "./quote.ts";
-import { exitCodeOf, withStop } from "./stop.ts";
+import { exitCodeOf, withStop } from "./process/signals.ts";
 import type { Environment } from "./cli/target.ts";
 import { programInfo, versionLines } from "./cli/version.ts";
 

@@ -1,4 +1,4 @@
-import type { Clock } from "./engine/ports.ts";
+import type { Clock } from "../engine/ports.ts";
 
 /** The clock of this process; a sleep ends early, with the signal's reason, when the process is asked to stop. */
 export function processClock(stop: AbortSignal): Clock {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ExitCode, InterruptedError, UsageError } from "./errors.ts";
+import { ExitCode, InterruptedError, UsageError } from "../errors.ts";
 
 /** A process that was asked to stop is gone after this time, in milliseconds, whatever the server does. */
 const STOP_LIMIT_MS = 4_500;

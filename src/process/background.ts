@@ -7,8 +7,8 @@
  * @module
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { causeOf, causesOf, ExitError, STRAY } from "./errors.ts";
-import type { Background, Watch } from "./engine/ports.ts";
+import { causeOf, causesOf, ExitError, STRAY } from "../errors.ts";
+import type { Background, Watch } from "../engine/ports.ts";
 
 /** `setTimeout` or `setInterval`. */
 type TimerFunction = (
