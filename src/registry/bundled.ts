@@ -6,7 +6,7 @@
 import process from "node:process";
 import { RefusedError } from "../errors.ts";
 import type { Migration, OpenLoader } from "../plan/migration.ts";
-import { originalPosition, type SourceMap } from "../source_map.ts";
+import { originalPosition, type SourceMap } from "./source_map.ts";
 import { framesOf, type Locate } from "../stack.ts";
 import { type ImportRegistry, loadFault, loadMigrations } from "./load.ts";
 

@@ -4,7 +4,7 @@ import {
   originalPosition,
   type Position,
   type SourceMap,
-} from "../../src/source_map.ts";
+} from "../../src/registry/source_map.ts";
 
 /** Where a piece of code begins, and what it comes from; nothing of the sources when that is missing. */
 interface Segment {
