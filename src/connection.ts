@@ -12,8 +12,8 @@
  */
 import { Ending } from "./ending.ts";
 import { causeOf, ConnectionLostError, DatabaseError } from "./errors.ts";
-import type { Link } from "./link.ts";
-import type { Answer, Rows } from "./protocol.ts";
+import type { Link } from "./postgres/wire/link.ts";
+import type { Answer, Rows } from "./postgres/wire/protocol.ts";
 import type { LexOptions } from "./sql/lexer.ts";
 import {
   copiesThroughClient,

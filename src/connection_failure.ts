@@ -10,7 +10,7 @@ import {
   ConnectionLostError,
   DatabaseError,
 } from "./errors.ts";
-import { NoTlsError, TlsError } from "./tls.ts";
+import { NoTlsError, TlsError } from "./postgres/wire/tls.ts";
 import { quoteIdentifier } from "./sql/quote.ts";
 import type { HostAndPort } from "./cli/connection_string.ts";
 

@@ -8,7 +8,7 @@ import { ConnectionError } from "./errors.ts";
 import type { Event } from "./report/events.ts";
 import { Greeting } from "./greeting.ts";
 import type { RunIdentity } from "./history_statements.ts";
-import { Link, type LinkOptions } from "./link.ts";
+import { Link, type LinkOptions } from "./postgres/wire/link.ts";
 import type { Migration } from "./plan/migration.ts";
 import type {
   Backend,
@@ -17,7 +17,7 @@ import type {
   Database,
   Session,
 } from "./engine/ports.ts";
-import type { Questions } from "./log_in.ts";
+import type { Questions } from "./postgres/wire/log_in.ts";
 import { PostgresSession } from "./session.ts";
 import type { HostAndPort } from "./cli/connection_string.ts";
 

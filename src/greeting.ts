@@ -21,9 +21,9 @@ import {
   HORIZON,
   readCopy,
 } from "./history_table.ts";
-import type { Questions, Reply } from "./log_in.ts";
+import type { Questions, Reply } from "./postgres/wire/log_in.ts";
 import { elsewhereQuery, pathQuery } from "./place_query.ts";
-import type { Row } from "./protocol.ts";
+import type { Row } from "./postgres/wire/protocol.ts";
 
 /** What the server says of itself. */
 export interface ServerFacts {

@@ -8,7 +8,7 @@ import type { HistoryRow, HistoryStatus } from "./plan/history.ts";
 import { type Form, historyTable } from "./history_place.ts";
 import { compareNames } from "./plan/migration.ts";
 import type { TracedRow } from "./plan/outcome.ts";
-import type { Row, Rows } from "./protocol.ts";
+import type { Row, Rows } from "./postgres/wire/protocol.ts";
 import { quote } from "./quote.ts";
 import { quoteLiteral } from "./sql/quote.ts";
 

@@ -6,7 +6,7 @@
  */
 import type { LockHolder, ServerInfo } from "./report/events.ts";
 import type { HistoryRow } from "./plan/history.ts";
-import type { Link } from "./link.ts";
+import type { Link } from "./postgres/wire/link.ts";
 import type { Backend, Session, Work } from "./engine/ports.ts";
 import type { SessionOptions, WorkingSession } from "./working_session.ts";
 

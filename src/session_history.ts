@@ -19,7 +19,7 @@ import { KyselyTables } from "./kysely_table.ts";
 import type { Migration } from "./plan/migration.ts";
 import type { TracedRow } from "./plan/outcome.ts";
 import type { LockedHistory, Written } from "./engine/ports.ts";
-import type { Row, Rows } from "./protocol.ts";
+import type { Row, Rows } from "./postgres/wire/protocol.ts";
 import { quote } from "./quote.ts";
 import {
   convertStatements,

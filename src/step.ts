@@ -32,7 +32,7 @@ import {
 import type { AnyKysely, Run } from "./kysely.ts";
 import type { Step } from "./plan/plan.ts";
 import type { Background, Watch } from "./engine/ports.ts";
-import type { Rows } from "./protocol.ts";
+import type { Rows } from "./postgres/wire/protocol.ts";
 import { BROKEN, type Scope } from "./settings.ts";
 
 /** What a step needs of its session. */

@@ -15,7 +15,7 @@ import {
 import type { Event, LockHolder, ServerInfo } from "./report/events.ts";
 import { withHint } from "./hints.ts";
 import { dropInvalidIndex } from "./invalid_index.ts";
-import type { Link } from "./link.ts";
+import type { Link } from "./postgres/wire/link.ts";
 import { Monitor } from "./monitor.ts";
 import type { Step } from "./plan/plan.ts";
 import type {
@@ -25,7 +25,7 @@ import type {
   Session,
   Work,
 } from "./engine/ports.ts";
-import type { Rows } from "./protocol.ts";
+import type { Rows } from "./postgres/wire/protocol.ts";
 import {
   type Begun,
   endIdleQuery,

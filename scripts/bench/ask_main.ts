@@ -5,8 +5,8 @@
  * @module
  */
 import { greetingQuery } from "../../src/greeting.ts";
-import { logIn } from "../../src/log_in.ts";
-import { connectTcp } from "../../src/tcp_socket.ts";
+import { logIn } from "../../src/postgres/wire/log_in.ts";
+import { connectTcp } from "../../src/postgres/wire/tcp_socket.ts";
 
 const { hostname, port, username, password, pathname } = new URL(
   Deno.env.get("DATABASE_URL")!,

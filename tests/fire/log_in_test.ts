@@ -1,7 +1,7 @@
 /** The log-in, which is the program's own: with servers that lie, that fall silent, and with real ones in each way that they ask for a password. */
 import { lookup } from "node:dns/promises";
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { message } from "../../src/protocol.ts";
+import { message } from "../../src/postgres/wire/protocol.ts";
 import { type MigrateResult, runMigrate } from "../support/cli.ts";
 import {
   authentication,

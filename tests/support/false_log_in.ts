@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { message, uint32 } from "../../src/protocol.ts";
+import { message, uint32 } from "../../src/postgres/wire/protocol.ts";
 import { closeQuietly, type Listener, startListener } from "./listener.ts";
 import { type Message, MessageReader } from "./protocol.ts";
 import { ScramServer } from "./scram_server.ts";

@@ -1,14 +1,14 @@
 import { assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { EventEmitter } from "node:events";
-import { logIn, replay } from "../../src/log_in.ts";
+import { logIn, replay } from "../../src/postgres/wire/log_in.ts";
 import {
   concat,
   message,
   MessageReader,
   startupMessage,
   uint32,
-} from "../../src/protocol.ts";
+} from "../../src/postgres/wire/protocol.ts";
 
 /** A socket without a network. */
 class PaperSocket extends EventEmitter {

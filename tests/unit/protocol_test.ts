@@ -17,7 +17,7 @@ import {
   TERMINATE,
   textOf,
   uint32,
-} from "../../src/protocol.ts";
+} from "../../src/postgres/wire/protocol.ts";
 
 /** Bytes as the protocol's documentation writes them: texts and numbers. */
 function bytes(...parts: readonly (string | number)[]): Uint8Array {

@@ -1,5 +1,9 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { MECHANISM, passwordForms, ScramClient } from "../../src/scram.ts";
+import {
+  MECHANISM,
+  passwordForms,
+  ScramClient,
+} from "../../src/postgres/wire/scram.ts";
 import {
   ScramServer,
   type ScramServerOptions,

@@ -4,8 +4,8 @@
  * @module
  */
 import net from "node:net";
-import { ConnectionLostError } from "./errors.ts";
-import type { Tls } from "./cli/target.ts";
+import { ConnectionLostError } from "../../errors.ts";
+import type { Tls } from "../../cli/target.ts";
 import {
   afterHandshake,
   handshakeFailure,
@@ -14,7 +14,7 @@ import {
   type TlsOptions,
   tlsOptions,
 } from "./tls.ts";
-import type { HostAndPort } from "./cli/connection_string.ts";
+import type { HostAndPort } from "../../cli/connection_string.ts";
 
 /** `SSLRequest` of the protocol: length 8, code 80877103. */
 const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]);

@@ -8,8 +8,12 @@
  * @module
  */
 import type postgres from "postgres";
-import { ConnectionLostError, DatabaseError, sqlStateOf } from "./errors.ts";
-import { Ending } from "./ending.ts";
+import {
+  ConnectionLostError,
+  DatabaseError,
+  sqlStateOf,
+} from "../../errors.ts";
+import { Ending } from "../../ending.ts";
 import { type LoggedIn, logIn, type Questions, replay } from "./log_in.ts";
 import {
   type Answer,
@@ -22,8 +26,8 @@ import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
 import { passwordForms } from "./scram.ts";
 import { openSocket, sendCancel, type Socket } from "./socket.ts";
 import type { StatementRunner } from "./statement_runner.ts";
-import type { Target } from "./cli/target.ts";
-import type { HostAndPort } from "./cli/connection_string.ts";
+import type { Target } from "../../cli/target.ts";
+import type { HostAndPort } from "../../cli/connection_string.ts";
 
 export interface LinkOptions {
   readonly applicationName: string;

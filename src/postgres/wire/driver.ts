@@ -8,8 +8,8 @@
  */
 import process from "node:process";
 import postgres from "postgres";
-import type { Target } from "./cli/target.ts";
-import type { ServerMessage } from "./errors.ts";
+import type { Target } from "../../cli/target.ts";
+import type { ServerMessage } from "../../errors.ts";
 import type { Socket } from "./socket.ts";
 
 export { StatementRunner } from "./statement_runner.ts";

@@ -8,7 +8,7 @@
 import { Buffer } from "node:buffer";
 import { EventEmitter } from "node:events";
 import { silenceDeprecations } from "./runtime.ts";
-import type { HostAndPort } from "./cli/connection_string.ts";
+import type { HostAndPort } from "../../cli/connection_string.ts";
 
 /** How long the first address of a host is tried alone, in milliseconds: that of RFC 8305. */
 const HEAD_START_MS = 250;

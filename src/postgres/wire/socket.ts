@@ -7,9 +7,9 @@
  * @module
  */
 import { concat, uint32 } from "./protocol.ts";
-import type { Tls } from "./cli/target.ts";
+import type { Tls } from "../../cli/target.ts";
 import { connectTcp } from "./tcp_socket.ts";
-import type { HostAndPort } from "./cli/connection_string.ts";
+import type { HostAndPort } from "../../cli/connection_string.ts";
 
 /** A connected byte stream, encrypted or not, in the form of Node's sockets. */
 export interface Socket {

@@ -7,7 +7,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { DatabaseError } from "./errors.ts";
+import { DatabaseError } from "../../errors.ts";
 import {
   type Column,
   concat,
@@ -28,10 +28,10 @@ import {
   textOf,
   uint32,
 } from "./protocol.ts";
-import { visible } from "./quote.ts";
+import { visible } from "../../quote.ts";
 import { MECHANISM, ScramClient } from "./scram.ts";
 import type { Socket } from "./socket.ts";
-import type { Target } from "./cli/target.ts";
+import type { Target } from "../../cli/target.ts";
 
 /** Which backend the session talks to, and the key that cancels what it does. */
 export interface Backend {

@@ -15,8 +15,8 @@
  */
 import net from "node:net";
 import tls from "node:tls";
-import type { Tls } from "./cli/target.ts";
-import { ConnectionLostError } from "./errors.ts";
+import type { Tls } from "../../cli/target.ts";
+import { ConnectionLostError } from "../../errors.ts";
 import { IS_DENO_2_4 } from "./runtime.ts";
 
 /** The server has no TLS, or somebody in between pretends that it has none. */

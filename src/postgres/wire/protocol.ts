@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { DatabaseError } from "./errors.ts";
+import { DatabaseError } from "../../errors.ts";
 
 /** A row of a result. */
 export type Row = Readonly<Record<string, unknown>>;
