@@ -127,7 +127,9 @@ scenario(
   "the types of PostgreSQL are those that the program knows",
   {},
   async (s) => {
-    const { builtInType } = await import("../../src/value_type.ts");
+    const { builtInType } = await import(
+      "../../src/postgres/values/value_type.ts"
+    );
     const rows = await s.db.query<
       { oid: number; element: number; delimiter: string }
     >(

@@ -1,6 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { parseArray, writeArray } from "../../src/array_text.ts";
+import {
+  parseArray,
+  writeArray,
+} from "../../src/postgres/values/array_text.ts";
 import { anyText } from "../support/hostile.ts";
 
 Deno.test("parseArray() reads PostgreSQL's arrays", () => {

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { parseDate, writeDate } from "../../src/date_text.ts";
+import { parseDate, writeDate } from "../../src/postgres/values/date_text.ts";
 
 Deno.test("writeDate() writes an instant as the wall clock of this process and its distance from UTC", () => {
   const instants = [

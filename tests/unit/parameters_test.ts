@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { writeParameters } from "../../src/parameters.ts";
-import { builtInType } from "../../src/value_type.ts";
+import { writeParameters } from "../../src/postgres/values/parameters.ts";
+import { builtInType } from "../../src/postgres/values/value_type.ts";
 
 const STATEMENT = "insert into t values ($1)";
 

@@ -4,7 +4,7 @@ import {
   builtInType,
   parserOf,
   readTypes,
-} from "../../src/value_type.ts";
+} from "../../src/postgres/values/value_type.ts";
 
 /** OIDs that a server would have given to types of its own. */
 const [MOOD, MOODS, DOCUMENT, DOCUMENTS, PLACE, PLACES, TAGS] = [

@@ -8,7 +8,7 @@
  * @module
  */
 import type postgres from "postgres";
-import { type Parameter, writeParameters } from "../../parameters.ts";
+import { type Parameter, writeParameters } from "../values/parameters.ts";
 import type { Answer, Rows } from "./protocol.ts";
 import {
   builtInParsers,
@@ -18,7 +18,7 @@ import {
   TEXT,
   typesQuery,
   type ValueType,
-} from "../../value_type.ts";
+} from "../values/value_type.ts";
 
 /** What the driver sends in place of the arguments of a statement. */
 interface Texts {
