@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Connection } from "./connection.ts";
+import type { Connection } from "./postgres/connection/connection.ts";
 import type { Event } from "./report/events.ts";
 import { quoteLiteral } from "./sql/quote.ts";
 import { concurrentIndex } from "./sql/statement.ts";

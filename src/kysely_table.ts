@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Connection } from "./connection.ts";
+import type { Connection } from "./postgres/connection/connection.ts";
 import { RefusedError } from "./errors.ts";
 import { readPath, strangerText, unfitText } from "./history_place.ts";
 import {

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Connection, InFlight } from "./connection.ts";
+import type { Connection, InFlight } from "./postgres/connection/connection.ts";
 import type { Rows } from "./postgres/wire/protocol.ts";
 import { ConnectionError } from "./errors.ts";
 import type { Blocker, Event, Progress } from "./report/events.ts";

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Connection } from "./connection.ts";
+import type { Connection } from "./postgres/connection/connection.ts";
 import { RefusedError } from "./errors.ts";
 import type { ServerInfo } from "./report/events.ts";
 import {

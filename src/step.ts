@@ -18,7 +18,7 @@ import {
   type Connection,
   type Sender,
   TransactionEndedError,
-} from "./connection.ts";
+} from "./postgres/connection/connection.ts";
 import { Ending } from "./ending.ts";
 import {
   causeOf,

@@ -3,7 +3,10 @@
  *
  * @module
  */
-import { Connection, type ConnectionOptions } from "./connection.ts";
+import {
+  Connection,
+  type ConnectionOptions,
+} from "./postgres/connection/connection.ts";
 import {
   causeOf,
   causesOf,

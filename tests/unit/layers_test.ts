@@ -25,7 +25,7 @@ Deno.test("layerFaults() accepts imports that follow the layers", () => {
     "src/database.ts -> npm:kysely-postgres-js@5.0.0",
     "src/database.ts -> npm:kysely@0.29.9",
     "src/database.ts -> src/engine/ports.ts",
-    "src/database.ts -> src/connection.ts",
+    "src/database.ts -> src/postgres/connection/connection.ts",
     "src/terminal/prompt.ts -> src/terminal/keys.ts",
     "src/main.ts -> src/commands/up.ts",
     "src/main.ts -> src/database.ts",

@@ -10,17 +10,17 @@
  *
  * @module
  */
-import { Ending } from "./ending.ts";
-import { causeOf, ConnectionLostError, DatabaseError } from "./errors.ts";
-import type { Link } from "./postgres/wire/link.ts";
-import type { Answer, Rows } from "./postgres/wire/protocol.ts";
-import type { LexOptions } from "./sql/lexer.ts";
+import { Ending } from "../../ending.ts";
+import { causeOf, ConnectionLostError, DatabaseError } from "../../errors.ts";
+import type { Link } from "../wire/link.ts";
+import type { Answer, Rows } from "../wire/protocol.ts";
+import type { LexOptions } from "../../sql/lexer.ts";
 import {
   copiesThroughClient,
   isDefinition,
   type TransactionEffect,
   transactionEffects,
-} from "./sql/statement.ts";
+} from "../../sql/statement.ts";
 
 export interface ConnectionOptions {
   /** Told of each statement of a {@link Sender} once it is answered. */
