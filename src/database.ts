@@ -7,7 +7,7 @@ import type { Config } from "./cli/config.ts";
 import { ConnectionError } from "./errors.ts";
 import type { Event } from "./report/events.ts";
 import { Greeting } from "./greeting.ts";
-import type { RunIdentity } from "./history_statements.ts";
+import type { RunIdentity } from "./postgres/history/changes.ts";
 import { Link, type LinkOptions } from "./postgres/wire/link.ts";
 import type { Migration } from "./plan/migration.ts";
 import type {

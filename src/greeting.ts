@@ -14,15 +14,15 @@ import {
   historyTable,
   type Place,
   placeOf,
-} from "./history_place.ts";
+} from "./postgres/history/place.ts";
 import {
   copyStatement,
   type HistoryState,
   HORIZON,
   readCopy,
-} from "./history_table.ts";
+} from "./postgres/history/rows.ts";
 import type { Questions, Reply } from "./postgres/wire/log_in.ts";
-import { elsewhereQuery, pathQuery } from "./place_query.ts";
+import { elsewhereQuery, pathQuery } from "./postgres/history/place_query.ts";
 import type { Row } from "./postgres/wire/protocol.ts";
 
 /** What the server says of itself. */

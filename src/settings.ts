@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { historyTable } from "./history_place.ts";
+import { historyTable } from "./postgres/history/place.ts";
 import type { Backend } from "./engine/ports.ts";
 import { quoteIdentifier, quoteLiteral } from "./sql/quote.ts";
 

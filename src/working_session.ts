@@ -46,7 +46,7 @@ import { RunningStep } from "./step.ts";
 import {
   SessionHistory,
   type SessionHistoryOptions,
-} from "./session_history.ts";
+} from "./postgres/history/session_history.ts";
 
 /** How long a stopped session may take to roll back before its connection is dropped, in milliseconds. */
 const STOP_LIMIT_MS = 3_000;

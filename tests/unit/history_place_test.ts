@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { RefusedError } from "../../src/errors.ts";
-import { OWN_COLUMNS, placeOf } from "../../src/history_place.ts";
+import { OWN_COLUMNS, placeOf } from "../../src/postgres/history/place.ts";
 
 const OWN = ["r", "me", "own", null, null] as const;
 const KYSELY = ["r", "me", "kysely", null, null] as const;

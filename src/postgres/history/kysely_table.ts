@@ -3,17 +3,13 @@
  *
  * @module
  */
-import type { Connection } from "./postgres/connection/connection.ts";
-import { RefusedError } from "./errors.ts";
-import { readPath, strangerText, unfitText } from "./history_place.ts";
-import {
-  type KyselyRow,
-  kyselyRowsQuery,
-  readKyselyRows,
-} from "./history_table.ts";
+import type { Connection } from "../connection/connection.ts";
+import { RefusedError } from "../../errors.ts";
+import { readPath, strangerText, unfitText } from "./place.ts";
+import { type KyselyRow, kyselyRowsQuery, readKyselyRows } from "./rows.ts";
 import { pathQuery, trustQuery } from "./place_query.ts";
-import { quoteValue } from "./quote.ts";
-import { quoteIdentifier } from "./sql/quote.ts";
+import { quoteValue } from "../../quote.ts";
+import { quoteIdentifier } from "../../sql/quote.ts";
 
 /** Reads such tables over one connection, each from where it was found first. */
 export class KyselyTables {

@@ -6,29 +6,29 @@
  *
  * @module
  */
-import type { Connection } from "./postgres/connection/connection.ts";
-import { RefusedError } from "./errors.ts";
-import type { ServerInfo } from "./report/events.ts";
+import type { Connection } from "../connection/connection.ts";
+import { RefusedError } from "../../errors.ts";
+import type { ServerInfo } from "../../report/events.ts";
 import {
   type HistoryChange,
   type HistoryRow,
   rowsAfter,
-} from "./plan/history.ts";
-import { historyName, type Place } from "./history_place.ts";
+} from "../../plan/history.ts";
+import { historyName, type Place } from "./place.ts";
 import { KyselyTables } from "./kysely_table.ts";
-import type { Migration } from "./plan/migration.ts";
-import type { TracedRow } from "./plan/outcome.ts";
-import type { LockedHistory, Written } from "./engine/ports.ts";
-import type { Row, Rows } from "./postgres/wire/protocol.ts";
-import { quote } from "./quote.ts";
+import type { Migration } from "../../plan/migration.ts";
+import type { TracedRow } from "../../plan/outcome.ts";
+import type { LockedHistory, Written } from "../../engine/ports.ts";
+import type { Row, Rows } from "../wire/protocol.ts";
+import { quote } from "../../quote.ts";
 import {
   convertStatements,
   createStatements,
   type Grant,
   grantsQuery,
   lockStatement,
-} from "./history_creation.ts";
-import { changeStatements, type RunIdentity } from "./history_statements.ts";
+} from "./creation.ts";
+import { changeStatements, type RunIdentity } from "./changes.ts";
 import {
   changesQuery,
   historyQuery,
@@ -38,10 +38,10 @@ import {
   readHistory,
   readTrace,
   traceQuery,
-} from "./history_table.ts";
+} from "./rows.ts";
 import { placeAfter, placeCheck, type PlaceOptions } from "./place_check.ts";
 import { pathQuery } from "./place_query.ts";
-import { quoteIdentifier } from "./sql/quote.ts";
+import { quoteIdentifier } from "../../sql/quote.ts";
 import { historyError } from "./written.ts";
 
 export interface SessionHistoryOptions extends PlaceOptions {

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { HISTORY_TABLE, KYSELY_COLUMNS, OWN_COLUMNS } from "./history_place.ts";
-import { quoteLiteral } from "./sql/quote.ts";
+import { HISTORY_TABLE, KYSELY_COLUMNS, OWN_COLUMNS } from "./place.ts";
+import { quoteLiteral } from "../../sql/quote.ts";
 
 const EQ = "operator(pg_catalog.=)";
 

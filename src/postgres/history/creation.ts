@@ -5,10 +5,10 @@
  *
  * @module
  */
-import type { HistoryChange, HistoryRow } from "./plan/history.ts";
-import { HISTORY_TABLE, historyTable } from "./history_place.ts";
-import { changeStatements, type RunIdentity } from "./history_statements.ts";
-import { quoteIdentifier, quoteLiteral } from "./sql/quote.ts";
+import type { HistoryChange, HistoryRow } from "../../plan/history.ts";
+import { HISTORY_TABLE, historyTable } from "./place.ts";
+import { changeStatements, type RunIdentity } from "./changes.ts";
+import { quoteIdentifier, quoteLiteral } from "../../sql/quote.ts";
 
 const EQ = "operator(pg_catalog.=)";
 

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { RefusedError } from "./errors.ts";
-import type { HistoryRow, HistoryStatus } from "./plan/history.ts";
-import { type Form, historyTable } from "./history_place.ts";
-import { compareNames } from "./plan/migration.ts";
-import type { TracedRow } from "./plan/outcome.ts";
-import type { Row, Rows } from "./postgres/wire/protocol.ts";
-import { quote } from "./quote.ts";
-import { quoteLiteral } from "./sql/quote.ts";
+import { RefusedError } from "../../errors.ts";
+import type { HistoryRow, HistoryStatus } from "../../plan/history.ts";
+import { type Form, historyTable } from "./place.ts";
+import { compareNames } from "../../plan/migration.ts";
+import type { TracedRow } from "../../plan/outcome.ts";
+import type { Row, Rows } from "../wire/protocol.ts";
+import { quote } from "../../quote.ts";
+import { quoteLiteral } from "../../sql/quote.ts";
 
 /** The rows of the history at one moment. */
 export interface HistoryState {

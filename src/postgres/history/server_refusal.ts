@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { causeOf, DatabaseError } from "./errors.ts";
+import { causeOf, DatabaseError } from "../../errors.ts";
 
 const [START, END] = ["<battlescope-migrate ", " battlescope-migrate>"];
 

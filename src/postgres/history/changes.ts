@@ -5,9 +5,9 @@
  *
  * @module
  */
-import type { HistoryChange } from "./plan/history.ts";
-import { historyTable } from "./history_place.ts";
-import { quoteLiteral } from "./sql/quote.ts";
+import type { HistoryChange } from "../../plan/history.ts";
+import { historyTable } from "./place.ts";
+import { quoteLiteral } from "../../sql/quote.ts";
 import { type WriteCheck, written } from "./written.ts";
 
 /** What the writer knows of this invocation. */

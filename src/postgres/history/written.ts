@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { causeOf, DatabaseError, RefusedError } from "./errors.ts";
-import { HISTORY_TABLE, historyName, historyTable } from "./history_place.ts";
+import { causeOf, DatabaseError, RefusedError } from "../../errors.ts";
+import { HISTORY_TABLE, historyName, historyTable } from "./place.ts";
 import { refusal, refusedText } from "./server_refusal.ts";
-import { quoteLiteral } from "./sql/quote.ts";
+import { quoteLiteral } from "../../sql/quote.ts";
 
 /** What a statement is to write. */
 export interface WriteCheck {

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { RefusedError } from "./errors.ts";
-import { quote } from "./quote.ts";
-import { quoteIdentifier } from "./sql/quote.ts";
+import { RefusedError } from "../../errors.ts";
+import { quote } from "../../quote.ts";
+import { quoteIdentifier } from "../../sql/quote.ts";
 
 /** The name of the table. */
 export const HISTORY_TABLE = "migration_history";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { RefusedError } from "./errors.ts";
+import { RefusedError } from "../../errors.ts";
 import {
   elsewhereError,
   HISTORY_TABLE,
@@ -14,17 +14,17 @@ import {
   placeOf,
   readPath,
   strangerText,
-} from "./history_place.ts";
-import { HORIZON } from "./history_table.ts";
+} from "./place.ts";
+import { HORIZON } from "./rows.ts";
 import {
   elsewhereQuery,
   pathQuery,
   trustQuery,
   writableQuery,
 } from "./place_query.ts";
-import { quote } from "./quote.ts";
+import { quote } from "../../quote.ts";
 import { refusal, refusedText } from "./server_refusal.ts";
-import { quoteIdentifier, quoteLiteral } from "./sql/quote.ts";
+import { quoteIdentifier, quoteLiteral } from "../../sql/quote.ts";
 
 export interface PlaceOptions {
   /** The schema that was chosen; the search path decides when missing. */
