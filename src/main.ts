@@ -24,7 +24,7 @@ import {
   readConfig,
   readOutputConfig,
 } from "./cli/config.ts";
-import { PostgresDatabase } from "./database.ts";
+import { PostgresDatabase } from "./postgres/database.ts";
 import { EMBEDDED } from "./embedded.ts";
 import { causesOf, ExitCode, InterruptedError, UsageError } from "./errors.ts";
 import { failureLines } from "./report/failure.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { greetingQuery } from "../../src/greeting.ts";
+import { greetingQuery } from "../../src/postgres/greeting.ts";
 import { logIn } from "../../src/postgres/wire/log_in.ts";
 import { connectTcp } from "../../src/postgres/wire/tcp_socket.ts";
 

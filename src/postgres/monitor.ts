@@ -6,12 +6,12 @@
  *
  * @module
  */
-import type { Connection, InFlight } from "./postgres/connection/connection.ts";
-import type { Rows } from "./postgres/wire/protocol.ts";
-import { ConnectionError } from "./errors.ts";
-import type { Blocker, Event, Progress } from "./report/events.ts";
-import type { Step } from "./plan/plan.ts";
-import { withoutLiterals } from "./sql/statement.ts";
+import type { Connection, InFlight } from "./connection/connection.ts";
+import type { Rows } from "./wire/protocol.ts";
+import { ConnectionError } from "../errors.ts";
+import type { Blocker, Event, Progress } from "../report/events.ts";
+import type { Step } from "../plan/plan.ts";
+import { withoutLiterals } from "../sql/statement.ts";
 
 export interface MonitorOptions {
   /** Opens the second connection. @throws {ConnectionError} */

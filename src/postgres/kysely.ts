@@ -12,7 +12,7 @@ import {
 } from "kysely";
 import { PostgresJSDialect, PostgresJSDriver } from "kysely-postgres-js";
 import type postgres from "postgres";
-import type { Rows } from "./postgres/wire/protocol.ts";
+import type { Rows } from "./wire/protocol.ts";
 
 // deno-lint-ignore no-explicit-any -- migrations are frozen in time: they must not depend on today's table types
 export type AnyKysely = Kysely<any>;

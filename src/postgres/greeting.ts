@@ -14,16 +14,16 @@ import {
   historyTable,
   type Place,
   placeOf,
-} from "./postgres/history/place.ts";
+} from "./history/place.ts";
 import {
   copyStatement,
   type HistoryState,
   HORIZON,
   readCopy,
-} from "./postgres/history/rows.ts";
-import type { Questions, Reply } from "./postgres/wire/log_in.ts";
-import { elsewhereQuery, pathQuery } from "./postgres/history/place_query.ts";
-import type { Row } from "./postgres/wire/protocol.ts";
+} from "./history/rows.ts";
+import type { Questions, Reply } from "./wire/log_in.ts";
+import { elsewhereQuery, pathQuery } from "./history/place_query.ts";
+import type { Row } from "./wire/protocol.ts";
 
 /** What the server says of itself. */
 export interface ServerFacts {

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { historyTable } from "./postgres/history/place.ts";
-import type { Backend } from "./engine/ports.ts";
-import { quoteIdentifier, quoteLiteral } from "./sql/quote.ts";
+import { historyTable } from "./history/place.ts";
+import type { Backend } from "../engine/ports.ts";
+import { quoteIdentifier, quoteLiteral } from "../sql/quote.ts";
 
 /** What the statements are made from. Times are milliseconds. */
 export interface Settings {

@@ -3,16 +3,16 @@
  *
  * @module
  */
-import type { Target } from "./cli/target.ts";
-import { formatDuration } from "./duration.ts";
+import type { Target } from "../cli/target.ts";
+import { formatDuration } from "../duration.ts";
 import {
   ConnectionError,
   ConnectionLostError,
   DatabaseError,
-} from "./errors.ts";
-import { NoTlsError, TlsError } from "./postgres/wire/tls.ts";
-import { quoteIdentifier } from "./sql/quote.ts";
-import type { HostAndPort } from "./cli/connection_string.ts";
+} from "../errors.ts";
+import { NoTlsError, TlsError } from "./wire/tls.ts";
+import { quoteIdentifier } from "../sql/quote.ts";
+import type { HostAndPort } from "../cli/connection_string.ts";
 
 interface Reason {
   readonly text: string;

@@ -18,8 +18,8 @@ import {
   type Connection,
   type Sender,
   TransactionEndedError,
-} from "./postgres/connection/connection.ts";
-import { Ending } from "./ending.ts";
+} from "./connection/connection.ts";
+import { Ending } from "../ending.ts";
 import {
   causeOf,
   causesOf,
@@ -28,11 +28,11 @@ import {
   LocatedError,
   MigrationError,
   STRAY,
-} from "./errors.ts";
+} from "../errors.ts";
 import type { AnyKysely, Run } from "./kysely.ts";
-import type { Step } from "./plan/plan.ts";
-import type { Background, Watch } from "./engine/ports.ts";
-import type { Rows } from "./postgres/wire/protocol.ts";
+import type { Step } from "../plan/plan.ts";
+import type { Background, Watch } from "../engine/ports.ts";
+import type { Rows } from "./wire/protocol.ts";
 import { BROKEN, type Scope } from "./settings.ts";
 
 /** What a step needs of its session. */

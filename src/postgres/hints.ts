@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { formatDuration } from "./duration.ts";
+import { formatDuration } from "../duration.ts";
 import {
   ConnectionLostError,
   DatabaseError,
   type ServerMessage,
-} from "./errors.ts";
-import { quoteIdentifier } from "./sql/quote.ts";
-import { type SqlStatement, statementsOf } from "./sql/lexer.ts";
+} from "../errors.ts";
+import { quoteIdentifier } from "../sql/quote.ts";
+import { type SqlStatement, statementsOf } from "../sql/lexer.ts";
 
 /** Who works, where and how. Times are milliseconds. */
 export interface Situation {

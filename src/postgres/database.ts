@@ -3,23 +3,23 @@
  *
  * @module
  */
-import type { Config } from "./cli/config.ts";
-import { ConnectionError } from "./errors.ts";
-import type { Event } from "./report/events.ts";
+import type { Config } from "../cli/config.ts";
+import { ConnectionError } from "../errors.ts";
+import type { Event } from "../report/events.ts";
 import { Greeting } from "./greeting.ts";
-import type { RunIdentity } from "./postgres/history/changes.ts";
-import { Link, type LinkOptions } from "./postgres/wire/link.ts";
-import type { Migration } from "./plan/migration.ts";
+import type { RunIdentity } from "./history/changes.ts";
+import { Link, type LinkOptions } from "./wire/link.ts";
+import type { Migration } from "../plan/migration.ts";
 import type {
   Backend,
   Background,
   Clock,
   Database,
   Session,
-} from "./engine/ports.ts";
-import type { Questions } from "./postgres/wire/log_in.ts";
+} from "../engine/ports.ts";
+import type { Questions } from "./wire/log_in.ts";
 import { PostgresSession } from "./session.ts";
-import type { HostAndPort } from "./cli/connection_string.ts";
+import type { HostAndPort } from "../cli/connection_string.ts";
 
 const OLDEST_VERSION = 150_000;
 
