@@ -1,5 +1,5 @@
 /**
- * The migrations that this program carries. `scripts/lazy_registry.ts` puts a file of its own in the place of this one.
+ * The migrations that this program carries. `scripts/build/lazy_registry.ts` puts a file of its own in the place of this one.
  *
  * @module
  */

@@ -6,7 +6,7 @@
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { npmRuntime } from "../npm_runtime.ts";
+import { npmRuntime } from "../build/npm_runtime.ts";
 import { run } from "./process.ts";
 import { kyselyFiles, type WorkItem } from "./work.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { join } from "node:path";
-import { makePrivateFolder } from "../postgres_binaries.ts";
+import { makePrivateFolder } from "../dev/postgres_binaries.ts";
 import { run } from "./process.ts";
 
 /** The tools that there are, and why the others are missing. */

@@ -6,8 +6,8 @@
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import postgres from "postgres";
-import { type Server, startServer } from "../embedded_postgres.ts";
-import { makePrivateFolder } from "../postgres_binaries.ts";
+import { type Server, startServer } from "../dev/embedded_postgres.ts";
+import { makePrivateFolder } from "../dev/postgres_binaries.ts";
 
 export interface BenchServer extends AsyncDisposable {
   readonly port: number;

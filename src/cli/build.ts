@@ -1,5 +1,5 @@
 /**
- * What only a build knows. `scripts/compile.ts` puts a file of its own in the place of this one.
+ * What only a build knows. `scripts/build/compile.ts` puts a file of its own in the place of this one.
  *
  * @module
  */

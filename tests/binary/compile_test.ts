@@ -4,8 +4,8 @@ import { binaryVersion, compiled, runCompile } from "../support/binary.ts";
 import { builtCommit } from "../support/build_once.ts";
 import { withCheckout } from "../support/checkout.ts";
 import { testWith } from "../support/needs.ts";
-import { bundle } from "../../scripts/bundle.ts";
-import { npmRuntime } from "../../scripts/npm_runtime.ts";
+import { bundle } from "../../scripts/build/bundle.ts";
+import { npmRuntime } from "../../scripts/build/npm_runtime.ts";
 
 const USAGE =
   "Usage: deno task compile [--all] [--runtime npm] [--output FOLDER]\n";

@@ -5,7 +5,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { parse } from "@std/yaml";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { postgresFolder } from "../../scripts/postgres_binaries.ts";
+import { postgresFolder } from "../../scripts/dev/postgres_binaries.ts";
 import { VERSION } from "../../src/cli/version.ts";
 import { buildOnce } from "../support/build_once.ts";
 import { image, must, podman, podmanCommand } from "../support/container.ts";

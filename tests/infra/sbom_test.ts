@@ -2,7 +2,7 @@
  * The bill of materials: valid, complete, and the same for the same commit.
  */
 import { assertEquals, assertRejects } from "@std/assert";
-import { billOfMaterials, sbom } from "../../scripts/sbom.ts";
+import { billOfMaterials, sbom } from "../../scripts/build/sbom.ts";
 import { VERSION } from "../../src/cli/version.ts";
 import { testWith } from "../support/needs.ts";
 import { runValidator } from "../support/validators.ts";

@@ -5,8 +5,8 @@
  */
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { pathToFileURL } from "node:url";
-import { createMigration } from "../../scripts/new.ts";
-import { staleRegistry, writeRegistry } from "../../scripts/registry.ts";
+import { createMigration } from "../../scripts/build/new.ts";
+import { staleRegistry, writeRegistry } from "../../scripts/build/registry.ts";
 
 const NOW = new Date("2026-03-04T05:06:07Z");
 const ROOT = new URL("../../", import.meta.url);
@@ -267,7 +267,7 @@ Deno.test("createMigration() says why it cannot write to the folder", async () =
     // The process lacks the permission, not the user: root, as in a container, may write to any folder.
     const script = `
       import { createMigration } from ${
-      JSON.stringify(new URL("scripts/new.ts", ROOT).href)
+      JSON.stringify(new URL("scripts/build/new.ts", ROOT).href)
     };
       await createMigration("b", { folder: new URL(${
       JSON.stringify(folder.href)

@@ -1,6 +1,9 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "node:path";
-import { startServer, stopServer } from "../../scripts/embedded_postgres.ts";
+import {
+  startServer,
+  stopServer,
+} from "../../scripts/dev/embedded_postgres.ts";
 import { queryUrl } from "../support/postgres.ts";
 
 const VERSION = 18;

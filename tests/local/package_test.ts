@@ -59,7 +59,7 @@ Deno.test("whatever names a version of Deno names the same", async () => {
   const files = [
     ...["package.json", "Makefile", "Dockerfile", "README.md"],
     ...["CONTRIBUTING.md", ".ci/run", ".github/workflows/release.yml"],
-    "scripts/image_stand_ins.sh",
+    "scripts/build/image_stand_ins.sh",
   ];
   const named = new Map<string, string[]>();
   for (const file of files) {

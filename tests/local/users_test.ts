@@ -2,8 +2,8 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { cp } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { releaseOf } from "../../scripts/postgres_binaries.ts";
-import { initAccount } from "../../scripts/server_process.ts";
+import { releaseOf } from "../../scripts/dev/postgres_binaries.ts";
+import { initAccount } from "../../scripts/dev/server_process.ts";
 import { serverPid, withCheckout } from "../support/checkout.ts";
 import { testWith } from "../support/needs.ts";
 import { queryUrl } from "../support/postgres.ts";

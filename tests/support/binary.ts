@@ -29,17 +29,17 @@ export const EXECUTABLE_SOURCES = [
   "deno.lock",
   "migrations",
   "src",
-  "scripts/bundle.ts",
-  "scripts/compile.ts",
-  "scripts/lazy_registry.ts",
-  "scripts/npm_runtime.ts",
+  "scripts/build/bundle.ts",
+  "scripts/build/compile.ts",
+  "scripts/build/lazy_registry.ts",
+  "scripts/build/npm_runtime.ts",
 ];
 
 /** Nobody in particular, as in the image. */
 const USER = 65532;
 
 const COMPILE = fileURLToPath(
-  new URL("../../scripts/compile.ts", import.meta.url),
+  new URL("../../scripts/build/compile.ts", import.meta.url),
 );
 
 let compilation: Promise<string> | undefined;
@@ -119,7 +119,7 @@ export async function withExecutable(
   });
 }
 
-/** Runs `scripts/compile.ts`. */
+/** Runs `scripts/build/compile.ts`. */
 export async function runCompile(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},

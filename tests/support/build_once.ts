@@ -6,8 +6,8 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { currentCommit } from "../../scripts/bundle.ts";
-import { makePrivateFolder } from "../../scripts/postgres_binaries.ts";
+import { currentCommit } from "../../scripts/build/bundle.ts";
+import { makePrivateFolder } from "../../scripts/dev/postgres_binaries.ts";
 
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 

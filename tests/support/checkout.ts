@@ -6,7 +6,7 @@
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findPostmaster } from "../../scripts/server_process.ts";
+import { findPostmaster } from "../../scripts/dev/server_process.ts";
 import { denoEnvironment, type RunningMigrate, startProcess } from "./cli.ts";
 import { waitFor } from "./wait.ts";
 

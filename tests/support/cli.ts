@@ -4,7 +4,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { OPTIONS_VARIABLE } from "../../scripts/test_environment.ts";
+import { OPTIONS_VARIABLE } from "../../scripts/dev/test_environment.ts";
 import type { Project } from "./project.ts";
 import { LIMIT_MS } from "./wait.ts";
 

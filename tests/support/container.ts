@@ -6,8 +6,8 @@
 import { cp } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makePrivateFolder } from "../../scripts/postgres_binaries.ts";
-import { npmRuntime } from "../../scripts/npm_runtime.ts";
+import { makePrivateFolder } from "../../scripts/dev/postgres_binaries.ts";
+import { npmRuntime } from "../../scripts/build/npm_runtime.ts";
 import { executable, EXECUTABLE_SOURCES } from "./binary.ts";
 import { buildOnce, builtCommit } from "./build_once.ts";
 import { type RunningMigrate, startProcess } from "./cli.ts";
@@ -41,7 +41,7 @@ export interface Output {
 export type ImageSource = "compile" | "dist";
 
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
-const STAND_INS = "scripts/image_stand_ins.sh";
+const STAND_INS = "scripts/build/image_stand_ins.sh";
 const TITLE = "org.opencontainers.image.title=battlescope-migrate";
 const IMAGE_SOURCES = [...EXECUTABLE_SOURCES, "scripts", "Dockerfile"];
 

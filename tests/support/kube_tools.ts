@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "node:path";
-import { makePrivateFolder } from "../../scripts/postgres_binaries.ts";
+import { makePrivateFolder } from "../../scripts/dev/postgres_binaries.ts";
 import { assertSaid } from "./needs.ts";
 
 /** kubectl 1.34.5 (kustomize 5.7.1) and Helm 4.1.4, for linux x64. */

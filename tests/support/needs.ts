@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { NEEDS_VARIABLE } from "../../scripts/test_environment.ts";
-import type { NeedName } from "../../scripts/test_needs.ts";
+import { NEEDS_VARIABLE } from "../../scripts/dev/test_environment.ts";
+import type { NeedName } from "../../scripts/dev/test_needs.ts";
 
 const met = new Set(Deno.env.get(NEEDS_VARIABLE)?.split(","));
 
@@ -24,7 +24,7 @@ export function areMet(needs: readonly NeedName[]): boolean {
   return needs.every((need) => met.has(need));
 }
 
-/** What a test with these needs is registered with: `scripts/test_report.ts` reads them from its name. */
+/** What a test with these needs is registered with: `scripts/dev/test_report.ts` reads them from its name. */
 export function withNeeds(
   name: string,
   needs: readonly NeedName[] = [],

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import {
   makePrivateFolder,
   postgresFolder,
-} from "../../scripts/postgres_binaries.ts";
+} from "../../scripts/dev/postgres_binaries.ts";
 import { type MigrateResult, startProcess } from "./cli.ts";
 import { assertSaid } from "./needs.ts";
 

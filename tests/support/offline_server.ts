@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { startServer } from "../../scripts/embedded_postgres.ts";
+import { startServer } from "../../scripts/dev/embedded_postgres.ts";
 
 const stop = Promise.withResolvers<void>();
 Deno.addSignalListener("SIGTERM", () => stop.resolve());

@@ -4,8 +4,8 @@
  * @module
  */
 import postgres from "postgres";
-import { SERVERS_VARIABLE } from "../../scripts/test_environment.ts";
-import type { NeedName } from "../../scripts/test_needs.ts";
+import { SERVERS_VARIABLE } from "../../scripts/dev/test_environment.ts";
+import type { NeedName } from "../../scripts/dev/test_needs.ts";
 import { withNeeds } from "./needs.ts";
 
 export interface TestServer {

@@ -4,7 +4,7 @@
  * @module
  */
 import { pathToFileURL } from "node:url";
-import { registrySource } from "../../scripts/registry.ts";
+import { registrySource } from "../../scripts/build/registry.ts";
 
 export interface Project {
   readonly folder: string;

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import postgres from "postgres";
-import type { NeedName } from "../../scripts/test_needs.ts";
+import type { NeedName } from "../../scripts/dev/test_needs.ts";
 import type { MigrateResult, RunningMigrate } from "./cli.ts";
 import { battlescope } from "./kysely.ts";
 import { testWith } from "./needs.ts";

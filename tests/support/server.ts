@@ -4,11 +4,11 @@
  * @module
  */
 import { join } from "node:path";
-import { startServer } from "../../scripts/embedded_postgres.ts";
-import type { PostgresVersion } from "../../scripts/postgres_binaries.ts";
-import { findPostmaster } from "../../scripts/server_process.ts";
-import type { NeedName } from "../../scripts/test_needs.ts";
-import { withServers } from "../../scripts/test_servers.ts";
+import { startServer } from "../../scripts/dev/embedded_postgres.ts";
+import type { PostgresVersion } from "../../scripts/dev/postgres_binaries.ts";
+import { findPostmaster } from "../../scripts/dev/server_process.ts";
+import type { NeedName } from "../../scripts/dev/test_needs.ts";
+import { withServers } from "../../scripts/dev/test_servers.ts";
 import { withNeeds } from "./needs.ts";
 import { queryUrl, testServers } from "./postgres.ts";
 import { waitFor } from "./wait.ts";

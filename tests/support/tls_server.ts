@@ -4,11 +4,11 @@
  * @module
  */
 import { join } from "node:path";
-import { startServer } from "../../scripts/embedded_postgres.ts";
+import { startServer } from "../../scripts/dev/embedded_postgres.ts";
 import {
   makePrivateFolder,
   type PostgresVersion,
-} from "../../scripts/postgres_binaries.ts";
+} from "../../scripts/dev/postgres_binaries.ts";
 import { type Certificate, makeAuthority } from "./certificates.ts";
 import { queryUrl, testServers } from "./postgres.ts";
 import { waitFor } from "./wait.ts";

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { mergeEnv, parseEnvFile } from "../../scripts/env_file.ts";
+import { mergeEnv, parseEnvFile } from "../../scripts/dev/env_file.ts";
 
 Deno.test("parseEnvFile() reads bare, quoted and exported values", () => {
   const text = `\uFEFF# comment

@@ -1,5 +1,9 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { type Import, importsOf, layerFaults } from "../../scripts/layers.ts";
+import {
+  type Import,
+  importsOf,
+  layerFaults,
+} from "../../scripts/dev/layers.ts";
 
 function graph(...lines: string[]): Import[] {
   return lines.map((line) => {
@@ -123,14 +127,14 @@ Deno.test("layerFaults() lets a migration import kysely and nothing else", () =>
     layerFaults(graph(
       "migrations/0002_b.ts -> src/plan/migration.ts",
       "migrations/0002_b.ts type migrations/0001_a.ts",
-      "migrations/0002_b.ts -> scripts/registry.ts",
+      "migrations/0002_b.ts -> scripts/build/registry.ts",
       "migrations/0002_b.ts -> node:fs",
       "migrations/0002_b.ts -> npm:deno-std@1.4.0/assert/mod.js",
     )),
     [
       'migrations/0002_b.ts (migrations) imports src/plan/migration.ts (core): a migration imports "kysely" only',
       'migrations/0002_b.ts (migrations) imports migrations/0001_a.ts (migrations): a migration imports "kysely" only',
-      'migrations/0002_b.ts (migrations) imports scripts/registry.ts: a migration imports "kysely" only',
+      'migrations/0002_b.ts (migrations) imports scripts/build/registry.ts: a migration imports "kysely" only',
       'migrations/0002_b.ts (migrations) imports node:fs: a migration imports "kysely" only',
       'migrations/0002_b.ts (migrations) imports "deno-std": a migration imports "kysely" only',
     ],
@@ -142,13 +146,13 @@ Deno.test("layerFaults() lets main.ts alone reach the migrations, and through th
     layerFaults(graph(
       "src/main.ts -> migrations/0001_a.ts",
       "src/commands/up.ts -> migrations/mod.ts",
-      "src/main.ts -> scripts/registry.ts",
+      "src/main.ts -> scripts/build/registry.ts",
       "src/main.ts type tests/support/postgres.ts",
     )),
     [
       "src/main.ts (main) imports migrations/0001_a.ts (migrations): main.ts imports all of src/, and of migrations/ mod.ts only",
       "src/commands/up.ts (commands) imports migrations/mod.ts (registry): commands import core, ports and apply, and meet adapters in main.ts",
-      "src/main.ts (main) imports scripts/registry.ts: main.ts imports all of src/, and of migrations/ mod.ts only",
+      "src/main.ts (main) imports scripts/build/registry.ts: main.ts imports all of src/, and of migrations/ mod.ts only",
       "src/main.ts (main) imports tests/support/postgres.ts: main.ts imports all of src/, and of migrations/ mod.ts only",
     ],
   );

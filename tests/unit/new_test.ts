@@ -1,6 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { nextMigrationName, reasonOf, snakeCase } from "../../scripts/new.ts";
+import {
+  nextMigrationName,
+  reasonOf,
+  snakeCase,
+} from "../../scripts/build/new.ts";
 import { compareNames, NAME_PATTERN } from "../../src/plan/migration.ts";
 import { anyText } from "../support/hostile.ts";
 

@@ -1,5 +1,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { registryDifferences, registrySource } from "../../scripts/registry.ts";
+import {
+  registryDifferences,
+  registrySource,
+} from "../../scripts/build/registry.ts";
 import { checksumOf } from "../../src/plan/migration.ts";
 
 const FILES = {

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { readReport } from "../../scripts/test_report.ts";
-import { missingRounds, planRounds } from "../../scripts/test_rounds.ts";
-import { notRunLines, refusalText } from "../../scripts/test_summary.ts";
+import { readReport } from "../../scripts/dev/test_report.ts";
+import { missingRounds, planRounds } from "../../scripts/dev/test_rounds.ts";
+import { notRunLines, refusalText } from "../../scripts/dev/test_summary.ts";
 
 const FOLDERS = ["tests/cli", "tests/fire", "tests/infra"];
 

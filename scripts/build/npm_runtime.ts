@@ -10,7 +10,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
-import { makePrivateFolder, privateFolder } from "./postgres_binaries.ts";
+import { makePrivateFolder, privateFolder } from "../dev/postgres_binaries.ts";
 
 /** Two programs of the same version. */
 export interface NpmRuntime {

@@ -12,7 +12,7 @@ import { exists, lastPort, removeCluster } from "./server_data.ts";
 
 /** The folder of this checkout's data. */
 export const DATA_FOLDER: string = fileURLToPath(
-  new URL("../.data", import.meta.url),
+  new URL("../../.data", import.meta.url),
 );
 
 export const LOCAL_VERSION = 18;

@@ -6,16 +6,16 @@
  *
  * @module
  */
-import { parseArguments } from "../src/cli/command.ts";
-import { LOCAL_COMMANDS } from "../src/cli/options.ts";
-import { isDatabaseConfigured } from "../src/cli/target.ts";
+import { parseArguments } from "../../src/cli/command.ts";
+import { LOCAL_COMMANDS } from "../../src/cli/options.ts";
+import { isDatabaseConfigured } from "../../src/cli/target.ts";
 import { LOCAL_VERSION } from "./local_database.ts";
 import {
   readEnvironment,
   refuseStaleRegistry,
   runLocally,
 } from "./local_run.ts";
-import { createMigration } from "./new.ts";
+import { createMigration } from "../build/new.ts";
 
 /** Nothing connects to it. */
 const NOWHERE = "postgres://nobody@localhost/nowhere";
@@ -33,7 +33,7 @@ async function run(args: string[]): Promise<number> {
   const isConfigured = isDatabaseConfigured(settings, env);
   if (isConfigured || !works) {
     // Not a static import: a stale registry may name files that are gone.
-    const { main } = await import("../src/main.ts");
+    const { main } = await import("../../src/main.ts");
     // Where nothing works no database is needed to name what is wrong with the arguments, and its absence is no fault.
     return await main(
       args,

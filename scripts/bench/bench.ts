@@ -16,34 +16,19 @@ import {
   buildEmpty,
   type Runtime,
   runtimeVersion,
-} from "./bench/build.ts";
-import { chart } from "./bench/chart.ts";
-import { install, type Installation } from "./bench/install.ts";
-import { machine } from "./bench/machine.ts";
-import { markdown, type Results } from "./bench/markdown.ts";
-import { type Confined, runConfined } from "./bench/memory.ts";
-import { run } from "./bench/process.ts";
-import { measureRoundTrip, startProxy } from "./bench/proxy.ts";
-import {
-  measurePlanning,
-  measureScale,
-  type ScalePoint,
-} from "./bench/scale.ts";
-import {
-  type Place,
-  runSeries,
-  type Series,
-  type Task,
-} from "./bench/series.ts";
-import { type BenchServer, startBenchServer } from "./bench/server.ts";
-import {
-  bareTools,
-  floor,
-  otherTools,
-  ourTools,
-  type Tool,
-} from "./bench/tools.ts";
-import { work, type WorkItem } from "./bench/work.ts";
+} from "./build.ts";
+import { chart } from "./chart.ts";
+import { install, type Installation } from "./install.ts";
+import { machine } from "./machine.ts";
+import { markdown, type Results } from "./markdown.ts";
+import { type Confined, runConfined } from "./memory.ts";
+import { run } from "./process.ts";
+import { measureRoundTrip, startProxy } from "./proxy.ts";
+import { measurePlanning, measureScale, type ScalePoint } from "./scale.ts";
+import { type Place, runSeries, type Series, type Task } from "./series.ts";
+import { type BenchServer, startBenchServer } from "./server.ts";
+import { bareTools, floor, otherTools, ourTools, type Tool } from "./tools.ts";
+import { work, type WorkItem } from "./work.ts";
 
 /** How much is measured. */
 interface Extent {
@@ -71,8 +56,12 @@ const QUICK: Extent = {
 
 const ROUND_TRIP_MS = 20;
 
-const PAGE = fileURLToPath(new URL("../docs/benchmarks.md", import.meta.url));
-const CHART = fileURLToPath(new URL("../docs/benchmarks.svg", import.meta.url));
+const PAGE = fileURLToPath(
+  new URL("../../docs/benchmarks.md", import.meta.url),
+);
+const CHART = fileURLToPath(
+  new URL("../../docs/benchmarks.svg", import.meta.url),
+);
 
 /** One work, built and told to every tool. */
 interface Subject {

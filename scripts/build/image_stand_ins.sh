@@ -3,9 +3,9 @@
 # packages of Debian 12, and the Deno that is given. The builder's image also carries what a build without a network
 # needs: the program's packages, and the runtime that `deno task compile --runtime npm` uses.
 #
-#   scripts/image_stand_ins.sh DENO RUNTIME STORAGE…
+#   scripts/build/image_stand_ins.sh DENO RUNTIME STORAGE…
 #
-# DENO is the program, RUNTIME the folder that scripts/npm_runtime.ts has filled, STORAGE podman's options that name a
+# DENO is the program, RUNTIME the folder that scripts/build/npm_runtime.ts has filled, STORAGE podman's options that name a
 # storage. The images are for tests only: keep them apart from the real ones.
 set -euo pipefail
 deno=$1 runtime=$2

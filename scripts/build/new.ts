@@ -6,7 +6,7 @@
  */
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { compareNames, NAME_PATTERN } from "../src/plan/migration.ts";
+import { compareNames, NAME_PATTERN } from "../../src/plan/migration.ts";
 import { MIGRATIONS_FOLDER, writeRegistry } from "./registry.ts";
 
 export interface CreateMigrationOptions {

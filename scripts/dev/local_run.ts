@@ -5,15 +5,15 @@
  * @module
  */
 import postgres from "postgres";
-import type { Environment } from "../src/cli/target.ts";
-import { taskCommand } from "./deno_command.ts";
+import type { Environment } from "../../src/cli/target.ts";
+import { taskCommand } from "../build/deno_command.ts";
 import { mergeEnv, parseEnvFile } from "./env_file.ts";
 import {
   DATA_FOLDER,
   type LocalOptions,
   useLocalDatabase,
 } from "./local_database.ts";
-import { MIGRATIONS_FOLDER, staleRegistry } from "./registry.ts";
+import { MIGRATIONS_FOLDER, staleRegistry } from "../build/registry.ts";
 import { watchSignals } from "./signals.ts";
 
 /** The environment, and what `.env` adds to it. @throws {SyntaxError} */
@@ -43,7 +43,7 @@ export async function runLocally(
     // One that came while the server was starting leaves nothing to run.
     if (signals.code !== undefined) return signals.code;
     // Not a static import: a stale registry may name files that are gone.
-    const { main } = await import("../src/main.ts");
+    const { main } = await import("../../src/main.ts");
     const code = await main(args, { ...env, DATABASE_URL: database.url });
     if (code === 1 && await hasEditedMigration(database.url)) {
       console.error(
@@ -61,7 +61,7 @@ export async function runLocally(
 
 /** Whether a migration was applied with another source than it has now. */
 async function hasEditedMigration(url: string): Promise<boolean> {
-  const { migrations } = await import("../migrations/mod.ts");
+  const { migrations } = await import("../../migrations/mod.ts");
   const sql = postgres(url, { max: 1, onnotice: () => {} });
   try {
     const [table] =
@@ -80,7 +80,7 @@ async function hasEditedMigration(url: string): Promise<boolean> {
 
 async function readEnvFile(): Promise<Record<string, string>> {
   try {
-    const url = new URL("../.env", import.meta.url);
+    const url = new URL("../../.env", import.meta.url);
     return parseEnvFile(await Deno.readTextFile(url));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return {};

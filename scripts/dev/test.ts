@@ -10,7 +10,7 @@
  */
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { taskCommand } from "./deno_command.ts";
+import { taskCommand } from "../build/deno_command.ts";
 import type { Server } from "./embedded_postgres.ts";
 import {
   POSTGRES_VERSIONS,

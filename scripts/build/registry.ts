@@ -11,13 +11,13 @@ import {
   compareNames,
   NAME_PATTERN,
   normaliseSource,
-} from "../src/plan/migration.ts";
+} from "../../src/plan/migration.ts";
 
 /** File names and what is in the files. */
 export type Sources = ReadonlyMap<string, string> | Record<string, string>;
 
 /** The folder of this checkout's migrations. */
-export const MIGRATIONS_FOLDER = new URL("../migrations/", import.meta.url);
+export const MIGRATIONS_FOLDER = new URL("../../migrations/", import.meta.url);
 
 const REGISTRY_FILE = "mod.ts";
 

@@ -356,7 +356,7 @@ async function moduleGraph(root: URL, file: string): Promise<ModuleGraph> {
 
 async function main(): Promise<number> {
   try {
-    const imports = await readImports(new URL("../", import.meta.url));
+    const imports = await readImports(new URL("../../", import.meta.url));
     const faults = layerFaults(imports);
     for (const fault of faults) console.error(fault);
     return faults.length > 0 ? 1 : 0;

@@ -9,8 +9,8 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { makeRegistryLazy, MAP_FILE } from "./lazy_registry.ts";
-import type { SourceMap } from "../src/registry/source_map.ts";
-import { exists } from "./server_data.ts";
+import type { SourceMap } from "../../src/registry/source_map.ts";
+import { exists } from "../dev/server_data.ts";
 
 export interface Bundle {
   /** The path of the code that is loaded at the start. */
