@@ -18,7 +18,7 @@ import {
   isRequest,
   type Message,
   MessageReader,
-} from "../../tests/support/protocol.ts";
+} from "../../tests/support/net/protocol.ts";
 
 /** What has passed. */
 export interface Traffic {

@@ -13,7 +13,7 @@ export interface Report {
   readonly ignored: readonly string[];
 }
 
-/** Names of tests that need something end like this: see `tests/support/needs.ts`. */
+/** Names of tests that need something end like this: see `tests/support/program/needs.ts`. */
 const NEEDS = / \(needs ([^)]+)\)$/;
 
 /** The same, for `--filter`. */

@@ -1,9 +1,13 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { binaryVersion, compiled, runCompile } from "../support/binary.ts";
-import { builtCommit } from "../support/build_once.ts";
-import { withCheckout } from "../support/checkout.ts";
-import { testWith } from "../support/needs.ts";
+import {
+  binaryVersion,
+  compiled,
+  runCompile,
+} from "../support/program/binary.ts";
+import { builtCommit } from "../support/program/build_once.ts";
+import { withCheckout } from "../support/program/checkout.ts";
+import { testWith } from "../support/program/needs.ts";
 import { bundle } from "../../scripts/build/bundle.ts";
 import { npmRuntime } from "../../scripts/build/npm_runtime.ts";
 

@@ -10,10 +10,13 @@ import {
   executable,
   runBinary,
   startBinary,
-} from "../support/binary.ts";
-import { builtCommit } from "../support/build_once.ts";
-import { battlescope } from "../support/kysely.ts";
-import { releasedTests, type Start } from "../support/released_tests.ts";
+} from "../support/program/binary.ts";
+import { builtCommit } from "../support/program/build_once.ts";
+import { battlescope } from "../support/program/kysely.ts";
+import {
+  releasedTests,
+  type Start,
+} from "../support/program/released_tests.ts";
 
 /** As the kubelet does it: the paths are the program's, the files are anywhere. */
 const start: Start = async (args, { env = {}, files = {}, network = true }) => {

@@ -1,13 +1,21 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
 import config from "../../deno.json" with { type: "json" };
-import { builtCommit } from "../support/build_once.ts";
-import { image, must, podman, startContainer } from "../support/container.ts";
-import { testWith } from "../support/needs.ts";
-import { pgTest } from "../support/postgres.ts";
-import { releasedTests, type Start } from "../support/released_tests.ts";
-import { startTlsServer } from "../support/tls_server.ts";
-import { waitFor } from "../support/wait.ts";
+import { builtCommit } from "../support/program/build_once.ts";
+import {
+  image,
+  must,
+  podman,
+  startContainer,
+} from "../support/k8s/container.ts";
+import { testWith } from "../support/program/needs.ts";
+import { pgTest } from "../support/server/postgres.ts";
+import {
+  releasedTests,
+  type Start,
+} from "../support/program/released_tests.ts";
+import { startTlsServer } from "../support/server/tls_server.ts";
+import { waitFor } from "../support/program/wait.ts";
 
 /** Files are mounted, one by one, as a Secret is. */
 const start: Start = async (args, { env = {}, files = {}, network = true }) => {

@@ -1,9 +1,9 @@
 /** Many copies of the executable at one database, also through a pooler. */
 import { assertEquals } from "@std/assert";
-import { runBinary } from "../support/binary.ts";
-import { battlescope } from "../support/kysely.ts";
-import { withPgBouncer } from "../support/pgbouncer.ts";
-import { pgTest, type TestDatabase } from "../support/postgres.ts";
+import { runBinary } from "../support/program/binary.ts";
+import { battlescope } from "../support/program/kysely.ts";
+import { withPgBouncer } from "../support/server/pgbouncer.ts";
+import { pgTest, type TestDatabase } from "../support/server/postgres.ts";
 
 const COPIES = 10;
 const NOTHING = "Nothing to apply: the database is up to date\n";

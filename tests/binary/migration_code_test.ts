@@ -1,8 +1,8 @@
 /** What the code of migrations does in the executable, where it is bundled and loaded late. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { runBinary, withExecutable } from "../support/binary.ts";
-import { table, upCode } from "../support/migrations.ts";
-import { pgTest } from "../support/postgres.ts";
+import { runBinary, withExecutable } from "../support/program/binary.ts";
+import { table, upCode } from "../support/program/migrations.ts";
+import { pgTest } from "../support/server/postgres.ts";
 
 const MIGRATIONS = {
   "0001_prints": upCode(`

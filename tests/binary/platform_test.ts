@@ -1,7 +1,7 @@
 /** What the executable asks of a system, as the documents say it. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { executable } from "../support/binary.ts";
-import { readDocument } from "../support/documents.ts";
+import { executable } from "../support/program/binary.ts";
+import { readDocument } from "../support/program/documents.ts";
 
 /** The version that the documents name. */
 const GLIBC = [2, 27] as const;

@@ -1,9 +1,9 @@
-import { binaryVersion, runBinary } from "../support/binary.ts";
+import { binaryVersion, runBinary } from "../support/program/binary.ts";
 import {
   type RunStatus,
   tlsFaultTests,
   tlsTests,
-} from "../support/tls_tests.ts";
+} from "../support/program/tls_tests.ts";
 
 const run: RunStatus = (env) => runBinary(["status"], { env });
 

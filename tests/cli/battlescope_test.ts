@@ -1,8 +1,8 @@
 /** The program with the migrations that it is released with. */
 import { assertEquals } from "@std/assert";
-import { runMigrate } from "../support/cli.ts";
-import { battlescope } from "../support/kysely.ts";
-import { pgTest } from "../support/postgres.ts";
+import { runMigrate } from "../support/program/cli.ts";
+import { battlescope } from "../support/program/kysely.ts";
+import { pgTest } from "../support/server/postgres.ts";
 
 pgTest(
   "the program applies, redoes and rolls back BattleScope's own migrations",

@@ -1,8 +1,8 @@
 /** Somebody at a terminal is shown what `down` and `redo` will undo, and asked. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { table } from "../support/migrations.ts";
-import { CONNECTED, scenario } from "../support/scenario.ts";
-import { delay } from "../support/wait.ts";
+import { table } from "../support/program/migrations.ts";
+import { CONNECTED, scenario } from "../support/program/scenario.ts";
+import { delay } from "../support/program/wait.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 

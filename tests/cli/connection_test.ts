@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { table } from "../support/migrations.ts";
-import { startProxy } from "../support/proxy.ts";
-import { CONNECTED, scenario } from "../support/scenario.ts";
+import { table } from "../support/program/migrations.ts";
+import { startProxy } from "../support/net/proxy.ts";
+import { CONNECTED, scenario } from "../support/program/scenario.ts";
 
 const A = { "0001_a": table("a") };
 

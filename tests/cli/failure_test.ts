@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { migration, table, upCode } from "../support/migrations.ts";
-import { CONNECTED, scenario } from "../support/scenario.ts";
-import { waitFor } from "../support/wait.ts";
+import { migration, table, upCode } from "../support/program/migrations.ts";
+import { CONNECTED, scenario } from "../support/program/scenario.ts";
+import { waitFor } from "../support/program/wait.ts";
 
 scenario(
   "an error of JavaScript fails the migration and undoes its statements",

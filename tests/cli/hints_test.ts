@@ -1,13 +1,13 @@
 /** What is said beside an error of the server: what helps here, and nothing else. */
 import { assertEquals } from "@std/assert";
-import { openSession } from "../support/application.ts";
-import { waitForStatement } from "../support/gate.ts";
-import { migration, table, upCode } from "../support/migrations.ts";
+import { openSession } from "../support/program/application.ts";
+import { waitForStatement } from "../support/program/gate.ts";
+import { migration, table, upCode } from "../support/program/migrations.ts";
 import {
   type RunOptions,
   type Scenario,
   scenario,
-} from "../support/scenario.ts";
+} from "../support/program/scenario.ts";
 
 const OUTSIDE = "export const options = { transaction: false }";
 

@@ -1,6 +1,6 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
-import { migration, table } from "../support/migrations.ts";
-import { scenario } from "../support/scenario.ts";
+import { migration, table } from "../support/program/migrations.ts";
+import { scenario } from "../support/program/scenario.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 

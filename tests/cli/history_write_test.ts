@@ -1,8 +1,8 @@
 /** A write to the history that does not write its rows cannot be committed: the server refuses it in the same transaction. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { migration, table } from "../support/migrations.ts";
-import { startProxy } from "../support/proxy.ts";
-import { type Scenario, scenario } from "../support/scenario.ts";
+import { migration, table } from "../support/program/migrations.ts";
+import { startProxy } from "../support/net/proxy.ts";
+import { type Scenario, scenario } from "../support/program/scenario.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 const ABC = { ...AB, "0003_c": table("c") };

@@ -4,10 +4,10 @@ import {
   assertNotEquals,
   assertStringIncludes,
 } from "@std/assert";
-import { table } from "../support/migrations.ts";
-import { startProxy } from "../support/proxy.ts";
-import { type Scenario, scenario } from "../support/scenario.ts";
-import { waitFor } from "../support/wait.ts";
+import { table } from "../support/program/migrations.ts";
+import { startProxy } from "../support/net/proxy.ts";
+import { type Scenario, scenario } from "../support/program/scenario.ts";
+import { waitFor } from "../support/program/wait.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 

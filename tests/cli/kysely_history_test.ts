@@ -1,7 +1,11 @@
 /** What today's Node image leaves behind: a `migration_history` in the form of Kysely's own migrator. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { migration, table } from "../support/migrations.ts";
-import { CONNECTED, type Scenario, scenario } from "../support/scenario.ts";
+import { migration, table } from "../support/program/migrations.ts";
+import {
+  CONNECTED,
+  type Scenario,
+  scenario,
+} from "../support/program/scenario.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 const ABC = { ...AB, "0003_c": table("c") };

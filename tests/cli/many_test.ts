@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { table, upCode } from "../support/migrations.ts";
-import { scenario } from "../support/scenario.ts";
+import { table, upCode } from "../support/program/migrations.ts";
+import { scenario } from "../support/program/scenario.ts";
 
 const COUNT = 1_000;
 

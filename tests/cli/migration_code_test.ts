@@ -1,7 +1,11 @@
 /** What the code of a migration does to the process that it runs in. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { migration, table, upCode } from "../support/migrations.ts";
-import { CONNECTED, scenario, withoutProgress } from "../support/scenario.ts";
+import { migration, table, upCode } from "../support/program/migrations.ts";
+import {
+  CONNECTED,
+  scenario,
+  withoutProgress,
+} from "../support/program/scenario.ts";
 
 const INSTEAD = "a migration cannot end the program; to fail, throw an error";
 

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { table } from "../support/migrations.ts";
-import { CONNECTED, scenario } from "../support/scenario.ts";
+import { table } from "../support/program/migrations.ts";
+import { CONNECTED, scenario } from "../support/program/scenario.ts";
 
 /** In the one order: by code unit, so upper case before `_` before lower case, and `-` before digits. */
 const NAMES = [

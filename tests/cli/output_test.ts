@@ -1,8 +1,12 @@
 /** What is shown, where and how: `--quiet`, `--verbose`, `--format json`, colours. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { migration, table, upCode } from "../support/migrations.ts";
-import { CONNECTED, scenario, withoutProgress } from "../support/scenario.ts";
+import { migration, table, upCode } from "../support/program/migrations.ts";
+import {
+  CONNECTED,
+  scenario,
+  withoutProgress,
+} from "../support/program/scenario.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 
@@ -394,7 +398,10 @@ scenario("a reader that goes away does not stop a migration", AB, async (s) => {
 
 /** A shell's command that makes an output of the shell's own non-blocking. */
 function nonblocking(fd: 1 | 2): string {
-  const main = new URL("../support/nonblocking_main.ts", import.meta.url);
+  const main = new URL(
+    "../support/program/nonblocking_main.ts",
+    import.meta.url,
+  );
   return `'${Deno.execPath()}' run -A --quiet '${fileURLToPath(main)}' ${fd}`;
 }
 

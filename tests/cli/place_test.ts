@@ -1,16 +1,20 @@
 /** Where the history is: it is found where it was written, and what cannot be it is never taken for it. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { openSession } from "../support/application.ts";
+import { openSession } from "../support/program/application.ts";
 import {
   closeGate,
   GATE,
   openGate,
   waitForStatement,
-} from "../support/gate.ts";
-import { migration, table } from "../support/migrations.ts";
-import { withPgBouncer } from "../support/pgbouncer.ts";
-import { queryUrl, type TestRole } from "../support/postgres.ts";
-import { CONNECTED, type Scenario, scenario } from "../support/scenario.ts";
+} from "../support/program/gate.ts";
+import { migration, table } from "../support/program/migrations.ts";
+import { withPgBouncer } from "../support/server/pgbouncer.ts";
+import { queryUrl, type TestRole } from "../support/server/postgres.ts";
+import {
+  CONNECTED,
+  type Scenario,
+  scenario,
+} from "../support/program/scenario.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 const ABC = { ...AB, "0003_c": table("c") };

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { migration, table } from "../support/migrations.ts";
-import { CONNECTED, scenario } from "../support/scenario.ts";
+import { migration, table } from "../support/program/migrations.ts";
+import { CONNECTED, scenario } from "../support/program/scenario.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 

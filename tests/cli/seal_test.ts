@@ -1,7 +1,11 @@
 /** A step is sealed before the next one begins: it leaves the transaction, the session and its settings as they were given. */
 import { assertEquals } from "@std/assert";
-import { migration, table, upCode } from "../support/migrations.ts";
-import { CONNECTED, type Scenario, scenario } from "../support/scenario.ts";
+import { migration, table, upCode } from "../support/program/migrations.ts";
+import {
+  CONNECTED,
+  type Scenario,
+  scenario,
+} from "../support/program/scenario.ts";
 
 const MODES = [
   "",

@@ -1,8 +1,8 @@
 /** What the session of a migration is set to, by flags, by variables and by default. */
 import { assertEquals, assertMatch } from "@std/assert";
-import { migration, table } from "../support/migrations.ts";
-import { scenario } from "../support/scenario.ts";
-import { waitFor } from "../support/wait.ts";
+import { migration, table } from "../support/program/migrations.ts";
+import { scenario } from "../support/program/scenario.ts";
+import { waitFor } from "../support/program/wait.ts";
 
 const NAMES = [
   "lock_timeout",

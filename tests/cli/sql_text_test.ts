@@ -1,7 +1,7 @@
 /** Texts of several statements, as people paste them: read as the server reads them. */
 import { assertEquals } from "@std/assert";
-import { migration, table } from "../support/migrations.ts";
-import { CONNECTED, scenario } from "../support/scenario.ts";
+import { migration, table } from "../support/program/migrations.ts";
+import { CONNECTED, scenario } from "../support/program/scenario.ts";
 
 /** What `pg_dump --inserts` writes. */
 const DUMP = `--

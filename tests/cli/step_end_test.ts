@@ -1,7 +1,16 @@
 /** A step ends when everything that it has started has ended: in every mode the same, and with the same words. */
 import { assertEquals } from "@std/assert";
-import { downCode, migration, table, upCode } from "../support/migrations.ts";
-import { CONNECTED, scenario, withoutProgress } from "../support/scenario.ts";
+import {
+  downCode,
+  migration,
+  table,
+  upCode,
+} from "../support/program/migrations.ts";
+import {
+  CONNECTED,
+  scenario,
+  withoutProgress,
+} from "../support/program/scenario.ts";
 
 const MODES = [
   "",

@@ -1,8 +1,8 @@
 /** Whose history it is: nothing of a stranger's runs with our rights, neither when his table is read nor when it is not written. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { table } from "../support/migrations.ts";
-import { queryUrl, type TestRole } from "../support/postgres.ts";
-import { type Scenario, scenario } from "../support/scenario.ts";
+import { table } from "../support/program/migrations.ts";
+import { queryUrl, type TestRole } from "../support/server/postgres.ts";
+import { type Scenario, scenario } from "../support/program/scenario.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 

@@ -1,6 +1,10 @@
 import { assertEquals } from "@std/assert";
-import { migration, table } from "../support/migrations.ts";
-import { CONNECTED, scenario, withoutProgress } from "../support/scenario.ts";
+import { migration, table } from "../support/program/migrations.ts";
+import {
+  CONNECTED,
+  scenario,
+  withoutProgress,
+} from "../support/program/scenario.ts";
 
 const ABC = {
   "0001_a": table("a"),

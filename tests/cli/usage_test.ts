@@ -1,7 +1,7 @@
 /** Whatever is wrong with the call is said in one message, with exit code 2, before any connection. */
 import { assertEquals } from "@std/assert";
-import { runMigrate } from "../support/cli.ts";
-import { assertNoSecret } from "../support/scenario.ts";
+import { runMigrate } from "../support/program/cli.ts";
+import { assertNoSecret } from "../support/program/scenario.ts";
 
 const PASSWORD = "p4ss-w0rd&=x";
 const ENCODED = encodeURIComponent(PASSWORD);

@@ -1,5 +1,5 @@
-import { battlescopeCutTest } from "../support/battlescope_cuts.ts";
-import { everyCut } from "../support/cuts.ts";
+import { battlescopeCutTest } from "../support/program/battlescope_cuts.ts";
+import { everyCut } from "../support/program/cuts.ts";
 
 battlescopeCutTest("up in many transactions survives a cut at every request", {
   direction: "up",

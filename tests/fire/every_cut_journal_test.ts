@@ -1,9 +1,9 @@
 /** A cut at every request of a run that leaves its transaction on the way: the journal tells what became of it. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Sql } from "postgres";
-import { cutTest, everyCut } from "../support/cuts.ts";
-import { migration, table } from "../support/migrations.ts";
-import { makeProject } from "../support/project.ts";
+import { cutTest, everyCut } from "../support/program/cuts.ts";
+import { migration, table } from "../support/program/migrations.ts";
+import { makeProject } from "../support/program/project.ts";
 
 const PROJECT = await makeProject({
   "0001_a": table("a"),

@@ -1,17 +1,17 @@
 /** Migrations on a database that the application is using: its traffic goes first. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { openSession, startTraffic } from "../support/application.ts";
+import { openSession, startTraffic } from "../support/program/application.ts";
 import {
   backends,
   closeGate,
   GATE,
   openGate,
   waitForStatement,
-} from "../support/gate.ts";
-import { migration, table, upCode } from "../support/migrations.ts";
-import { startProxy } from "../support/proxy.ts";
-import { scenario } from "../support/scenario.ts";
-import { waitFor } from "../support/wait.ts";
+} from "../support/program/gate.ts";
+import { migration, table, upCode } from "../support/program/migrations.ts";
+import { startProxy } from "../support/net/proxy.ts";
+import { scenario } from "../support/program/scenario.ts";
+import { waitFor } from "../support/program/wait.ts";
 
 const ADD_COLUMN = migration({
   up: "alter table orders add column note text",

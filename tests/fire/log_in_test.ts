@@ -2,7 +2,7 @@
 import { lookup } from "node:dns/promises";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { message } from "../../src/postgres/wire/protocol.ts";
-import { type MigrateResult, runMigrate } from "../support/cli.ts";
+import { type MigrateResult, runMigrate } from "../support/program/cli.ts";
 import {
   authentication,
   errorResponse,
@@ -10,12 +10,15 @@ import {
   type Guest,
   startFalseLogIn,
   STEPS,
-} from "../support/false_log_in.ts";
-import { type ForwarderOptions, startForwarder } from "../support/forwarder.ts";
-import { table } from "../support/migrations.ts";
-import { type Project, withProject } from "../support/project.ts";
-import { assertNoSecret, scenario } from "../support/scenario.ts";
-import { type OwnServer, serverTest } from "../support/server.ts";
+} from "../support/net/false_log_in.ts";
+import {
+  type ForwarderOptions,
+  startForwarder,
+} from "../support/net/forwarder.ts";
+import { table } from "../support/program/migrations.ts";
+import { type Project, withProject } from "../support/program/project.ts";
+import { assertNoSecret, scenario } from "../support/program/scenario.ts";
+import { type OwnServer, serverTest } from "../support/server/server.ts";
 
 /** What is refused is refused at once, however long one may wait for an answer. */
 const PATIENT = "--connect-timeout=10m";

@@ -1,11 +1,11 @@
 /** The session ends under the program: an administrator, a restart, a crash, a network. */
 import { assertEquals, assertMatch } from "@std/assert";
-import { openSession } from "../support/application.ts";
+import { openSession } from "../support/program/application.ts";
 import {
   type MigrateResult,
   runMigrate,
   startMigrate,
-} from "../support/cli.ts";
+} from "../support/program/cli.ts";
 import {
   backends,
   closeGate,
@@ -13,14 +13,14 @@ import {
   openGate,
   waitForStatement,
   waitUntilGone,
-} from "../support/gate.ts";
-import { migration, table, upCode } from "../support/migrations.ts";
-import { queryUrl } from "../support/postgres.ts";
-import { makeProject } from "../support/project.ts";
-import { startProxy } from "../support/proxy.ts";
-import { scenario } from "../support/scenario.ts";
-import { type OwnServer, serverTest } from "../support/server.ts";
-import { waitFor } from "../support/wait.ts";
+} from "../support/program/gate.ts";
+import { migration, table, upCode } from "../support/program/migrations.ts";
+import { queryUrl } from "../support/server/postgres.ts";
+import { makeProject } from "../support/program/project.ts";
+import { startProxy } from "../support/net/proxy.ts";
+import { scenario } from "../support/program/scenario.ts";
+import { type OwnServer, serverTest } from "../support/server/server.ts";
+import { waitFor } from "../support/program/wait.ts";
 
 for (const transaction of ["all", "each"] as const) {
   scenario(

@@ -1,18 +1,18 @@
 /** Migrations that PostgreSQL does not take in a transaction: what happens when one of them does not end well. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { openSession } from "../support/application.ts";
+import { openSession } from "../support/program/application.ts";
 import {
   closeGate,
   GATE,
   openGate,
   waitForStatement,
   waitUntilGone,
-} from "../support/gate.ts";
-import { startForwarder } from "../support/forwarder.ts";
-import { migration, table } from "../support/migrations.ts";
-import type { TestDatabase } from "../support/postgres.ts";
-import { scenario } from "../support/scenario.ts";
-import { waitFor } from "../support/wait.ts";
+} from "../support/program/gate.ts";
+import { startForwarder } from "../support/net/forwarder.ts";
+import { migration, table } from "../support/program/migrations.ts";
+import type { TestDatabase } from "../support/server/postgres.ts";
+import { scenario } from "../support/program/scenario.ts";
+import { waitFor } from "../support/program/wait.ts";
 
 const ALONE = "{ transaction: false }";
 const AGAIN = "{ transaction: false, idempotent: true }";

@@ -1,22 +1,26 @@
 /** Behind a real PgBouncer: a server connection belongs to a client for one transaction only, then to the next. */
 import { assertEquals, assertMatch } from "@std/assert";
 import postgres from "postgres";
-import { openSession } from "../support/application.ts";
-import { readCatalog } from "../support/catalog.ts";
+import { openSession } from "../support/program/application.ts";
+import { readCatalog } from "../support/server/catalog.ts";
 import {
   closeGate,
   GATE,
   openGate,
   waitForStatement,
   waitUntilGone,
-} from "../support/gate.ts";
-import { applyBattlescope, battlescope } from "../support/kysely.ts";
-import { runMigrate } from "../support/cli.ts";
-import { migration, table } from "../support/migrations.ts";
-import { type Pooler, withPgBouncer } from "../support/pgbouncer.ts";
-import { pgTest, queryUrl, type TestDatabase } from "../support/postgres.ts";
-import { scenario } from "../support/scenario.ts";
-import { waitFor } from "../support/wait.ts";
+} from "../support/program/gate.ts";
+import { applyBattlescope, battlescope } from "../support/program/kysely.ts";
+import { runMigrate } from "../support/program/cli.ts";
+import { migration, table } from "../support/program/migrations.ts";
+import { type Pooler, withPgBouncer } from "../support/server/pgbouncer.ts";
+import {
+  pgTest,
+  queryUrl,
+  type TestDatabase,
+} from "../support/server/postgres.ts";
+import { scenario } from "../support/program/scenario.ts";
+import { waitFor } from "../support/program/wait.ts";
 
 /** One connection to the server: whatever a client leaves behind meets the next one. */
 const ONE = { poolSize: 1 };

@@ -1,17 +1,17 @@
 /** What must not come out: the password, in any form, anywhere; and what may come out only tamed: texts of others. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { openSession } from "../support/application.ts";
-import type { MigrateResult } from "../support/cli.ts";
+import { openSession } from "../support/program/application.ts";
+import type { MigrateResult } from "../support/program/cli.ts";
 import {
   closeGate,
   GATE,
   openGate,
   waitForStatement,
-} from "../support/gate.ts";
-import { migration, table, upCode } from "../support/migrations.ts";
-import type { TestDatabase } from "../support/postgres.ts";
-import { startProxy } from "../support/proxy.ts";
-import { scenario } from "../support/scenario.ts";
+} from "../support/program/gate.ts";
+import { migration, table, upCode } from "../support/program/migrations.ts";
+import type { TestDatabase } from "../support/server/postgres.ts";
+import { startProxy } from "../support/net/proxy.ts";
+import { scenario } from "../support/program/scenario.ts";
 
 /** Reads differently in a URL, in JSON, in SQL and in a regular expression. */
 const PASSWORD = `canary/p@ss:w"o'rd%41 \\d+ß`;

@@ -1,18 +1,18 @@
 /** The process is told to stop, at whatever it is: what it was at is undone, and it says so. */
 import { assertEquals, assertMatch } from "@std/assert";
-import { openSession } from "../support/application.ts";
-import type { RunningMigrate } from "../support/cli.ts";
+import { openSession } from "../support/program/application.ts";
+import type { RunningMigrate } from "../support/program/cli.ts";
 import {
   closeGate,
   GATE,
   openGate,
   waitForStatement,
   waitUntilGone,
-} from "../support/gate.ts";
-import { migration, table, upCode } from "../support/migrations.ts";
-import { startProxy } from "../support/proxy.ts";
-import { scenario } from "../support/scenario.ts";
-import { delay, waitFor } from "../support/wait.ts";
+} from "../support/program/gate.ts";
+import { migration, table, upCode } from "../support/program/migrations.ts";
+import { startProxy } from "../support/net/proxy.ts";
+import { scenario } from "../support/program/scenario.ts";
+import { delay, waitFor } from "../support/program/wait.ts";
 
 const CODES = { SIGTERM: 143, SIGINT: 130 } as const;
 const SIGNALS = Object.keys(CODES) as (keyof typeof CODES)[];

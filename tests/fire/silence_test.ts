@@ -1,6 +1,6 @@
 /** Networks that swallow or garble everything and stay open: only a deadline of the program's own ends the wait. */
-import { battlescopeCutTest } from "../support/battlescope_cuts.ts";
-import { someCuts } from "../support/cuts.ts";
+import { battlescopeCutTest } from "../support/program/battlescope_cuts.ts";
+import { someCuts } from "../support/program/cuts.ts";
 
 const TIMEOUTS = ["--connect-timeout=3s", "--lock-timeout=3s"];
 

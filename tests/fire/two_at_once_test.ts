@@ -1,8 +1,8 @@
 /** Many copies of the program at one database: a Job that is started twice, a deployment with many pods. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { openSession } from "../support/application.ts";
-import { readCatalog } from "../support/catalog.ts";
-import { type MigrateResult, runMigrate } from "../support/cli.ts";
+import { openSession } from "../support/program/application.ts";
+import { readCatalog } from "../support/server/catalog.ts";
+import { type MigrateResult, runMigrate } from "../support/program/cli.ts";
 import {
   backends,
   closeGate,
@@ -10,13 +10,13 @@ import {
   openGate,
   waitForStatement,
   waitUntilGone,
-} from "../support/gate.ts";
-import { applyBattlescope, battlescope } from "../support/kysely.ts";
-import { migration, table } from "../support/migrations.ts";
-import { withPgBouncer } from "../support/pgbouncer.ts";
-import { pgTest, type TestDatabase } from "../support/postgres.ts";
-import { scenario } from "../support/scenario.ts";
-import { waitFor } from "../support/wait.ts";
+} from "../support/program/gate.ts";
+import { applyBattlescope, battlescope } from "../support/program/kysely.ts";
+import { migration, table } from "../support/program/migrations.ts";
+import { withPgBouncer } from "../support/server/pgbouncer.ts";
+import { pgTest, type TestDatabase } from "../support/server/postgres.ts";
+import { scenario } from "../support/program/scenario.ts";
+import { waitFor } from "../support/program/wait.ts";
 
 const COPIES = 10;
 const NOTHING = "Nothing to apply: the database is up to date\n";

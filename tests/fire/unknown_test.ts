@@ -1,6 +1,6 @@
 /** Nobody answers what became of a commit, or of a statement outside a transaction: what the program says and does then. */
 import { assertEquals } from "@std/assert";
-import type { RunningMigrate } from "../support/cli.ts";
+import type { RunningMigrate } from "../support/program/cli.ts";
 import {
   backends,
   closeGate,
@@ -8,12 +8,16 @@ import {
   openGate,
   waitForStatement,
   waitUntilGone,
-} from "../support/gate.ts";
-import { migration, table } from "../support/migrations.ts";
-import type { TestDatabase } from "../support/postgres.ts";
-import { type Proxy, startProxy } from "../support/proxy.ts";
-import { CONNECTED, type Scenario, scenario } from "../support/scenario.ts";
-import { waitFor } from "../support/wait.ts";
+} from "../support/program/gate.ts";
+import { migration, table } from "../support/program/migrations.ts";
+import type { TestDatabase } from "../support/server/postgres.ts";
+import { type Proxy, startProxy } from "../support/net/proxy.ts";
+import {
+  CONNECTED,
+  type Scenario,
+  scenario,
+} from "../support/program/scenario.ts";
+import { waitFor } from "../support/program/wait.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 

@@ -1,21 +1,25 @@
 /** Servers that cannot do what is asked: what passes is waited for, what does not fails at once, and either is named. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { openSession } from "../support/application.ts";
+import { openSession } from "../support/program/application.ts";
 import {
   type MigrateResult,
   runMigrate,
   type RunningMigrate,
   startMigrate,
-} from "../support/cli.ts";
-import { withSmallDisk } from "../support/disk.ts";
-import { battlescope } from "../support/kysely.ts";
-import { migration, table } from "../support/migrations.ts";
-import { pgTest, queryUrl } from "../support/postgres.ts";
-import { withProject } from "../support/project.ts";
-import { startProxy } from "../support/proxy.ts";
-import { scenario } from "../support/scenario.ts";
-import { type OwnServer, serverTest, withServer } from "../support/server.ts";
-import { waitFor } from "../support/wait.ts";
+} from "../support/program/cli.ts";
+import { withSmallDisk } from "../support/server/disk.ts";
+import { battlescope } from "../support/program/kysely.ts";
+import { migration, table } from "../support/program/migrations.ts";
+import { pgTest, queryUrl } from "../support/server/postgres.ts";
+import { withProject } from "../support/program/project.ts";
+import { startProxy } from "../support/net/proxy.ts";
+import { scenario } from "../support/program/scenario.ts";
+import {
+  type OwnServer,
+  serverTest,
+  withServer,
+} from "../support/server/server.ts";
+import { waitFor } from "../support/program/wait.ts";
 
 const APPLIED = new RegExp(
   `^Applied ${battlescope.length} migrations in `,

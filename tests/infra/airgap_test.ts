@@ -6,12 +6,12 @@ import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { VERSION } from "../../src/cli/version.ts";
-import { type MigrateResult, startProcess } from "../support/cli.ts";
-import { executable } from "../support/binary.ts";
-import { CONTAINERS_CONF, image, must } from "../support/container.ts";
-import { filesNamedIn, linksOf } from "../support/documents.ts";
-import { testWith } from "../support/needs.ts";
-import { withOfflineSite } from "../support/offline.ts";
+import { type MigrateResult, startProcess } from "../support/program/cli.ts";
+import { executable } from "../support/program/binary.ts";
+import { CONTAINERS_CONF, image, must } from "../support/k8s/container.ts";
+import { filesNamedIn, linksOf } from "../support/program/documents.ts";
+import { testWith } from "../support/program/needs.ts";
+import { withOfflineSite } from "../support/program/offline.ts";
 
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 const NAME = `battlescope-migrate-${VERSION}-linux-x64-airgap`;

@@ -6,9 +6,12 @@ import { parse } from "@std/yaml";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { VERSION } from "../../src/cli/version.ts";
-import type { Manifest } from "../support/kubernetes.ts";
-import { testWith } from "../support/needs.ts";
-import { runValidator, runValidatorProgram } from "../support/validators.ts";
+import type { Manifest } from "../support/k8s/kubernetes.ts";
+import { testWith } from "../support/program/needs.ts";
+import {
+  runValidator,
+  runValidatorProgram,
+} from "../support/k8s/validators.ts";
 
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 

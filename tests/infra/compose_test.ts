@@ -7,19 +7,24 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { postgresFolder } from "../../scripts/dev/postgres_binaries.ts";
 import { VERSION } from "../../src/cli/version.ts";
-import { buildOnce } from "../support/build_once.ts";
-import { image, must, podman, podmanCommand } from "../support/container.ts";
-import { type MigrateResult, startProcess } from "../support/cli.ts";
-import type { Manifest } from "../support/kubernetes.ts";
-import { testWith } from "../support/needs.ts";
-import { queryUrl } from "../support/postgres.ts";
-import { delay, waitFor } from "../support/wait.ts";
+import { buildOnce } from "../support/program/build_once.ts";
+import {
+  image,
+  must,
+  podman,
+  podmanCommand,
+} from "../support/k8s/container.ts";
+import { type MigrateResult, startProcess } from "../support/program/cli.ts";
+import type { Manifest } from "../support/k8s/kubernetes.ts";
+import { testWith } from "../support/program/needs.ts";
+import { queryUrl } from "../support/server/postgres.ts";
+import { delay, waitFor } from "../support/program/wait.ts";
 
 const FILE = fileURLToPath(
   new URL("../../infra/compose.yaml", import.meta.url),
 );
 const SCRIPT = fileURLToPath(
-  new URL("../support/postgres_stand_in.sh", import.meta.url),
+  new URL("../support/k8s/postgres_stand_in.sh", import.meta.url),
 );
 
 const MIGRATE = `ghcr.io/battlescope/battlescope-migrate:${VERSION}`;
@@ -154,7 +159,7 @@ async function preparePostgresImage(): Promise<void> {
   const files = await postgresFolder(18, () => {});
   const folder = await buildOnce({
     name: "postgres",
-    sources: ["tests/support/postgres_stand_in.sh"],
+    sources: ["tests/support/k8s/postgres_stand_in.sh"],
     key: files,
     build: async (draft) => {
       const { success, stderr } = await new Deno.Command(SCRIPT, {

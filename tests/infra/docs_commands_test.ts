@@ -8,14 +8,14 @@
 import { assertEquals } from "@std/assert";
 import { parseAll } from "@std/yaml";
 import { join } from "node:path";
-import { withCheckout } from "../support/checkout.ts";
+import { withCheckout } from "../support/program/checkout.ts";
 import {
   denoEnvironment,
   programArguments,
   type RunningMigrate,
   startMigrate,
   startProcess,
-} from "../support/cli.ts";
+} from "../support/program/cli.ts";
 import {
   type Block,
   blocksOf,
@@ -25,10 +25,14 @@ import {
   jsonShape,
   readDocument,
   type ShownCommand,
-} from "../support/documents.ts";
-import { migration } from "../support/migrations.ts";
-import { pgTest, queryUrl, type TestDatabase } from "../support/postgres.ts";
-import { makeProject, type Project } from "../support/project.ts";
+} from "../support/program/documents.ts";
+import { migration } from "../support/program/migrations.ts";
+import {
+  pgTest,
+  queryUrl,
+  type TestDatabase,
+} from "../support/server/postgres.ts";
+import { makeProject, type Project } from "../support/program/project.ts";
 
 const DOCUMENTS = ["README.md", "docs/operations.md"];
 

@@ -12,7 +12,7 @@ import {
   filesNamedIn,
   linksOf,
   readDocument as read,
-} from "../support/documents.ts";
+} from "../support/program/documents.ts";
 
 const OPERATIONS = "docs/operations.md";
 /** Those that show how the program is used. */

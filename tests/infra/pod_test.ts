@@ -2,10 +2,10 @@
  * The pods of `infra/k8s` at work on real databases: the manifests' own specifications, run by podman.
  */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { runContainer } from "../support/container.ts";
-import { kustomize, type Manifest } from "../support/kubernetes.ts";
-import { runPod } from "../support/pod.ts";
-import { pgTest, queryUrl } from "../support/postgres.ts";
+import { runContainer } from "../support/k8s/container.ts";
+import { kustomize, type Manifest } from "../support/k8s/kubernetes.ts";
+import { runPod } from "../support/k8s/pod.ts";
+import { pgTest, queryUrl } from "../support/server/postgres.ts";
 
 const needs = ["podman", "kubectl"] as const;
 

@@ -6,11 +6,11 @@ import { parse } from "@std/yaml";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { VERSION } from "../../src/cli/version.ts";
-import { helmTemplate } from "../support/helm.ts";
-import { runKubeTool } from "../support/kube_tools.ts";
-import { type Manifest, parseManifests } from "../support/kubernetes.ts";
-import { testWith } from "../support/needs.ts";
-import { DIGEST, runRelease, withRelease } from "../support/release.ts";
+import { helmTemplate } from "../support/k8s/helm.ts";
+import { runKubeTool } from "../support/k8s/kube_tools.ts";
+import { type Manifest, parseManifests } from "../support/k8s/kubernetes.ts";
+import { testWith } from "../support/program/needs.ts";
+import { DIGEST, runRelease, withRelease } from "../support/program/release.ts";
 
 const IMAGE = "ghcr.io/battlescope/battlescope-migrate";
 const NAME = `battlescope-migrate-${VERSION}`;

@@ -4,8 +4,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { billOfMaterials, sbom } from "../../scripts/build/sbom.ts";
 import { VERSION } from "../../src/cli/version.ts";
-import { testWith } from "../support/needs.ts";
-import { runValidator } from "../support/validators.ts";
+import { testWith } from "../support/program/needs.ts";
+import { runValidator } from "../support/k8s/validators.ts";
 
 /** The time in it is the commit's. */
 const test = testWith("git");

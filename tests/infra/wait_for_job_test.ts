@@ -3,10 +3,10 @@
  */
 import { assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { type MigrateResult, startProcess } from "../support/cli.ts";
-import { kubectlFolder } from "../support/kube_tools.ts";
-import { kustomize, type Manifest } from "../support/kubernetes.ts";
-import { testWith } from "../support/needs.ts";
+import { type MigrateResult, startProcess } from "../support/program/cli.ts";
+import { kubectlFolder } from "../support/k8s/kube_tools.ts";
+import { kustomize, type Manifest } from "../support/k8s/kubernetes.ts";
+import { testWith } from "../support/program/needs.ts";
 
 const SCRIPT = fileURLToPath(
   new URL("../../infra/ci/wait-for-job.sh", import.meta.url),

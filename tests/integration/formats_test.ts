@@ -1,13 +1,17 @@
 /** How a role or a database has values printed does not decide what is read; how a migration's own text is read, it does. */
 import { assertEquals } from "@std/assert";
-import { EVERY_KIND, EXPECTED_COPIES, kindsQuery } from "../support/kinds.ts";
-import { migration, upCode } from "../support/migrations.ts";
-import { withPgBouncer } from "../support/pgbouncer.ts";
+import {
+  EVERY_KIND,
+  EXPECTED_COPIES,
+  kindsQuery,
+} from "../support/program/kinds.ts";
+import { migration, upCode } from "../support/program/migrations.ts";
+import { withPgBouncer } from "../support/server/pgbouncer.ts";
 import {
   type RunOptions,
   type Scenario,
   scenario,
-} from "../support/scenario.ts";
+} from "../support/program/scenario.ts";
 
 /** Each of them otherwise than a server has it by itself. */
 const ODD: Readonly<Record<string, string>> = {

@@ -5,11 +5,11 @@
  */
 import { assertEquals } from "@std/assert";
 import { type MigrationProvider, Migrator } from "kysely/migration";
-import { readCatalog } from "../support/catalog.ts";
-import { runMigrate } from "../support/cli.ts";
-import { withKysely } from "../support/kysely.ts";
-import { pgTest } from "../support/postgres.ts";
-import { withProject } from "../support/project.ts";
+import { readCatalog } from "../support/server/catalog.ts";
+import { runMigrate } from "../support/program/cli.ts";
+import { withKysely } from "../support/program/kysely.ts";
+import { pgTest } from "../support/server/postgres.ts";
+import { withProject } from "../support/program/project.ts";
 
 const FOLDER = new URL("../testdata/kysely_folder/", import.meta.url);
 

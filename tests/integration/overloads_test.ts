@@ -3,14 +3,17 @@
  * whatever they are called and whatever they take.
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { openSession } from "../support/application.ts";
-import { closeGate, GATE, openGate } from "../support/gate.ts";
-import { migration } from "../support/migrations.ts";
-import { layOverloads, unqualifiedNames } from "../support/overloads.ts";
-import { withPgBouncer } from "../support/pgbouncer.ts";
-import type { TestRole } from "../support/postgres.ts";
-import { type Proxy, startProxy } from "../support/proxy.ts";
-import { type Scenario, scenario } from "../support/scenario.ts";
+import { openSession } from "../support/program/application.ts";
+import { closeGate, GATE, openGate } from "../support/program/gate.ts";
+import { migration } from "../support/program/migrations.ts";
+import {
+  layOverloads,
+  unqualifiedNames,
+} from "../support/program/overloads.ts";
+import { withPgBouncer } from "../support/server/pgbouncer.ts";
+import type { TestRole } from "../support/server/postgres.ts";
+import { type Proxy, startProxy } from "../support/net/proxy.ts";
+import { type Scenario, scenario } from "../support/program/scenario.ts";
 
 /** A migration that leaves nothing to the search path. */
 const own = (name: string) =>

@@ -7,22 +7,22 @@ import {
   EXPECTED_COPIES,
   kindsQuery,
   LATE_DATE,
-} from "../support/kinds.ts";
+} from "../support/program/kinds.ts";
 import {
   closeGate,
   GATE,
   openGate,
   waitForStatement,
-} from "../support/gate.ts";
-import { upCode } from "../support/migrations.ts";
-import { queryUrl } from "../support/postgres.ts";
-import { startProxy } from "../support/proxy.ts";
+} from "../support/program/gate.ts";
+import { upCode } from "../support/program/migrations.ts";
+import { queryUrl } from "../support/server/postgres.ts";
+import { startProxy } from "../support/net/proxy.ts";
 import {
   type Migrations,
   type Scenario,
   scenario,
   withoutProgress,
-} from "../support/scenario.ts";
+} from "../support/program/scenario.ts";
 
 /** Outside a transaction, too. */
 const NO_TRANSACTION = "export const options = { transaction: false };\n";

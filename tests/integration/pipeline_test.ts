@@ -1,17 +1,17 @@
 /** Statements that are sent ahead: nobody must be able to tell. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { readCatalog } from "../support/catalog.ts";
-import { runMigrate } from "../support/cli.ts";
-import { migration, table, upCode } from "../support/migrations.ts";
-import { pgTest, queryUrl } from "../support/postgres.ts";
-import { withProject } from "../support/project.ts";
-import { startProxy } from "../support/proxy.ts";
+import { readCatalog } from "../support/server/catalog.ts";
+import { runMigrate } from "../support/program/cli.ts";
+import { migration, table, upCode } from "../support/program/migrations.ts";
+import { pgTest, queryUrl } from "../support/server/postgres.ts";
+import { withProject } from "../support/program/project.ts";
+import { startProxy } from "../support/net/proxy.ts";
 import {
   type Migrations,
   type Scenario,
   scenario,
   withoutProgress,
-} from "../support/scenario.ts";
+} from "../support/program/scenario.ts";
 
 const without = [
   "migration_history",

@@ -2,8 +2,12 @@
  * The roles of `infra/sql`, from the files themselves: they suffice, and nothing in them could be left out.
  */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { runMigrate } from "../support/cli.ts";
-import { pgTest, queryUrl, type TestDatabase } from "../support/postgres.ts";
+import { runMigrate } from "../support/program/cli.ts";
+import {
+  pgTest,
+  queryUrl,
+  type TestDatabase,
+} from "../support/server/postgres.ts";
 
 const ROLES = ["migrator", "status", "app"] as const;
 

@@ -15,8 +15,8 @@ import type { Event } from "../../src/report/events.ts";
 import { failureLines } from "../../src/report/failure.ts";
 import { readRegistry } from "../../src/plan/migration.ts";
 import { programInfo } from "../../src/cli/version.ts";
-import { type Catalog, readCatalog } from "../support/catalog.ts";
-import { pgTest } from "../support/postgres.ts";
+import { type Catalog, readCatalog } from "../support/server/catalog.ts";
+import { pgTest } from "../support/server/postgres.ts";
 
 /** One thing that a migration does. */
 interface Action {

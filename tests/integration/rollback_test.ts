@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { type Catalog, readCatalog } from "../support/catalog.ts";
-import { battlescope, withKysely } from "../support/kysely.ts";
-import { pgTest } from "../support/postgres.ts";
+import { type Catalog, readCatalog } from "../support/server/catalog.ts";
+import { battlescope, withKysely } from "../support/program/kysely.ts";
+import { pgTest } from "../support/server/postgres.ts";
 
 pgTest("down() of every migration undoes exactly its up()", async (db) => {
   await withKysely(db.url, async (kysely) => {

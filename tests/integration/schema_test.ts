@@ -4,9 +4,13 @@
  * @module
  */
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { readCatalog } from "../support/catalog.ts";
-import { applyBattlescope } from "../support/kysely.ts";
-import { pgTest, queryUrl, type TestDatabase } from "../support/postgres.ts";
+import { readCatalog } from "../support/server/catalog.ts";
+import { applyBattlescope } from "../support/program/kysely.ts";
+import {
+  pgTest,
+  queryUrl,
+  type TestDatabase,
+} from "../support/server/postgres.ts";
 
 const ID = "id uuid not null default gen_random_uuid()";
 const TIME = "timestamp with time zone";

@@ -9,12 +9,12 @@ import {
   type TransactionEffect,
   transactionEffects,
 } from "../../src/sql/statement.ts";
-import { pgTest } from "../support/postgres.ts";
+import { pgTest } from "../support/server/postgres.ts";
 import {
   type SimpleSession,
   withSimpleSession,
-} from "../support/simple_query.ts";
-import { blank, mean, textOf } from "../support/sql_texts.ts";
+} from "../support/net/simple_query.ts";
+import { blank, mean, textOf } from "../support/program/sql_texts.ts";
 
 const UNTERMINATED = /^unterminated /;
 

@@ -1,9 +1,9 @@
-import { runMigrate } from "../support/cli.ts";
+import { runMigrate } from "../support/program/cli.ts";
 import {
   type RunStatus,
   tlsFaultTests,
   tlsTests,
-} from "../support/tls_tests.ts";
+} from "../support/program/tls_tests.ts";
 
 const run: RunStatus = (env) => runMigrate(["status"], { env });
 

@@ -10,9 +10,9 @@ import {
   type Shell,
   SHELLS,
 } from "../../src/cli/options.ts";
-import { runMigrate } from "../support/cli.ts";
-import { testWith } from "../support/needs.ts";
-import { startShell, type TypingSession } from "../support/shell.ts";
+import { runMigrate } from "../support/program/cli.ts";
+import { testWith } from "../support/program/needs.ts";
+import { startShell, type TypingSession } from "../support/program/shell.ts";
 
 const NAMES = Object.keys(COMMANDS) as CommandName[];
 

@@ -6,9 +6,13 @@ import {
   assertNotEquals,
 } from "@std/assert";
 import { join } from "node:path";
-import { killServer, serverPid, withCheckout } from "../support/checkout.ts";
-import { queryUrl } from "../support/postgres.ts";
-import { waitFor } from "../support/wait.ts";
+import {
+  killServer,
+  serverPid,
+  withCheckout,
+} from "../support/program/checkout.ts";
+import { queryUrl } from "../support/server/postgres.ts";
+import { waitFor } from "../support/program/wait.ts";
 
 const ANNOUNCEMENT =
   "No database configured: using the embedded PostgreSQL 18 in .data (set DATABASE_URL to use another)\n";

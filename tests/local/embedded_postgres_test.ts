@@ -4,7 +4,7 @@ import {
   startServer,
   stopServer,
 } from "../../scripts/dev/embedded_postgres.ts";
-import { queryUrl } from "../support/postgres.ts";
+import { queryUrl } from "../support/server/postgres.ts";
 
 const VERSION = 18;
 

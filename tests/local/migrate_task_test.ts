@@ -1,7 +1,7 @@
 /** What `deno task migrate` adds to the program: `.env`, the registry's freshness, `new`. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
-import { type Checkout, withCheckout } from "../support/checkout.ts";
+import { type Checkout, withCheckout } from "../support/program/checkout.ts";
 
 Deno.test("migrate reads .env, and starts no server of its own then", async () => {
   await withCheckout(async ({ folder, task }) => {

@@ -2,7 +2,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
-import { type Checkout, withCheckout } from "../support/checkout.ts";
+import { type Checkout, withCheckout } from "../support/program/checkout.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 

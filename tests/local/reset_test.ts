@@ -6,8 +6,8 @@ import {
   killServer,
   serverPid,
   withCheckout,
-} from "../support/checkout.ts";
-import { queryUrl } from "../support/postgres.ts";
+} from "../support/program/checkout.ts";
+import { queryUrl } from "../support/server/postgres.ts";
 
 const HINT =
   'This is the embedded database, whose data nobody else has: "deno task reset" throws it away and builds it anew ' +

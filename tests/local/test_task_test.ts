@@ -3,13 +3,13 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { cp } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Checkout, withCheckout } from "../support/checkout.ts";
-import { waitFor } from "../support/wait.ts";
+import { type Checkout, withCheckout } from "../support/program/checkout.ts";
+import { waitFor } from "../support/program/wait.ts";
 
 const SUPPORT = fileURLToPath(new URL("../support", import.meta.url));
 
 const PG_TEST = `
-import { pgTest } from "../support/postgres.ts";
+import { pgTest } from "../support/server/postgres.ts";
 pgTest("asks", async (db) => {
   const [row] = await db.query("show server_version_num");
   const major = Math.floor(Number(row?.server_version_num) / 10000);
@@ -66,7 +66,7 @@ Deno.test("test fails when a file cannot be loaded, a test leaks or nothing was 
     "0 passed, 1 failed",
   );
   assertEquals(await lastLine(""), "0 passed, 0 failed");
-  // Whoever leaves a test out says why: see tests/support/needs.ts.
+  // Whoever leaves a test out says why: see tests/support/program/needs.ts.
   assertEquals(
     await lastLine('Deno.test({ name: "x", ignore: true, fn() {} });'),
     "0 passed, 1 failed",
@@ -75,8 +75,8 @@ Deno.test("test fails when a file cannot be loaded, a test leaks or nothing was 
 
 const NEEDING = {
   "fire/a_test.ts": `
-import { testWith } from "../support/needs.ts";
-import { pgTest } from "../support/postgres.ts";
+import { testWith } from "../support/program/needs.ts";
+import { pgTest } from "../support/server/postgres.ts";
 testWith("git")("has git", () => {});
 pgTest("has a server", () => {});
 pgTest("has both", () => {}, { needs: ["git"] });
@@ -142,7 +142,7 @@ Deno.test("test refuses a PostgreSQL that it does not know", async () => {
 
 Deno.test("test stops its servers when it is interrupted, and those of a run that was killed", async () => {
   const hanging = `
-import { testServers } from "../support/postgres.ts";
+import { testServers } from "../support/server/postgres.ts";
 Deno.test("hangs", async () => {
   await Deno.writeTextFile("url.part", testServers()[0]?.url ?? "");
   await Deno.rename("url.part", "url");

@@ -4,9 +4,9 @@ import { cp } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { releaseOf } from "../../scripts/dev/postgres_binaries.ts";
 import { initAccount } from "../../scripts/dev/server_process.ts";
-import { serverPid, withCheckout } from "../support/checkout.ts";
-import { testWith } from "../support/needs.ts";
-import { queryUrl } from "../support/postgres.ts";
+import { serverPid, withCheckout } from "../support/program/checkout.ts";
+import { testWith } from "../support/program/needs.ts";
+import { queryUrl } from "../support/server/postgres.ts";
 
 /** A user that nobody is. */
 const STRANGER = 60_999;

@@ -4,7 +4,7 @@ import {
   parseArray,
   writeArray,
 } from "../../src/postgres/values/array_text.ts";
-import { anyText } from "../support/hostile.ts";
+import { anyText } from "../support/net/hostile.ts";
 
 Deno.test("parseArray() reads PostgreSQL's arrays", () => {
   const arrays: [string, unknown][] = [

@@ -6,7 +6,7 @@ import {
   parseArguments,
 } from "../../src/cli/command.ts";
 import { COMMANDS, SETTINGS } from "../../src/cli/options.ts";
-import { hostile, isClean } from "../support/hostile.ts";
+import { hostile, isClean } from "../support/net/hostile.ts";
 
 const KNOWN =
   "known are up, down, redo, status, baseline, repair, new, completions, help, version";

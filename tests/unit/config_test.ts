@@ -12,7 +12,7 @@ import {
   isDatabaseConfigured,
   type Target,
 } from "../../src/cli/target.ts";
-import { hostile, isClean } from "../support/hostile.ts";
+import { hostile, isClean } from "../support/net/hostile.ts";
 
 const CERTIFICATE =
   "-----BEGIN CERTIFICATE-----\nMII…\n-----END CERTIFICATE-----";

@@ -15,7 +15,7 @@ import {
   failureOf,
   failureText,
 } from "../../src/report/failure.ts";
-import { hostile, isClean } from "../support/hostile.ts";
+import { hostile, isClean } from "../support/net/hostile.ts";
 
 function databaseError(server: Partial<ServerMessage> = {}): DatabaseError {
   return new DatabaseError({

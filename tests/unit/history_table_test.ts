@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import type { HistoryRow } from "../../src/plan/history.ts";
 import { readChanges, readCopy } from "../../src/postgres/history/rows.ts";
-import { row } from "../support/planning.ts";
+import { row } from "../support/program/planning.ts";
 
 /** The answer to `changesQuery`: `count` rows, of which these were written lately. */
 function changes(count: number, ...changed: readonly (readonly unknown[])[]) {

@@ -8,7 +8,7 @@ import {
   isApplied,
   rowsAfter,
 } from "../../src/plan/history.ts";
-import { row } from "../support/planning.ts";
+import { row } from "../support/program/planning.ts";
 
 const STATUSES: readonly HistoryStatus[] = [
   "applied",

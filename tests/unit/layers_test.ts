@@ -147,13 +147,13 @@ Deno.test("layerFaults() lets main.ts alone reach the migrations, and through th
       "src/main.ts -> migrations/0001_a.ts",
       "src/commands/up.ts -> migrations/mod.ts",
       "src/main.ts -> scripts/build/registry.ts",
-      "src/main.ts type tests/support/postgres.ts",
+      "src/main.ts type tests/support/server/postgres.ts",
     )),
     [
       "src/main.ts (main) imports migrations/0001_a.ts (migrations): main.ts imports all of src/, and of migrations/ mod.ts only",
       "src/commands/up.ts (commands) imports migrations/mod.ts (registry): commands import core, ports and apply, and meet adapters in main.ts",
       "src/main.ts (main) imports scripts/build/registry.ts: main.ts imports all of src/, and of migrations/ mod.ts only",
-      "src/main.ts (main) imports tests/support/postgres.ts: main.ts imports all of src/, and of migrations/ mod.ts only",
+      "src/main.ts (main) imports tests/support/server/postgres.ts: main.ts imports all of src/, and of migrations/ mod.ts only",
     ],
   );
 });

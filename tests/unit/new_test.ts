@@ -6,7 +6,7 @@ import {
   snakeCase,
 } from "../../scripts/build/new.ts";
 import { compareNames, NAME_PATTERN } from "../../src/plan/migration.ts";
-import { anyText } from "../support/hostile.ts";
+import { anyText } from "../support/net/hostile.ts";
 
 const NOW = new Date("2026-03-04T05:06:07.999Z");
 

@@ -6,7 +6,7 @@ import {
   outcomeOf,
   type TracedRow,
 } from "../../src/plan/outcome.ts";
-import { row } from "../support/planning.ts";
+import { row } from "../support/program/planning.ts";
 
 function traced(
   id: number,

@@ -20,7 +20,7 @@ import {
   planRepair,
 } from "../../src/plan/repair.ts";
 import { migrationStates } from "../../src/plan/states.ts";
-import { migration, play, row } from "../support/planning.ts";
+import { migration, play, row } from "../support/program/planning.ts";
 
 const RUNS = { numRuns: 1_000 };
 

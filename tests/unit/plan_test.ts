@@ -10,7 +10,7 @@ import {
   planUp,
   type UpRequest,
 } from "../../src/plan/plan.ts";
-import { migration, row } from "../support/planning.ts";
+import { migration, row } from "../support/program/planning.ts";
 
 const ABC = ["a", "b", "c"].map((name) => migration(name));
 

@@ -7,7 +7,7 @@ import {
   redactor,
   visible,
 } from "../../src/quote.ts";
-import { hostile, isClean } from "../support/hostile.ts";
+import { hostile, isClean } from "../support/net/hostile.ts";
 
 Deno.test("visible() shows what a terminal or a viewer would act on", () => {
   const texts: [string, string][] = [

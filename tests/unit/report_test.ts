@@ -10,8 +10,8 @@ import { holderText } from "../../src/report/wording.ts";
 import { redactor } from "../../src/quote.ts";
 import { render, type RenderOptions } from "../../src/report/report.ts";
 import { migrationStates } from "../../src/plan/states.ts";
-import { hostile, isClean } from "../support/hostile.ts";
-import { migration, row } from "../support/planning.ts";
+import { hostile, isClean } from "../support/net/hostile.ts";
+import { migration, row } from "../support/program/planning.ts";
 
 const AT = "2026-01-05T09:00:00.000Z";
 

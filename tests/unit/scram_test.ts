@@ -7,7 +7,7 @@ import {
 import {
   ScramServer,
   type ScramServerOptions,
-} from "../support/scram_server.ts";
+} from "../support/net/scram_server.ts";
 
 /** RFC 7677, section 3. */
 const RFC = {

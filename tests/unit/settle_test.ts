@@ -7,7 +7,7 @@ import {
   planBaselineFromKysely,
   planRepair,
 } from "../../src/plan/repair.ts";
-import { migration, row } from "../support/planning.ts";
+import { migration, row } from "../support/program/planning.ts";
 
 const ABC = ["a", "b", "c"].map((name) => migration(name));
 

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import type { HistoryRow } from "../../src/plan/history.ts";
 import type { Migration } from "../../src/plan/migration.ts";
 import { migrationStates } from "../../src/plan/states.ts";
-import { migration, row } from "../support/planning.ts";
+import { migration, row } from "../support/program/planning.ts";
 
 function states(
   migrations: readonly Migration[],

@@ -6,7 +6,7 @@ import {
   parseConnectionString,
   parsePort,
 } from "../../src/cli/connection_string.ts";
-import { hostile, isClean } from "../support/hostile.ts";
+import { hostile, isClean } from "../support/net/hostile.ts";
 
 const PLAIN: ConnectionString = {
   hosts: [{ host: "localhost", port: 5432 }],

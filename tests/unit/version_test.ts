@@ -6,7 +6,7 @@ import {
   VERSION,
   versionLines,
 } from "../../src/cli/version.ts";
-import { migration } from "../support/planning.ts";
+import { migration } from "../support/program/planning.ts";
 
 Deno.test("VERSION and KYSELY_VERSION are those of deno.json", () => {
   assertEquals(VERSION, deno.version);

@@ -1,0 +1,71 @@
+/**
+ * A folder of migrations made by a test, with a registry and an entry that runs the program on it.
+ *
+ * @module
+ */
+import { pathToFileURL } from "node:url";
+import { registrySource } from "../../../scripts/build/registry.ts";
+
+export interface Project {
+  readonly folder: string;
+  /** The main module of the program that carries these migrations. */
+  readonly entry: URL;
+}
+
+/** Makes a project of migrations, as {@link makeProject} does, and removes it afterwards. */
+export async function withProject<T>(
+  migrations: Readonly<Record<string, string>>,
+  use: (project: Project) => Promise<T>,
+): Promise<T> {
+  await using project = await makeProject(migrations);
+  return await use(project);
+}
+
+/**
+ * Makes a project of migrations (`name → source`, the name with or without `.ts`); its disposal removes it. The registry
+ * is generated, unless there is a `mod.ts` among them.
+ */
+export async function makeProject(
+  migrations: Readonly<Record<string, string>>,
+): Promise<Project & AsyncDisposable> {
+  const folder = await Deno.makeTempDir({ prefix: "project-" });
+  const remove = () => Deno.remove(folder, { recursive: true });
+  try {
+    const project = await writeProject(folder, migrations);
+    return { ...project, [Symbol.asyncDispose]: remove };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+async function writeProject(
+  folder: string,
+  migrations: Readonly<Record<string, string>>,
+): Promise<Project> {
+  const files = Object.entries(migrations).map(([name, source]) =>
+    [name.endsWith(".ts") ? name : `${name}.ts`, source] as const
+  );
+  await Deno.mkdir(`${folder}/migrations`);
+  const write = (name: string, text: string) =>
+    Deno.writeTextFile(`${folder}/${name}`, text);
+  const registry = await registrySource(Object.fromEntries(files));
+  const all = new Map([["mod.ts", registry], ...files]);
+  await Promise.all(
+    [...all].map(([name, source]) => write(`migrations/${name}`, source)),
+  );
+  const source = new URL("../../../src/", import.meta.url);
+  await write(
+    "main.ts",
+    `import { main } from "${source}main.ts";
+import { sourceRegistry } from "${source}registry/source.ts";
+
+const registry = sourceRegistry(
+  import.meta.resolve("../migrations/mod.ts"),
+  () => import("../migrations/mod.ts"),
+);
+Deno.exit(await main(Deno.args, Deno.env.toObject(), registry));
+`,
+  );
+  return { folder, entry: pathToFileURL(`${folder}/main.ts`) };
+}
