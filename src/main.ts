@@ -39,7 +39,7 @@ import {
   terminalOperator,
   writeLine,
 } from "./process/terminal.ts";
-import { redactor } from "./quote.ts";
+import { redactor } from "./text.ts";
 import { exitCodeOf, withStop } from "./process/signals.ts";
 import type { Environment } from "./cli/target.ts";
 import { programInfo, versionLines } from "./cli/version.ts";

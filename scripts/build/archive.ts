@@ -9,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { buildTime } from "./build_time.ts";
 import { tar, type TarFile } from "./tar.ts";
 
-const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
+const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** A file of this checkout. */
 export function checkoutFile(path: string): URL {

@@ -20,7 +20,7 @@ export async function buildTime(): Promise<Date> {
 async function commitSeconds(): Promise<string> {
   const { success, stdout } = await new Deno.Command("git", {
     args: ["log", "-1", "--format=%ct"],
-    cwd: fileURLToPath(new URL("..", import.meta.url)),
+    cwd: fileURLToPath(new URL("../../", import.meta.url)),
     stderr: "null",
   }).output();
   if (success) return new TextDecoder().decode(stdout).trim();

@@ -24,7 +24,7 @@ export interface Bundle {
 /** What the program is made of. */
 const PARTS = ["deno.json", "deno.lock", "src", "migrations"];
 
-const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
+const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 
 /**
  * Bundles a copy of the sources in `folder`.

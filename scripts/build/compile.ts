@@ -237,7 +237,7 @@ function parseOptions(args: readonly string[]): Options {
   return {
     targets: all ? NAMES : [HOST!],
     runtime,
-    output: resolve(fileURLToPath(new URL("..", import.meta.url)), output),
+    output: resolve(fileURLToPath(new URL("../../", import.meta.url)), output),
   };
 }
 

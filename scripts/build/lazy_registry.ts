@@ -10,7 +10,7 @@ import type { Listed } from "../../src/registry/executable.ts";
 export const MAP_FILE = "migrations.map.gz";
 
 /** Prints what the list needs to know of each migration, or why one cannot be loaded. */
-const LIST = `import { processBackground } from "../src/background.ts";
+const LIST = `import { processBackground } from "../src/process/background.ts";
 import { EMBEDDED } from "../src/embedded.ts";
 import { guardProcess } from "../src/process/migration_code.ts";
 import { writeLine } from "../src/process/terminal.ts";

@@ -34,7 +34,7 @@ export interface BomInput {
   readonly direct: readonly string[];
 }
 
-const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
+const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 const NAME = "battlescope-migrate";
 
 /** The bill as a value; no I/O. */

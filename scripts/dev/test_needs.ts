@@ -95,7 +95,7 @@ export interface Missing {
 /** Where a user's own path may not lead, and Debian keeps some of the programs. */
 const MORE_FOLDERS = ["/usr/sbin", "/sbin"];
 
-const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
+const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** The needs that nobody can install, and that are met here all the same: they are no reason to leave a test out. */
 export function givenNeeds(): NeedName[] {

@@ -10,7 +10,7 @@ import {
   type Option,
   SETTINGS,
 } from "./options.ts";
-import { quoteArgument } from "../quote.ts";
+import { quoteArgument } from "../text.ts";
 
 export interface SplitArguments {
   readonly operands: readonly string[];

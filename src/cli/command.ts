@@ -4,7 +4,7 @@
  * @module
  */
 import { COMMAND_NAMES, splitArguments } from "./arguments.ts";
-import { parseDuration } from "../duration.ts";
+import { parseDuration, quoteArgument, quoteValue } from "../text.ts";
 import {
   type CommandName,
   COMMANDS,
@@ -14,7 +14,6 @@ import {
   SHELLS,
 } from "./options.ts";
 import type { DownRequest, UpRequest } from "../plan/plan.ts";
-import { quoteArgument, quoteValue } from "../quote.ts";
 import type { RepairRequest } from "../plan/repair.ts";
 
 export type Command =

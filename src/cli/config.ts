@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { parseDuration } from "../duration.ts";
+import { parseDuration, quoteValue } from "../text.ts";
 import { NamedFiles, type ReadText } from "./named_files.ts";
 import { type Option, SETTINGS } from "./options.ts";
-import { quoteValue } from "../quote.ts";
 import { type Environment, readTarget, type Target } from "./target.ts";
 
 export interface OutputConfig {

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { quote } from "../quote.ts";
+import { quote } from "../text.ts";
 import {
   decodePart,
   mayHoldPassword,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { quote } from "../quote.ts";
+import { quote } from "../text.ts";
 
 /** Reads a text file; rejects with an error whose `name` says why it cannot be read. */
 export type ReadText = (path: string) => Promise<string>;

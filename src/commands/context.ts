@@ -8,7 +8,7 @@ import { type ExitCode, RefusedError } from "../errors.ts";
 import type { Migration } from "../plan/migration.ts";
 import type { Planned } from "../plan/plan.ts";
 import type { Ports, Session } from "../engine/ports.ts";
-import { quote } from "../quote.ts";
+import { quote } from "../text.ts";
 import type { ProgramInfo } from "../cli/version.ts";
 
 export interface Context {

@@ -1,7 +1,7 @@
 import type { Command } from "../cli/command.ts";
 import { compareNames, type Migration } from "../plan/migration.ts";
 import type { Operator } from "../engine/ports.ts";
-import { quote, quoteValue } from "../quote.ts";
+import { quote, quoteValue } from "../text.ts";
 
 /** What is wrong with a command although it reads well: a name that nobody knows, a question that nobody can answer. */
 export function commandFaults(

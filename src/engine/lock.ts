@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatDuration } from "../duration.ts";
+import { formatDuration } from "../text.ts";
 import { RefusedError } from "../errors.ts";
 import type { LockHolder } from "../report/events.ts";
 import { holderText } from "../report/wording.ts";

@@ -11,7 +11,7 @@ import {
 } from "./history.ts";
 import { compareNames, type Migration } from "./migration.ts";
 import type { Planned } from "./plan.ts";
-import { quoteValue } from "../quote.ts";
+import { quoteValue } from "../text.ts";
 import {
   byName,
   inOrder,

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Target } from "../cli/target.ts";
-import { formatDuration } from "../duration.ts";
+import { formatDuration } from "../text.ts";
 import {
   ConnectionError,
   ConnectionLostError,

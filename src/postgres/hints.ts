@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatDuration } from "../duration.ts";
+import { formatDuration } from "../text.ts";
 import {
   ConnectionLostError,
   DatabaseError,

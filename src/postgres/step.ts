@@ -19,7 +19,7 @@ import {
   type Sender,
   TransactionEndedError,
 } from "./connection/connection.ts";
-import { Ending } from "../ending.ts";
+import { Ending } from "../waits.ts";
 import {
   causeOf,
   causesOf,

@@ -16,7 +16,7 @@ import {
   UnsettledError,
   UsageError,
 } from "../errors.ts";
-import { visible } from "../quote.ts";
+import { visible } from "../text.ts";
 
 /** An error as data. Texts come from the server and from migrations: they are not yet fit for a terminal. */
 export interface Failure {

@@ -4,8 +4,7 @@
  * @module
  */
 import type { OutputConfig } from "../cli/config.ts";
-import { painter, RED, YELLOW } from "../color.ts";
-import { formatDuration } from "../duration.ts";
+import { formatDuration, painter, RED, visible, YELLOW } from "../text.ts";
 import type { Event, RecordAction } from "./events.ts";
 import { failureLines, failureOf } from "./failure.ts";
 import {
@@ -16,7 +15,6 @@ import {
   serverText,
   summaryText,
 } from "./wording.ts";
-import { visible } from "../quote.ts";
 import { statusJson, statusLines } from "./status_table.ts";
 
 // What a migration does to the globals must not reach the program's own output.

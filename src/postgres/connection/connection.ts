@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { Ending } from "../../ending.ts";
+import { Ending } from "../../waits.ts";
 import { causeOf, ConnectionLostError, DatabaseError } from "../../errors.ts";
 import type { Link } from "../wire/link.ts";
 import type { Answer, Rows } from "../wire/protocol.ts";

@@ -8,7 +8,7 @@ import { RefusedError } from "../../errors.ts";
 import { readPath, strangerText, unfitText } from "./place.ts";
 import { type KyselyRow, kyselyRowsQuery, readKyselyRows } from "./rows.ts";
 import { pathQuery, trustQuery } from "./place_query.ts";
-import { quoteValue } from "../../quote.ts";
+import { quoteValue } from "../../text.ts";
 import { quoteIdentifier } from "../../sql/quote.ts";
 
 /** Reads such tables over one connection, each from where it was found first. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { RefusedError } from "../../errors.ts";
-import { quote } from "../../quote.ts";
+import { quote } from "../../text.ts";
 import { quoteIdentifier } from "../../sql/quote.ts";
 
 /** The name of the table. */

@@ -22,7 +22,7 @@ import {
   trustQuery,
   writableQuery,
 } from "./place_query.ts";
-import { quote } from "../../quote.ts";
+import { quote } from "../../text.ts";
 import { refusal, refusedText } from "./server_refusal.ts";
 import { quoteIdentifier, quoteLiteral } from "../../sql/quote.ts";
 

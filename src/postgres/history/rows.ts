@@ -9,7 +9,7 @@ import { type Form, historyTable } from "./place.ts";
 import { compareNames } from "../../plan/migration.ts";
 import type { TracedRow } from "../../plan/outcome.ts";
 import type { Row, Rows } from "../wire/protocol.ts";
-import { quote } from "../../quote.ts";
+import { quote } from "../../text.ts";
 import { quoteLiteral } from "../../sql/quote.ts";
 
 /** The rows of the history at one moment. */

@@ -20,7 +20,7 @@ import type { Migration } from "../../plan/migration.ts";
 import type { TracedRow } from "../../plan/outcome.ts";
 import type { LockedHistory, Written } from "../../engine/ports.ts";
 import type { Row, Rows } from "../wire/protocol.ts";
-import { quote } from "../../quote.ts";
+import { quote } from "../../text.ts";
 import {
   convertStatements,
   createStatements,

@@ -13,7 +13,7 @@ import {
   DatabaseError,
   sqlStateOf,
 } from "../../errors.ts";
-import { Ending } from "../../ending.ts";
+import { Ending } from "../../waits.ts";
 import { type LoggedIn, logIn, type Questions, replay } from "./log_in.ts";
 import {
   type Answer,

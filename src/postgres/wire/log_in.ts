@@ -28,7 +28,7 @@ import {
   textOf,
   uint32,
 } from "./protocol.ts";
-import { visible } from "../../quote.ts";
+import { visible } from "../../text.ts";
 import { MECHANISM, ScramClient } from "./scram.ts";
 import type { Socket } from "./socket.ts";
 import type { Target } from "../../cli/target.ts";

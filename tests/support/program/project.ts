@@ -61,7 +61,7 @@ async function writeProject(
 import { sourceRegistry } from "${source}registry/source.ts";
 
 const registry = sourceRegistry(
-  import.meta.resolve("../migrations/mod.ts"),
+  import.meta.resolve("./migrations/mod.ts"),
   () => import("../migrations/mod.ts"),
 );
 Deno.exit(await main(Deno.args, Deno.env.toObject(), registry));

@@ -6,7 +6,7 @@ import {
   quoteValue,
   redactor,
   visible,
-} from "../../src/quote.ts";
+} from "../../src/text.ts";
 import { hostile, isClean } from "../support/net/hostile.ts";
 
 Deno.test("visible() shows what a terminal or a viewer would act on", () => {

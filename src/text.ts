@@ -1,5 +1,5 @@
 /**
- * Text from outside, made fit for a message: on one line, without escape sequences, of bounded length.
+ * Text for people: names and values from outside made fit for a message, secrets hidden, durations, colours.
  *
  * @module
  */
@@ -115,4 +115,51 @@ function spellingsOfOne(part: string): string {
 /** The hexadecimal digits in either case. */
 function anyCase(hex: string): string {
   return hex.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`);
+}
+
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
+
+/** PostgreSQL keeps its timeouts in an `int` of milliseconds, about 24.8 days. */
+const LONGEST_MS = 2_147_483_647;
+
+/** Reads `500ms`, `5s`, `2m`, `1h` or `0`. Returns milliseconds, or the error that says what is wrong. */
+export function parseDuration(text: string): number | Error {
+  if (text === "0") return 0;
+  const match = /^(\d{1,12})(ms|s|m|h)$/.exec(text);
+  if (match === null) {
+    return new SyntaxError(
+      `${quoteValue(text)} is not a duration such as 500ms, 5s, 2m or 1h`,
+    );
+  }
+  const ms = Number(match[1]) * UNITS[match[2] as keyof typeof UNITS];
+  return ms <= LONGEST_MS
+    ? ms
+    : new RangeError(`${quote(text)} is longer than the limit of 596h`);
+}
+
+/** A duration for a person: `870 ms`, `4.2 s`, `3 min 5 s`, `2 h 10 min`. */
+export function formatDuration(ms: number): string {
+  if (Math.round(ms) < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 59_950) return `${(ms / 1_000).toFixed(1).replace(/\.0$/, "")} s`;
+  const seconds = Math.round(ms / 1_000);
+  if (seconds < 3_600) return pair(seconds, "min", "s");
+  return pair(Math.round(seconds / 60), "h", "min");
+}
+
+function pair(n: number, large: string, small: string): string {
+  const rest = n % 60;
+  return `${Math.floor(n / 60)} ${large}${
+    rest === 0 ? "" : ` ${rest} ${small}`
+  }`;
+}
+
+export const RED = 31;
+export const GREEN = 32;
+export const YELLOW = 33;
+
+/** Paints a text, or leaves it as it is without colour. */
+export function painter(
+  color: boolean,
+): (code: number, text: string) => string {
+  return (code, text) => color ? `\u001b[${code}m${text}\u001b[0m` : text;
 }
