@@ -62,7 +62,7 @@ import { sourceRegistry } from "${source}registry/source.ts";
 
 const registry = sourceRegistry(
   import.meta.resolve("./migrations/mod.ts"),
-  () => import("../migrations/mod.ts"),
+  () => import("./migrations/mod.ts"),
 );
 Deno.exit(await main(Deno.args, Deno.env.toObject(), registry));
 `,
