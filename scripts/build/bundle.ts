@@ -35,7 +35,7 @@ export async function bundle(folder: string, commit: string): Promise<Bundle> {
   for (const part of PARTS) {
     await cp(join(CHECKOUT, part), join(folder, part), { recursive: true });
   }
-  const build = join(folder, "src", "build.ts");
+  const build = join(folder, "src", "cli", "build.ts");
   if (!await exists(build)) throw new Error(`Cannot bundle: no "${build}"`);
   await Deno.writeTextFile(
     build,

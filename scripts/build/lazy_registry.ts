@@ -10,10 +10,10 @@ import type { Listed } from "../../src/registry/executable.ts";
 export const MAP_FILE = "migrations.map.gz";
 
 /** Prints what the list needs to know of each migration, or why one cannot be loaded. */
-const LIST = `import { processBackground } from "../src/process/background.ts";
-import { EMBEDDED } from "../src/embedded.ts";
-import { guardProcess } from "../src/process/migration_code.ts";
-import { writeLine } from "../src/process/terminal.ts";
+const LIST = `import { processBackground } from "./src/process/background.ts";
+import { EMBEDDED } from "./src/embedded.ts";
+import { guardProcess } from "./src/process/migration_code.ts";
+import { writeLine } from "./src/process/terminal.ts";
 
 const options = { background: processBackground(), hide: (text) => text };
 const ends = new DisposableStack();
@@ -39,13 +39,13 @@ export async function makeRegistryLazy(folder: string): Promise<void> {
   const lines = list.map((one) => `  ${JSON.stringify(one)},\n`);
   await Deno.writeTextFile(
     join(folder, "src", "embedded.ts"),
-    `import type { Registry } from "../migration.ts";
-import { executableRegistry } from "../registry/executable.ts";
+    `import type { Registry } from "./plan/migration.ts";
+import { executableRegistry } from "./registry/executable.ts";
 
 export const EMBEDDED: Registry = executableRegistry(
   [
 ${lines.join("")}],
-  () => import("../../migrations/mod.ts"),
+  () => import("../migrations/mod.ts"),
   new URL(${JSON.stringify(MAP_FILE)}, import.meta.url),
 );
 `,
