@@ -26,7 +26,8 @@ import {
   runSegment,
   segmentLength,
 } from "./segment.ts";
-import { jitter, underLock } from "./lock.ts";
+import { underLock } from "./lock.ts";
+import { backOff } from "../waits.ts";
 
 /** How to run: see the options of the same names. Times are milliseconds. */
 export interface ApplyOptions extends Limits {
@@ -56,7 +57,7 @@ export interface Applied {
 /** PostgreSQL's lock_not_available and deadlock_detected: the transaction was rolled back and may be tried again. */
 const RETRIED: readonly (string | undefined)[] = ["55P03", "40P01"];
 
-/** The wait before another attempt grows from the first to the last; half of it is chance. Milliseconds. */
+/** The wait before another attempt grows, see {@link backOff}; milliseconds. */
 const RETRY_MS = { first: 200, last: 10_000 };
 
 /**
@@ -153,12 +154,13 @@ class Run {
   async #transaction(): Promise<void> {
     const { clock, report } = this.ports;
     const deadline = clock.now() + this.options.lockRetryMs;
-    for (let wait = RETRY_MS.first;; wait = Math.min(wait * 2, RETRY_MS.last)) {
+    const nextWait = backOff(RETRY_MS);
+    for (;;) {
       const error = await this.#attempt();
       if (error === undefined) return;
       const leftMs = deadline - clock.now();
       if (!RETRIED.includes(sqlStateOf(error)) || leftMs <= 0) throw error;
-      const waitMs = Math.min(leftMs, jitter(wait));
+      const waitMs = Math.min(leftMs, nextWait());
       report({
         event: "retrying",
         reason: failureText(causeOf(error, MigrationError) ?? error),

@@ -4,12 +4,13 @@
  * @module
  */
 import { formatDuration } from "../text.ts";
+import { backOff } from "../waits.ts";
 import { RefusedError } from "../errors.ts";
 import type { LockHolder } from "../report/events.ts";
 import { holderText } from "../report/wording.ts";
 import type { LockedHistory, Ports, Session, Work } from "./ports.ts";
 
-/** The wait between two polls grows from the first to the last; half of it is chance. Milliseconds. */
+/** The wait between two polls grows, see {@link backOff}; milliseconds. */
 const LOCK_POLL_MS = { first: 50, last: 1_000 };
 
 /** How often the wait for another migrator is reported when nothing about it changes, in milliseconds. */
@@ -39,10 +40,8 @@ export async function underLock<T>(
   const { clock, report } = ports;
   const deadline = clock.now() + waitMs;
   let reported: { pid: number | undefined; at: number } | undefined;
-  for (
-    let wait = LOCK_POLL_MS.first;;
-    wait = Math.min(wait * 2, LOCK_POLL_MS.last)
-  ) {
+  const nextWait = backOff(LOCK_POLL_MS);
+  for (;;) {
     const result = await session[scope](async (work) => {
       const history = await work.lock();
       return history === undefined
@@ -68,11 +67,6 @@ export async function underLock<T>(
       report({ event: "waiting_for_lock", holder, leftMs: deadline - now });
       reported = { pid: holder?.pid, at: now };
     }
-    await clock.sleep(Math.min(deadline - now, jitter(wait)));
+    await clock.sleep(Math.min(deadline - now, nextWait()));
   }
-}
-
-/** From half of the wait to all of it: what begins together must not knock together. */
-export function jitter(wait: number): number {
-  return wait / 2 + Math.random() * wait / 2;
 }

@@ -5,6 +5,7 @@
  */
 import type { Config } from "../cli/config.ts";
 import { ConnectionError } from "../errors.ts";
+import { backOff } from "../waits.ts";
 import type { Event } from "../report/events.ts";
 import { Greeting } from "./greeting.ts";
 import type { RunIdentity } from "./history/changes.ts";
@@ -23,7 +24,7 @@ import type { HostAndPort } from "../cli/connection_string.ts";
 
 const OLDEST_VERSION = 150_000;
 
-/** The wait between two attempts grows from the first to the last, in milliseconds. */
+/** The wait between two attempts grows, see {@link backOff}; milliseconds. */
 const RETRY_MS = { first: 250, last: 5_000 };
 
 /** How long an attempt may take once the process was asked to stop, in milliseconds. */
@@ -52,7 +53,8 @@ export class PostgresDatabase implements Database {
   async connect(limitMs?: number, abandoned?: Backend): Promise<Session> {
     const { clock, config, report } = this.#options;
     const deadline = clock.now() + (limitMs ?? config.waitForDbMs);
-    for (let wait = RETRY_MS.first;; wait = Math.min(wait * 2, RETRY_MS.last)) {
+    const nextWait = backOff(RETRY_MS);
+    for (;;) {
       const result = await this.#tryHosts(abandoned);
       if (!(result instanceof ConnectionError)) return result;
       const left = deadline - clock.now();
@@ -62,8 +64,7 @@ export class PostgresDatabase implements Database {
         reason: result.message,
         leftMs: left,
       });
-      // Half of the wait is chance: pods that start together must not knock together.
-      await clock.sleep(Math.min(left, wait / 2 + Math.random() * wait / 2));
+      await clock.sleep(Math.min(left, nextWait()));
     }
   }
 

@@ -19,7 +19,7 @@ import {
   type Sender,
   TransactionEndedError,
 } from "./connection/connection.ts";
-import { Ending } from "../waits.ts";
+import { abortable } from "../waits.ts";
 import {
   causeOf,
   causesOf,
@@ -63,8 +63,8 @@ export class RunningStep implements Sender {
   uncommitted?: Error;
   readonly #host: StepHost;
   readonly #closed = Promise.withResolvers<void>();
-  /** Comes when the step fails although its function goes on. */
-  readonly #failing = new Ending();
+  /** Aborts when the step fails although its function goes on. */
+  readonly #failing = new AbortController();
   /** `closed`: it may be in effect. */
   #phase: "opening" | "running" | "ended" | "closed" = "opening";
   #failed = false;
@@ -107,8 +107,9 @@ export class RunningStep implements Sender {
       (error) => this.#stray(error),
     );
     try {
-      await connection.orEnded(this.#failing.orEnded(watch.result));
-      await connection.orEnded(this.#failing.orEnded(this.#quiet(db)));
+      const { signal } = this.#failing;
+      await connection.orEnded(abortable(watch.result, signal));
+      await connection.orEnded(abortable(this.#quiet(db), signal));
       if (this.uncommitted !== undefined) throw this.uncommitted;
       const [timer] = watch.timers();
       if (timer !== undefined) {
@@ -302,10 +303,10 @@ export class RunningStep implements Sender {
       ? error as Error
       : new Error(STRAY, { cause: error });
     if (this.#phase !== "running") return this.#failLate(failure);
-    if (this.#host.scope === "transaction") this.#failing.come(failure);
+    if (this.#host.scope === "transaction") this.#failing.abort(failure);
     // What is under way outside a transaction takes effect: it is not left half done.
     else {void this.#host.connection.settle().then(() =>
-        this.#failing.come(failure)
+        this.#failing.abort(failure)
       );}
   }
 

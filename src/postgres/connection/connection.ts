@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { Ending } from "../../waits.ts";
+import { abortable } from "../../waits.ts";
 import { causeOf, ConnectionLostError, DatabaseError } from "../../errors.ts";
 import type { Link } from "../wire/link.ts";
 import type { Answer, Rows } from "../wire/protocol.ts";
@@ -72,8 +72,8 @@ export class Connection {
   readonly #senders = new WeakMap<Error, Sender>();
   #isUnanswered = false;
   #stopped: Error | undefined;
-  /** Comes some time after {@link stop}. */
-  #stopping = new Ending();
+  /** Aborts some time after {@link stop}. */
+  #stopping = new AbortController();
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
   /** Whether a transaction of {@link begin} is open. */
   #isOpen = false;
@@ -344,7 +344,7 @@ export class Connection {
    */
   async orEnded<T>(work: Promise<T>): Promise<T> {
     work.catch(() => {}); // what it rejects with later is past
-    return await this.#link.orLost(this.#stopping.orEnded(work));
+    return await this.#link.orLost(abortable(work, this.#stopping.signal));
   }
 
   /** Tells a server that waits for a migration, with its transaction open, that there is still somebody. */
@@ -358,14 +358,14 @@ export class Connection {
   async stop(reason: Error): Promise<void> {
     this.#stopped = reason;
     const stopping = this.#stopping;
-    this.#stopTimer = setTimeout(() => stopping.come(reason), STOP_GRACE_MS);
+    this.#stopTimer = setTimeout(() => stopping.abort(reason), STOP_GRACE_MS);
     await this.cancel();
   }
 
   resume(): void {
     this.#stopped = undefined;
     clearTimeout(this.#stopTimer);
-    this.#stopping = new Ending();
+    this.#stopping = new AbortController();
   }
 
   /** Asks the server to cancel the running statement. Never rejects: the caller cannot do more than ask. */

@@ -13,7 +13,7 @@ import {
   DatabaseError,
   sqlStateOf,
 } from "../../errors.ts";
-import { Ending } from "../../waits.ts";
+import { abortable } from "../../waits.ts";
 import { type LoggedIn, logIn, type Questions, replay } from "./log_in.ts";
 import {
   type Answer,
@@ -54,7 +54,7 @@ export class Link {
   readonly #target: Target;
   readonly #socket: Socket;
   readonly #options: LinkOptions;
-  readonly #loss = new Ending<ConnectionLostError>();
+  readonly #loss = new AbortController();
   #ending = false;
   readonly #watch = new MessageWatch();
   /** The answers that are to come, in the order of the queries: the server keeps it. */
@@ -140,12 +140,13 @@ export class Link {
 
   /** Why the connection is lost, once it is. */
   get lost(): ConnectionLostError | undefined {
-    return this.#loss.reason;
+    const { aborted, reason } = this.#loss.signal;
+    return aborted ? reason : undefined;
   }
 
   /** What the promise comes to, unless the connection is {@link lost} before. */
-  orLost<T>(promise: PromiseLike<T>): Promise<T> {
-    return this.#loss.orEnded(promise);
+  orLost<T>(promise: Promise<T>): Promise<T> {
+    return abortable(promise, this.#loss.signal);
   }
 
   /** Whether the server, with its last answer, said that no transaction is open. */
@@ -259,7 +260,7 @@ export class Link {
     this.#options.onNotice?.(severity, message);
 
   /** The same with the driver's errors in our words; one that ends the session is its loss. */
-  async #settled<T>(promise: PromiseLike<T>, statement?: string): Promise<T> {
+  async #settled<T>(promise: Promise<T>, statement?: string): Promise<T> {
     try {
       return await this.orLost(promise);
     } catch (error) {
@@ -288,7 +289,7 @@ export class Link {
 
   /** Only the first loss counts. */
   #lose(error: ConnectionLostError = this.#closedByServer()): void {
-    this.#loss.come(error);
+    this.#loss.abort(error);
   }
 
   #closedByServer(): ConnectionLostError {
