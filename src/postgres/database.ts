@@ -19,7 +19,9 @@ import type {
   Session,
 } from "../engine/ports.ts";
 import type { Questions } from "./wire/log_in.ts";
+import { connectionFailure } from "./connection_failure.ts";
 import { PostgresSession } from "./session.ts";
+import { endIdleQuery } from "./settings.ts";
 import type { HostAndPort } from "../cli/connection_string.ts";
 
 const OLDEST_VERSION = 150_000;
@@ -104,7 +106,7 @@ export class PostgresDatabase implements Database {
       });
       link = await this.#open(
         at,
-        isThere ? await endingFirst(abandoned, greeting) : greeting,
+        isThere ? endingFirst(abandoned, greeting) : greeting,
         (severity, message) => report({ event: "notice", severity, message }),
       );
       const { server } = greeting;
@@ -183,7 +185,6 @@ export class PostgresDatabase implements Database {
       return await attempt(limit.signal);
     } catch (error) {
       stop.throwIfAborted();
-      const { connectionFailure } = await import("./connection_failure.ts");
       throw connectionFailure(
         error,
         at,
@@ -195,11 +196,7 @@ export class PostgresDatabase implements Database {
 }
 
 /** Asks for the end of a process first; whether there was one is no matter. */
-async function endingFirst(
-  abandoned: Backend,
-  questions: Questions,
-): Promise<Questions> {
-  const { endIdleQuery } = await import("./settings.ts");
+function endingFirst(abandoned: Backend, questions: Questions): Questions {
   let isFirst = true;
   return {
     first: endIdleQuery(abandoned),

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import type { Connection, InFlight } from "./connection/connection.ts";
+import type { Connection } from "./connection/connection.ts";
+import type { InFlight } from "./connection/in_flight.ts";
 import type { Rows } from "./wire/protocol.ts";
 import { ConnectionError } from "../errors.ts";
 import type { Blocker, Event, Progress } from "../report/events.ts";
@@ -102,7 +103,7 @@ export class Monitor {
   }
 
   async #tick(): Promise<void> {
-    const statement = this.#watched.oldestInFlight;
+    const statement = this.#watched.inFlight.oldest;
     const now = performance.now();
     if (statement === undefined) this.#whileIdle(now);
     if (
@@ -124,7 +125,7 @@ export class Monitor {
   #whileIdle(now: number): void {
     const step = this.#options.atWork();
     if (step === undefined) return;
-    const { idleMs, quietMs } = this.#watched;
+    const { idleMs, quietMs } = this.#watched.inFlight;
     if (idleMs >= KEEP_ALIVE_MS) this.#watched.keepAlive();
     if (quietMs < QUIET_MS) this.#quietSaidAt = undefined;
     else if (now - (this.#quietSaidAt ?? -Infinity) >= QUIET_REPEAT_MS) {
@@ -158,7 +159,7 @@ export class Monitor {
       return;
     }
     // Meanwhile it may have been answered.
-    if (this.#watched.oldestInFlight === statement) {
+    if (this.#watched.inFlight.oldest === statement) {
       await this.#judge(statement, pid, rows);
     }
   }

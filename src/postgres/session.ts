@@ -1,85 +1,235 @@
 /**
- * A session that is logged in and knows the history as it was then. What it needs for more than that is loaded when it is
- * asked for more: most runs find that nothing is to be done.
+ * A session that is logged in and knows the history as it was then; its transactions, and its end.
  *
  * @module
  */
+import { Connection } from "./connection/connection.ts";
 import type { LockHolder, ServerInfo } from "../report/events.ts";
 import type { HistoryRow } from "../plan/history.ts";
-import type { Link } from "./wire/link.ts";
 import type { Backend, Session, Work } from "../engine/ports.ts";
-import type { SessionOptions, WorkingSession } from "./working_session.ts";
+import type { Link } from "./wire/link.ts";
+import { Monitor } from "./monitor.ts";
+import { RESET } from "./seal.ts";
+import { endIdleQuery, lockHolderQuery, type Scope } from "./settings.ts";
+import { SessionWork, type WorkOptions } from "./work.ts";
+import {
+  SessionHistory,
+  type SessionHistoryOptions,
+} from "./history/session_history.ts";
+
+/** How long a stopped session may take to roll back before its connection is dropped, in milliseconds. */
+const STOP_LIMIT_MS = 3_000;
+
+/** How long after the request to stop the last words may take, in milliseconds: what must be written, or found out. */
+const LAST_WORDS_MS = 3_600;
+
+/** What a session needs to know besides its connection. */
+export interface SessionOptions extends WorkOptions, SessionHistoryOptions {
+  readonly server: ServerInfo;
+  readonly chosenSchema: string | undefined;
+  /** Opens another link to the same server, to watch this one. @throws {ConnectionError} */
+  readonly openSecond: () => Promise<Link>;
+  /** Aborts when the process is asked to stop; its reason is the error of everything in flight. */
+  readonly stop: AbortSignal;
+}
 
 /** The {@link Session} on PostgreSQL. */
 export class PostgresSession implements Session {
   readonly server: ServerInfo;
   readonly history: readonly HistoryRow[];
-  readonly #link: Link;
+  readonly #connection: Connection;
   readonly #options: SessionOptions;
+  readonly #history: SessionHistory;
   readonly #openedAt = performance.now();
-  #working: Promise<WorkingSession> | undefined;
-  #loaded: WorkingSession | undefined;
+  /** The backend at work; behind a pooler it is another in every transaction, known once the first query is answered. */
+  #backendPid: number | undefined;
+  /** What is being done, and what watches it; made when there is something to do. */
+  #work: SessionWork | undefined;
+  #monitor: Monitor | undefined;
+  /** When it was asked to stop, on `performance.now()`. */
+  #stoppedAt: number | undefined;
+  #isLastWords = false;
+  #stopTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Settles when the request to cancel has been taken. */
+  #stopped: Promise<void> | undefined;
 
   constructor(link: Link, options: SessionOptions) {
-    this.#link = link;
     this.#options = options;
+    this.#connection = new Connection(link, {
+      pipeline: options.pipeline,
+      onStatement: (sql, durationMs) =>
+        options.report({ event: "statement", sql, durationMs }),
+    });
     this.server = options.server;
     this.history = options.history?.rows ?? [];
+    this.#history = new SessionHistory(this.#connection, options);
+    if (!this.server.pooled) this.#backendPid = this.#connection.announcedPid;
+    options.stop.addEventListener("abort", this.#onStop, { once: true });
+    if (options.stop.aborted) {
+      this.#onStop();
+      // It is there for the last words, after one that did not answer.
+      this.#stoppedAt! -= STOP_LIMIT_MS;
+    }
   }
 
   get isLost(): boolean {
-    return this.#link.lost !== undefined;
+    return this.#connection.isLost;
+  }
+
+  get isUnanswered(): boolean {
+    return this.#connection.isUnanswered;
   }
 
   get backend(): Backend | undefined {
-    const pid = this.server.pooled ? undefined : this.#link.announcedPid;
-    const { host, port } = this.server;
+    const { host, port, pooled } = this.server;
+    const pid = pooled ? undefined : this.#connection.announcedPid;
     return pid === undefined
       ? undefined
       : { host, port, pid, since: this.#openedAt };
   }
 
-  get isUnanswered(): boolean {
-    return this.#loaded?.isUnanswered ?? false;
-  }
-
-  async despiteStop<T>(work: () => Promise<T>): Promise<T> {
-    return await (await this.#work()).despiteStop(work);
-  }
-
   async kyselyTable(
     table: string,
   ): Promise<readonly { readonly name: string; readonly timestamp: string }[]> {
-    return await (await this.#work()).kyselyTable(table);
+    return await this.#history.kyselyTable(table);
+  }
+
+  async despiteStop<T>(work: () => Promise<T>): Promise<T> {
+    // It must not cancel what comes now.
+    await this.#stopped;
+    this.#resume();
+    this.#isLastWords = true;
+    try {
+      return await work();
+    } finally {
+      this.#isLastWords = false;
+    }
   }
 
   async transaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
-    return await (await this.#work()).transaction(work);
+    this.#throwIfStopped();
+    return await this.#history.inPlace(() => this.#tryTransaction(work));
+  }
+
+  async #tryTransaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
+    const connection = this.#connection;
+    const { known } = this.#history;
+    if (this.server.pooled) this.#backendPid = undefined;
+    await connection.prepare();
+    const under = this.#begin("transaction");
+    try {
+      await connection.begin();
+      const result = await work(under);
+      await connection.commit();
+      return result;
+    } catch (error) {
+      this.#history.known = known;
+      await connection.rollback();
+      throw under.attributed(error);
+    } finally {
+      under.close();
+    }
   }
 
   async pinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
-    return await (await this.#work()).pinned(work);
+    this.#throwIfStopped();
+    return await this.#history.inPlace(() => this.#tryPinned(work));
+  }
+
+  async #tryPinned<T>(work: (work: Work) => Promise<T>): Promise<T> {
+    await this.#connection.prepare();
+    const under = this.#begin("session");
+    try {
+      return await work(under);
+    } finally {
+      under.close();
+      await this.#unlock();
+    }
   }
 
   async lockHolder(): Promise<LockHolder | undefined> {
-    return await (await this.#work()).lockHolder();
+    const [row] = await this.#connection.query(
+      lockHolderQuery(this.#history.lockNames),
+    );
+    return row === undefined ? undefined : {
+      pid: Number(row.pid),
+      application: String(row.application),
+      address: String(row.address),
+      sinceMs: typeof row.since === "number" ? row.since : undefined,
+    };
   }
 
   async endIdle(abandoned: Backend): Promise<void> {
-    await (await this.#work()).endIdle(abandoned);
+    const { host, port } = this.server;
+    if (abandoned.host !== host || abandoned.port !== port) return;
+    await this.#connection.query(endIdleQuery(abandoned));
   }
 
   async close(): Promise<void> {
-    if (this.#working === undefined) await this.#link.close();
-    else await (await this.#working).close();
+    this.#options.stop.removeEventListener("abort", this.#onStop);
+    clearTimeout(this.#stopTimer);
+    this.#monitor?.stop();
+    await this.#connection.close();
   }
 
-  #work(): Promise<WorkingSession> {
-    return this.#working ??= this.#begin();
+  #begin(scope: Scope): SessionWork {
+    this.#monitor ??= this.#watch();
+    return this.#work = new SessionWork({
+      scope,
+      connection: this.#connection,
+      history: this.#history,
+      onBackend: (pid) => this.#backendPid = pid,
+    }, this.#options);
   }
 
-  async #begin(): Promise<WorkingSession> {
-    const { WorkingSession } = await import("./working_session.ts");
-    return this.#loaded = new WorkingSession(this.#link, this.#options);
+  #watch(): Monitor {
+    const { openSecond, server, lockTimeoutMs, report } = this.#options;
+    return new Monitor(this.#connection, {
+      open: async () => new Connection(await openSecond(), { pipeline: false }),
+      pid: () => this.#backendPid,
+      pooled: server.pooled,
+      lockTimeoutMs,
+      atWork: () => this.#work?.atWork,
+      report,
+    });
+  }
+
+  /** Never rejects: where the lock cannot be released, it goes with the session. */
+  async #unlock(): Promise<void> {
+    const connection = this.#connection;
+    if (connection.isLost) return;
+    this.#resume();
+    await connection.query(
+      `${RESET}; select pg_catalog.pg_advisory_unlock_all()`,
+    ).catch(() => connection.destroy("its lock could not be released"));
+  }
+
+  readonly #onStop = () => {
+    this.#stoppedAt = performance.now();
+    // A stopped server answers at once; one that does not is left, and notices by itself.
+    this.#destroyAfter(
+      STOP_LIMIT_MS,
+      "the server did not answer the request to cancel",
+    );
+    this.#stopped = this.#connection.stop(this.#options.stop.reason);
+  };
+
+  #throwIfStopped(): void {
+    if (!this.#isLastWords) this.#options.stop.throwIfAborted();
+  }
+
+  /** Makes a connection that was stopped work again, and no longer than for the last words. */
+  #resume(): void {
+    if (this.#stoppedAt === undefined) return;
+    this.#connection.resume();
+    this.#destroyAfter(
+      this.#stoppedAt + LAST_WORDS_MS - performance.now(),
+      "the server did not answer in time",
+    );
+  }
+
+  #destroyAfter(ms: number, reason: string): void {
+    clearTimeout(this.#stopTimer);
+    this.#stopTimer = setTimeout(() => this.#connection.destroy(reason), ms);
   }
 }

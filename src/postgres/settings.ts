@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { historyTable } from "./history/place.ts";
 import type { Backend } from "../engine/ports.ts";
 import { quoteIdentifier, quoteLiteral } from "../sql/quote.ts";
 
@@ -21,17 +20,6 @@ export interface Settings {
 
 export type Scope = "transaction" | "session";
 
-/** Undoes what a migration has set, for this session or transaction. */
-export const RESET = "reset session authorization; reset role; reset all";
-
-/** What the server's error says when a seal is broken, in the place of a number. */
-export const BROKEN = {
-  ended: "battlescope-migrate: the transaction has ended",
-  readOnly: "battlescope-migrate: the transaction is read only",
-  unlocked: "battlescope-migrate: the lock is gone",
-  homeless: "battlescope-migrate: the history is gone",
-} as const;
-
 /** What {@link lockQuery} says of the transaction that it has the lock in, so that it is known again. */
 export interface Begun {
   /** When the transaction began, as seconds since 1970, exactly as the server wrote it. */
@@ -45,7 +33,7 @@ export const SESSION_SETTINGS =
   "select s.name, s.setting from pg_catalog.pg_settings s where s.source operator(pg_catalog.=) 'session'";
 
 /** The first half of the lock's key, "bsmg" in ASCII; the second is a hash of a name: that of the history's schema. */
-const LOCK_CLASS = 0x62736d67;
+export const LOCK_CLASS = 0x62736d67;
 
 /**
  * Applies the settings, then tries to take the lock. Returns one row: `applied`, whether the server has taken the
@@ -68,67 +56,14 @@ export function lockQuery(settings: Settings, scope: Scope): string {
     } as locked`;
 }
 
-/**
- * Ends a step: makes everything that it may have set what it was, has the server prove that the lock is still held, and
- * checks what is checked at commit, so that an error names this step. A proof that fails is an error, {@link BROKEN}: what
- * was sent behind it fails, too.
- *
- * In a transaction the lock ends with the transaction, so its age is the proof. What is deferred is checked under a
- * savepoint: afterwards it is deferred again, as the next step may want it.
- */
-export function sealQuery(
-  settings: Settings,
-  scope: Scope,
-  begun: Begun,
-): string {
-  const isGone = `pg_catalog.to_regclass(${
-    quoteLiteral(historyTable(settings.lockNames[0]!))
-  }) is null`;
-  const proof = scope === "transaction"
-    ? `case when extract(epoch from pg_catalog.now()) operator(pg_catalog.<>) '${begun.at}'::pg_catalog.numeric
-        then '${BROKEN.ended}'
-      when pg_catalog.current_setting('transaction_read_only') operator(pg_catalog.=) 'on' then '${BROKEN.readOnly}'
-      when ${isGone} then '${BROKEN.homeless}' else '0' end`
-    : `case when not exists (${
-      ownLockQuery(settings)
-    }) then '${BROKEN.unlocked}' when ${isGone} then '${BROKEN.homeless}' else '0' end`;
-  return [
-    RESET,
-    `select ${
-      begun.settings.map(([name, value]) =>
-        `pg_catalog.set_config(${quoteLiteral(name)}, ${
-          quoteLiteral(value)
-        }, false), `
-      ).join("")
-    }${settingsList(settings, scope)}, (${proof})::pg_catalog.int4`,
-    ...(scope === "transaction"
-      ? [
-        "savepoint battlescope_migrate_seal",
-        "set constraints all immediate",
-        "rollback to savepoint battlescope_migrate_seal",
-        "release savepoint battlescope_migrate_seal",
-      ]
-      : []),
-  ].join("; ");
-}
-
 /** Sets how long a statement outside a transaction waits for a lock; milliseconds. */
 export function lockTimeoutQuery(ms: number): string {
   return `select pg_catalog.set_config('lock_timeout', '${ms}ms', false)`;
 }
 
-function hashOf(name: string): string {
+/** The second half of the lock's key for a name, in SQL. */
+export function hashOf(name: string): string {
   return `pg_catalog.hashtext(${quoteLiteral(name)})`;
-}
-
-/** A row when this session has the lock. */
-function ownLockQuery({ lockNames }: Settings): string {
-  return `select from pg_catalog.pg_locks l where l.locktype operator(pg_catalog.=) 'advisory' and l.granted
-      and l.pid operator(pg_catalog.=) pg_catalog.pg_backend_pid()
-      and l.objsubid operator(pg_catalog.=) 2 and l.classid operator(pg_catalog.=) ${LOCK_CLASS}::pg_catalog.oid
-      and l.objid operator(pg_catalog.=) (${
-    hashOf(lockNames[0]!)
-  }::pg_catalog.int8 operator(pg_catalog.&) 4294967295)::pg_catalog.oid`;
 }
 
 /** The select list that applies the settings: in the transaction, or to the session. */

@@ -6,34 +6,25 @@
  *
  * @module
  */
-import type {
-  KyselyPlugin,
-  PluginTransformQueryArgs,
-  PluginTransformResultArgs,
-  QueryResult,
-  RootOperationNode,
-  UnknownRow,
-} from "kysely";
-import {
-  type Connection,
-  type Sender,
-  TransactionEndedError,
-} from "./connection/connection.ts";
+import type { Connection } from "./connection/connection.ts";
+import type { Sender } from "./connection/in_flight.ts";
+import { runStatement } from "./connection/migration_statement.ts";
 import { abortable } from "../waits.ts";
 import {
   causeOf,
   causesOf,
-  DatabaseError,
   ExitError,
   LocatedError,
   MigrationError,
   STRAY,
 } from "../errors.ts";
 import type { AnyKysely, Run } from "./kysely.ts";
+import { LateGuard } from "./late_guard.ts";
 import type { Step } from "../plan/plan.ts";
 import type { Background, Watch } from "../engine/ports.ts";
 import type { Rows } from "./wire/protocol.ts";
-import { BROKEN, type Scope } from "./settings.ts";
+import { sealError } from "./seal.ts";
+import type { Scope } from "./settings.ts";
 
 /** What a step needs of its session. */
 export interface StepHost {
@@ -152,7 +143,6 @@ export class RunningStep implements Sender {
 
   /** The error in the words of a migration. */
   explained(error: unknown): unknown {
-    const its = `its ${this.step.direction} function has`;
     const exit = causeOf(error, ExitError);
     if (exit !== undefined) {
       const cause = new ExitError(
@@ -164,29 +154,7 @@ export class RunningStep implements Sender {
         ? cause
         : new LocatedError(location, { cause });
     }
-    const broken = error instanceof DatabaseError ? error.server.message : "";
-    if (
-      error instanceof TransactionEndedError || broken.includes(BROKEN.ended)
-    ) {
-      return new Error(
-        `${its} ended the transaction: what it did before that is in effect`,
-      );
-    }
-    if (broken.includes(BROKEN.readOnly)) {
-      return new Error(`${its} made the transaction read only`);
-    }
-    if (broken.includes(BROKEN.homeless)) {
-      return new Error(
-        `${its} dropped or renamed the history, or its schema: a migration must leave it where it is; ` +
-          "it can be kept in a schema of its own with --schema",
-      );
-    }
-    if (broken.includes(BROKEN.unlocked)) {
-      return new Error(
-        `${its} released the migration lock: another migrator may have been at work meanwhile`,
-      );
-    }
-    return error;
+    return sealError(error, this.step.direction);
   }
 
   /** The database as the migration gets it. What is sent through it after the end of the function is noticed. */
@@ -221,7 +189,11 @@ export class RunningStep implements Sender {
     this.#pending++;
     try {
       await before?.(text);
-      return await connection.run(text, parameters, this);
+      return await runStatement(connection, {
+        text,
+        parameters,
+        sender: this,
+      });
     } catch (error) {
       if (error instanceof Error) this.#told.add(error);
       throw error;
@@ -275,7 +247,7 @@ export class RunningStep implements Sender {
     let timer: ReturnType<typeof setInterval> | undefined;
     const held = new Promise<never>((_, reject) => {
       timer = setInterval(() => {
-        if (connection.idleMs < HELD_MS) return;
+        if (connection.inFlight.idleMs < HELD_MS) return;
         reject(
           new Error(
             `its ${this.step.direction} function has ended, and something that it began holds its connection: end the transaction`,
@@ -305,7 +277,7 @@ export class RunningStep implements Sender {
     if (this.#phase !== "running") return this.#failLate(failure);
     if (this.#host.scope === "transaction") this.#failing.abort(failure);
     // What is under way outside a transaction takes effect: it is not left half done.
-    else {void this.#host.connection.settle().then(() =>
+    else {void this.#host.connection.inFlight.settle().then(() =>
         this.#failing.abort(failure)
       );}
   }
@@ -314,22 +286,6 @@ export class RunningStep implements Sender {
   async #giveUp(reason: Error): Promise<void> {
     const { connection } = this.#host;
     if (this.#pending > 0) await connection.abandon(reason);
-    else await connection.settle();
-  }
-}
-
-/** Looks at every statement when it is made, before Kysely says that its transaction is over. */
-class LateGuard implements KyselyPlugin {
-  constructor(readonly refuseLate: () => void) {}
-
-  transformQuery({ node }: PluginTransformQueryArgs): RootOperationNode {
-    this.refuseLate();
-    return node;
-  }
-
-  transformResult(
-    { result }: PluginTransformResultArgs,
-  ): Promise<QueryResult<UnknownRow>> {
-    return Promise.resolve(result);
+    else await connection.inFlight.settle();
   }
 }

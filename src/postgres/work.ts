@@ -1,0 +1,281 @@
+/**
+ * What is done under the migration lock, in one transaction or on one pinned session: settings, the lock, steps, the history.
+ *
+ * @module
+ */
+import {
+  causeOf,
+  causesOf,
+  ConnectionLostError,
+  DatabaseError,
+  MigrationError,
+  RefusedError,
+} from "../errors.ts";
+import type {
+  Background,
+  LockedHistory,
+  Work,
+  Written,
+} from "../engine/ports.ts";
+import type { HistoryChange } from "../plan/history.ts";
+import type { TracedRow } from "../plan/outcome.ts";
+import type { Step } from "../plan/plan.ts";
+import type { Event, ServerInfo } from "../report/events.ts";
+import { waitsForSnapshots } from "../sql/statement.ts";
+import type { Connection } from "./connection/connection.ts";
+import { releaseSavepoints } from "./connection/migration_statement.ts";
+import type { SessionHistory } from "./history/session_history.ts";
+import { withHint } from "./hints.ts";
+import { dropInvalidIndex } from "./invalid_index.ts";
+import { sealQuery } from "./seal.ts";
+import {
+  lockQuery,
+  lockTimeoutQuery,
+  type Scope,
+  SESSION_SETTINGS,
+  type Settings,
+} from "./settings.ts";
+import { RunningStep } from "./step.ts";
+import type { Rows } from "./wire/protocol.ts";
+
+/** How work is done. Times are milliseconds. */
+export interface WorkOptions {
+  readonly server: ServerInfo;
+  /** As `server_version_num`. */
+  readonly versionNumber: number;
+  readonly pipeline: boolean;
+  readonly lockTimeoutMs: number;
+  readonly lockRetryMs: number;
+  readonly statementTimeoutMs: number;
+  /** The schema that was chosen and so has to become the search path. */
+  readonly chosenSchema: string | undefined;
+  readonly report: (event: Event) => void;
+  readonly background: Background;
+}
+
+/** What work is done on. */
+export interface WorkPlace {
+  readonly scope: Scope;
+  readonly connection: Connection;
+  readonly history: SessionHistory;
+  /** Told of the backend at work, by its process id. */
+  readonly onBackend: (pid: number) => void;
+}
+
+/** The {@link Work} on PostgreSQL. */
+export class SessionWork implements Work {
+  readonly #place: WorkPlace;
+  readonly #options: WorkOptions;
+  #steps: RunningStep[] = [];
+  /** What seals a step, once the lock is taken. */
+  #seal = "";
+
+  constructor(place: WorkPlace, options: WorkOptions) {
+    this.#place = place;
+    this.#options = options;
+  }
+
+  /** The migration whose function is at work. */
+  get atWork(): Step | undefined {
+    const last = this.#steps.at(-1);
+    return last?.isRunning ? last.step : undefined;
+  }
+
+  /** Nothing more is done: what its steps have left behind is forgotten. */
+  close(): void {
+    for (const step of this.#steps) step.close();
+    this.#steps = [];
+  }
+
+  /**
+   * One flight: settings, then the lock, then whether the history is still the known one. `set_config` in the transaction also
+   * holds behind a pooler, which drops or rejects startup parameters.
+   */
+  async lock(): Promise<LockedHistory | undefined> {
+    const { scope, connection, history, onBackend } = this.#place;
+    const { pooled } = this.#options.server;
+    const settings = this.#settings();
+    const answers = await connection.query(
+      [
+        // A pooler has its own settings on a connection that others have used.
+        ...(pooled ? [SESSION_SETTINGS] : []),
+        lockQuery(settings, scope),
+        ...history.lockQueries(),
+      ].join("; "),
+    ) as unknown as readonly Rows[];
+    const given = pooled ? answers[0]! : [];
+    const [[row] = [], ...rest] = answers.slice(pooled ? 1 : 0);
+    if (row?.applied !== true) {
+      throw new RefusedError([
+        "Cannot set lock_timeout and statement_timeout: the server, or a pooler before it, did not take them",
+      ]);
+    }
+    onBackend(Number(row.pid));
+    if (row.locked !== true) return undefined;
+    this.#seal = sealQuery(settings, scope, {
+      at: String(row.began),
+      settings: given.map(({ name, setting }) => [
+        String(name),
+        String(setting),
+      ]),
+    });
+    return await history.underLock(rest);
+  }
+
+  async prepareHistory(): Promise<void> {
+    const { scope, connection, history } = this.#place;
+    if (history.known.place.form === "own") return;
+    if (scope === "transaction") return await history.prepare();
+    // Outside a transaction it needs one of its own: half a conversion must never be seen.
+    try {
+      await connection.begin();
+      await history.prepare();
+      await connection.commit();
+    } catch (error) {
+      await connection.rollback();
+      throw error;
+    }
+  }
+
+  async run(step: Step, onBegun: () => void): Promise<void> {
+    const { scope, connection } = this.#place;
+    const before = this.#steps.at(-1);
+    if (before === undefined) onBegun();
+    else before.whenSealed(onBegun);
+    // Kysely is loaded when the first migration runs: most runs find that nothing is to be done.
+    const { openKysely } = await import("./kysely.ts");
+    const running = new RunningStep(step, {
+      connection,
+      background: this.#options.background,
+      scope,
+      openKysely,
+      ...(scope === "session" && { before: this.#beforeOutside() }),
+    });
+    this.#steps.push(running);
+    const { conformingStrings } = connection;
+    try {
+      await running.run();
+      await this.#sealStep(running);
+      // The next texts are understood before they are sent: how they will be read must be known.
+      if (connection.conformingStrings !== conformingStrings) {
+        await connection.inFlight.settle();
+      }
+    } catch (error) {
+      // What has aborted the transaction is the cause, whatever the function has made of it.
+      // What is recorded of it must not be part of what it left open.
+      if (scope === "session") await connection.rollBackForeign();
+      const { aborted } = connection.transaction;
+      const known = scope === "session" || aborted === undefined ||
+        causesOf(error).includes(aborted);
+      throw this.attributed(known ? error : aborted, running);
+    }
+  }
+
+  async settle(): Promise<readonly number[]> {
+    const { inFlight, transaction } = this.#place.connection;
+    await inFlight.settle();
+    transaction.throwIfAborted();
+    return durationsOf(this.#steps);
+  }
+
+  async trace(ids: readonly number[]): Promise<readonly TracedRow[]> {
+    return await this.#place.history.trace(ids);
+  }
+
+  write(changes: readonly HistoryChange[]): Promise<readonly Written[]> {
+    const { history, scope } = this.#place;
+    const written = history.write(changes, scope).catch((error) => {
+      throw this.attributed(error);
+    });
+    written.catch(() => {}); // what a write that was sent ahead rejects with, the commit rejects with
+    return written;
+  }
+
+  /** An error of a statement that ran ahead surfaces later: it is named after the step that sent it. */
+  attributed(error: unknown, running?: RunningStep): unknown {
+    if (causeOf(error, MigrationError) !== undefined) return error;
+    const { connection, history } = this.#place;
+    const explained = history.explained(error);
+    if (explained !== error) return explained;
+    const sender = connection.senderOf(causeOf(error, ConnectionLostError)) ??
+      connection.senderOf(causeOf(error, DatabaseError));
+    // The loss of the connection stays the error of everything after it, which is not the fault of that step.
+    const step = this.#steps.find((one) => one === sender) ?? running;
+    const cause = withHint(step?.explained(error) ?? error, {
+      ...this.#options,
+      ...this.#options.server,
+      scope: step?.scope ?? "transaction",
+      before: step === undefined ? 0 : this.#steps.indexOf(step),
+    });
+    return step === undefined ? cause : new MigrationError(
+      step.step.migration.name,
+      step.step.direction,
+      { cause },
+    );
+  }
+
+  /** What is done before a statement that runs outside a transaction. */
+  #beforeOutside(): (text: string) => Promise<void> {
+    const { connection } = this.#place;
+    const { lockTimeoutMs, lockRetryMs, report } = this.#options;
+    let current = lockTimeoutMs;
+    return async (text) => {
+      await dropInvalidIndex(connection, text, report);
+      // Waiting for old snapshots is in nobody's way: there is no need to try it again and again.
+      const wanted = lockTimeoutMs > 0 && waitsForSnapshots(text)
+        ? Math.max(lockTimeoutMs, lockRetryMs)
+        : lockTimeoutMs;
+      if (wanted === current) return;
+      current = wanted;
+      void connection.sendAhead(lockTimeoutQuery(wanted));
+    };
+  }
+
+  /** A migration must leave the transaction, or the session, as it was given. */
+  async #sealStep(step: RunningStep): Promise<void> {
+    const { scope, connection } = this.#place;
+    const { direction } = step.step;
+    const { aborted, abortSeen } = connection.transaction;
+    if (scope === "session") {
+      if (await connection.rollBackForeign()) {
+        throw new Error(
+          `its ${direction} function left a transaction open, which was rolled back`,
+        );
+      }
+    } else if (aborted !== undefined) {
+      throw abortSeen
+        ? new Error(
+          `its ${direction} function caught an error that had already aborted the transaction`,
+          { cause: aborted },
+        )
+        : aborted;
+    }
+    releaseSavepoints(connection, step);
+    const sealed = connection.sendAhead(
+      this.#seal,
+      step,
+      () => step.sealed(),
+    );
+    if (scope === "session") {
+      // What it did is done: that nobody can say any more how it was left is met by what writes that.
+      await sealed.catch((error) => {
+        if (error instanceof DatabaseError && !connection.isLost) throw error;
+      });
+    } else if (!this.#options.pipeline) await sealed;
+  }
+
+  #settings(): Settings {
+    const { lockNames } = this.#place.history;
+    return { ...this.#options, lockNames };
+  }
+}
+
+/** A step took from the end of the one before it, or from its own start, until its last answer. */
+function durationsOf(steps: readonly RunningStep[]): number[] {
+  let end = 0;
+  return steps.map(({ startedAt, answeredAt = startedAt }) => {
+    const start = Math.max(startedAt, end);
+    end = Math.max(end, answeredAt);
+    return Math.max(0, Math.round(answeredAt - start));
+  });
+}
