@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { housePicture, withHouse } from "./house.ts";
 
 /** One import. Files are paths from the root of the checkout, packages and built-ins are `npm:…` and `node:…`. */
 export interface Import {
@@ -276,10 +277,37 @@ async function moduleGraph(root: URL, file: string): Promise<ModuleGraph> {
   return graph;
 }
 
-async function main(): Promise<number> {
+const ROOT = new URL("../../", import.meta.url);
+
+/** Compares the picture of the house with the code, or writes it. @returns what is wrong */
+async function drawHouse(
+  imports: readonly Import[],
+  write: boolean,
+): Promise<string[]> {
+  const file = new URL("CONTRIBUTING.md", ROOT);
+  const document = await Deno.readTextFile(file);
+  const sources = new Map<string, string>();
+  for (const path of await listFiles(ROOT, "src")) {
+    sources.set(path, await Deno.readTextFile(new URL(path, ROOT)));
+  }
+  const drawn = withHouse(document, housePicture(imports, sources));
+  if (drawn === document) return [];
+  if (!write) {
+    return [
+      "CONTRIBUTING.md draws another house than src/ is: run deno task layers --write",
+    ];
+  }
+  await Deno.writeTextFile(file, drawn);
+  return [];
+}
+
+async function main(args: readonly string[]): Promise<number> {
   try {
-    const imports = await readImports(new URL("../../", import.meta.url));
-    const faults = layerFaults(imports);
+    const imports = await readImports(ROOT);
+    const faults = [
+      ...layerFaults(imports),
+      ...await drawHouse(imports, args.includes("--write")),
+    ];
     for (const fault of faults) console.error(fault);
     return faults.length > 0 ? 1 : 0;
   } catch (error) {
@@ -288,4 +316,4 @@ async function main(): Promise<number> {
   }
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) Deno.exit(await main(Deno.args));
