@@ -18,7 +18,7 @@ import {
   isRequest,
   type Message,
   MessageReader,
-} from "../../tests/support/net/protocol.ts";
+} from "../dev/protocol_messages.ts";
 
 /** What has passed. */
 export interface Traffic {

@@ -10,7 +10,7 @@ import { Migrator } from "kysely/migration";
 import postgres from "postgres";
 import { main } from "../../src/main.ts";
 import { readRegistry } from "../../src/plan/migration.ts";
-import { withKysely } from "../../tests/support/program/kysely.ts";
+import { withKysely } from "../dev/kysely.ts";
 import { startBenchServer } from "./server.ts";
 import { median } from "./statistics.ts";
 

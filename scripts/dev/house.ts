@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Import } from "./layers.ts";
+import type { Import } from "./imports.ts";
 
 const BEGIN = "<!-- house: written by `deno task layers --write` -->";
 const END = "<!-- /house -->";

@@ -1,25 +1,22 @@
 // deno-lint-ignore-file no-console -- a script for the terminal
 /**
- * Checks the direction of every import in `src/` and `migrations/`; type imports count.
+ * Checks the direction of every import in `src/`, `migrations/` and `scripts/`; type imports count.
  *
  * A layer is a folder of `src/`: what is new finds its place by being put into a folder.
  *
  * @module
  */
 import { housePicture, withHouse } from "./house.ts";
-
-/** One import. Files are paths from the root of the checkout, packages and built-ins are `npm:…` and `node:…`. */
-export interface Import {
-  readonly from: string;
-  readonly to: string;
-  readonly typeOnly: boolean;
-}
+import { type Import, listFiles, readImports } from "./imports.ts";
 
 /** The files that lie flat in `src/` and belong to no layer above: errors, text, waits. */
 const GROUND = "ground";
 
 /** The files that put everything together. */
 const MAIN = "main";
+
+/** What develops and builds the program: it may import all of it, but not the tests, which import it. */
+const SCRIPTS = "scripts";
 
 /** The layers of `src/`, the lowest first. A folder imports itself and what stands above it here; two of one line know nothing of each other. */
 const LAYERS: readonly (readonly string[])[] = [
@@ -79,39 +76,11 @@ export function layerFaults(imports: readonly Import[]): string[] {
   return [...known.flatMap(importFault), ...cycleFaults(known)];
 }
 
-/** The imports that the module graph of `deno info --json` shows, with paths from `root`. */
-export function importsOf(info: ModuleGraph, root: URL): Import[] {
-  const shorten = (specifier: string) =>
-    specifier.startsWith(root.href)
-      ? decodeURIComponent(specifier.slice(root.href.length))
-      : specifier;
-  return info.modules.flatMap((module) =>
-    (module.dependencies ?? []).map(({ specifier, code, type }) => ({
-      from: shorten(module.specifier),
-      to: shorten(code?.specifier ?? type?.specifier ?? specifier),
-      typeOnly: code === undefined,
-    }))
-  );
-}
-
-/** The part of the output of `deno info --json` that is read here. */
-export interface ModuleGraph {
-  readonly modules: readonly {
-    readonly specifier: string;
-    readonly error?: string;
-    readonly dependencies?: readonly {
-      readonly specifier: string;
-      readonly code?: { readonly specifier?: string };
-      readonly type?: { readonly specifier?: string };
-    }[];
-  }[];
-}
-
 /** The layer that a file belongs to; `undefined` for what is no part of the program. */
 function layerOf(path: string): string | undefined {
   if (path === "migrations/mod.ts") return path;
   const [top, folder = "", ...rest] = path.split("/");
-  if (top === "migrations") return top;
+  if (top === "migrations" || top === SCRIPTS) return top;
   if (top !== "src") return undefined;
   if (rest.length > 0) return folder;
   return folder === "main.ts" || folder === "embedded.ts" ? MAIN : GROUND;
@@ -140,6 +109,11 @@ function printed(order: readonly (readonly string[])[]): string {
 function importFault(edge: Import): string[] {
   const { from, to } = edge;
   const layer = layerOf(from)!;
+  if (layer === SCRIPTS) {
+    return to.startsWith("tests/")
+      ? [`${from} imports ${to}: scripts know nothing of tests`]
+      : [];
+  }
   const npm = /^npm:\/?((?:@[^/]+\/)?[^/@]+)/.exec(to)?.[1];
   if (npm !== undefined) return packageFault(edge, layer, npm);
   const frozen = frozenRule(layer);
@@ -148,7 +122,7 @@ function importFault(edge: Import): string[] {
     const allowed = layer === "migrations/mod.ts" && target === "migrations";
     return allowed ? [] : [`${from} imports ${to}: ${frozen}`];
   }
-  if (target === undefined) {
+  if (target === undefined || target === SCRIPTS) {
     return SCHEME.test(to) || to === "deno.json"
       ? []
       : [`${from} imports ${to}: the program is in src/ and migrations/`];
@@ -228,53 +202,6 @@ function cycleFaults(imports: readonly Import[]): string[] {
   }
   for (const file of targets.keys()) visit(file, []);
   return [...faults];
-}
-
-/** Asks Deno for the imports of every file, first of the two that lead to most of the others. */
-async function readImports(root: URL): Promise<Import[]> {
-  const files = [
-    ...await listFiles(root, "src"),
-    ...await listFiles(root, "migrations"),
-  ];
-  const roots = ["src/main.ts", "migrations/mod.ts"];
-  const modules = new Map<string, ModuleGraph["modules"][number]>();
-  for (const file of [...roots, ...files]) {
-    if (modules.has(new URL(file, root).href)) continue;
-    for (const module of (await moduleGraph(root, file)).modules) {
-      modules.set(module.specifier, module);
-    }
-  }
-  return importsOf({ modules: [...modules.values()] }, root);
-}
-
-async function listFiles(root: URL, folder: string): Promise<string[]> {
-  const files: string[] = [];
-  for await (const entry of Deno.readDir(new URL(folder, root))) {
-    const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory) files.push(...await listFiles(root, path));
-    else if (entry.name.endsWith(".ts")) files.push(path);
-  }
-  return files.sort();
-}
-
-async function moduleGraph(root: URL, file: string): Promise<ModuleGraph> {
-  const { success, stdout, stderr } = await new Deno.Command("deno", {
-    args: ["info", "--json", file],
-    cwd: root,
-  }).output();
-  if (!success) {
-    throw new Error(
-      `Cannot read the imports of "${file}": ${
-        new TextDecoder().decode(stderr).trim()
-      }`,
-    );
-  }
-  const graph: ModuleGraph = JSON.parse(new TextDecoder().decode(stdout));
-  const broken = graph.modules.find(({ error }) => error !== undefined);
-  if (broken !== undefined) {
-    throw new Error(`Cannot read the imports of "${file}": ${broken.error}`);
-  }
-  return graph;
 }
 
 const ROOT = new URL("../../", import.meta.url);

@@ -12,7 +12,7 @@ import {
   startBinary,
 } from "../support/program/binary.ts";
 import { builtCommit } from "../support/program/build_once.ts";
-import { battlescope } from "../support/program/kysely.ts";
+import { battlescope } from "../../scripts/dev/kysely.ts";
 import {
   releasedTests,
   type Start,

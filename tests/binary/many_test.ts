@@ -1,7 +1,7 @@
 /** Many copies of the executable at one database, also through a pooler. */
 import { assertEquals } from "@std/assert";
 import { runBinary } from "../support/program/binary.ts";
-import { battlescope } from "../support/program/kysely.ts";
+import { battlescope } from "../../scripts/dev/kysely.ts";
 import { withPgBouncer } from "../support/server/pgbouncer.ts";
 import { pgTest, type TestDatabase } from "../support/server/postgres.ts";
 

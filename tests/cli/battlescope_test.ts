@@ -1,7 +1,7 @@
 /** The program with the migrations that it is released with. */
 import { assertEquals } from "@std/assert";
 import { runMigrate } from "../support/program/cli.ts";
-import { battlescope } from "../support/program/kysely.ts";
+import { battlescope } from "../../scripts/dev/kysely.ts";
 import { pgTest } from "../support/server/postgres.ts";
 
 pgTest(

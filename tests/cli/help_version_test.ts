@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { runMigrate } from "../support/program/cli.ts";
-import { battlescope } from "../support/program/kysely.ts";
+import { battlescope } from "../../scripts/dev/kysely.ts";
 
 const COMMANDS = ["up", "down", "redo", "status", "baseline", "repair", "new"];
 const SETTINGS = [

@@ -10,7 +10,7 @@ import {
   waitForStatement,
   waitUntilGone,
 } from "../support/program/gate.ts";
-import { applyBattlescope, battlescope } from "../support/program/kysely.ts";
+import { applyBattlescope, battlescope } from "../../scripts/dev/kysely.ts";
 import { runMigrate } from "../support/program/cli.ts";
 import { migration, table } from "../support/program/migrations.ts";
 import { type Pooler, withPgBouncer } from "../support/server/pgbouncer.ts";

@@ -11,7 +11,7 @@ import {
   waitForStatement,
   waitUntilGone,
 } from "../support/program/gate.ts";
-import { applyBattlescope, battlescope } from "../support/program/kysely.ts";
+import { applyBattlescope, battlescope } from "../../scripts/dev/kysely.ts";
 import { migration, table } from "../support/program/migrations.ts";
 import { withPgBouncer } from "../support/server/pgbouncer.ts";
 import { pgTest, type TestDatabase } from "../support/server/postgres.ts";

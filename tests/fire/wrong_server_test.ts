@@ -8,7 +8,7 @@ import {
   startMigrate,
 } from "../support/program/cli.ts";
 import { withSmallDisk } from "../support/server/disk.ts";
-import { battlescope } from "../support/program/kysely.ts";
+import { battlescope } from "../../scripts/dev/kysely.ts";
 import { migration, table } from "../support/program/migrations.ts";
 import { pgTest, queryUrl } from "../support/server/postgres.ts";
 import { withProject } from "../support/program/project.ts";

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { VERSION } from "../../src/cli/version.ts";
 import { parseDuration } from "../../src/text.ts";
 import { SETTINGS } from "../../src/cli/options.ts";
-import { battlescope } from "../support/program/kysely.ts";
+import { battlescope } from "../../scripts/dev/kysely.ts";
 import {
   kustomizations,
   kustomize,

@@ -7,7 +7,7 @@ import { assertEquals } from "@std/assert";
 import { type MigrationProvider, Migrator } from "kysely/migration";
 import { readCatalog } from "../support/server/catalog.ts";
 import { runMigrate } from "../support/program/cli.ts";
-import { withKysely } from "../support/program/kysely.ts";
+import { withKysely } from "../../scripts/dev/kysely.ts";
 import { pgTest } from "../support/server/postgres.ts";
 import { withProject } from "../support/program/project.ts";
 

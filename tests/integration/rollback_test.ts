@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { type Catalog, readCatalog } from "../support/server/catalog.ts";
-import { battlescope, withKysely } from "../support/program/kysely.ts";
+import { battlescope, withKysely } from "../../scripts/dev/kysely.ts";
 import { pgTest } from "../support/server/postgres.ts";
 
 pgTest("down() of every migration undoes exactly its up()", async (db) => {

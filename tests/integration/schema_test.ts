@@ -5,7 +5,7 @@
  */
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { readCatalog } from "../support/server/catalog.ts";
-import { applyBattlescope } from "../support/program/kysely.ts";
+import { applyBattlescope } from "../../scripts/dev/kysely.ts";
 import {
   pgTest,
   queryUrl,

@@ -1,9 +1,6 @@
 import { assertEquals } from "@std/assert";
-import {
-  type Import,
-  importsOf,
-  layerFaults,
-} from "../../scripts/dev/layers.ts";
+import { type Import, importsOf } from "../../scripts/dev/imports.ts";
+import { layerFaults } from "../../scripts/dev/layers.ts";
 
 function graph(...lines: string[]): Import[] {
   return lines.map((line) => {
@@ -84,6 +81,19 @@ Deno.test("layerFaults() hides the wire from everything outside of its adapter",
     layerFaults(graph("src/main.ts type src/postgres/wire/link.ts")),
     [
       "src/main.ts imports src/postgres/wire/link.ts: nothing outside knows src/postgres/wire/",
+    ],
+  );
+});
+
+Deno.test("layerFaults() lets scripts import the program, not the tests", () => {
+  assertEquals(
+    layerFaults(graph(
+      "scripts/dev/migrate.ts -> src/main.ts",
+      "scripts/dev/test.ts -> npm:fast-check@4.10.2",
+      "scripts/bench/stall.ts -> tests/support/program/cli.ts",
+    )),
+    [
+      "scripts/bench/stall.ts imports tests/support/program/cli.ts: scripts know nothing of tests",
     ],
   );
 });

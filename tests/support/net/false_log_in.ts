@@ -5,7 +5,10 @@
  */
 import { message, uint32 } from "../../../src/postgres/wire/protocol.ts";
 import { closeQuietly, type Listener, startListener } from "./listener.ts";
-import { type Message, MessageReader } from "./protocol.ts";
+import {
+  type Message,
+  MessageReader,
+} from "../../../scripts/dev/protocol_messages.ts";
 import { ScramServer } from "./scram_server.ts";
 
 /** What the server has said, in this order. */

@@ -12,7 +12,7 @@ import {
   type Message,
   MessageReader,
   statementOf,
-} from "./protocol.ts";
+} from "../../../scripts/dev/protocol_messages.ts";
 
 /** What happens to a session at its cut. Either end sees the same, but for the server of `stall` and `garble`. */
 export type Fault =

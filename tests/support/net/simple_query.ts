@@ -6,7 +6,10 @@
  */
 import { connect, type Socket } from "node:net";
 import postgres from "postgres";
-import { type Message, MessageReader } from "./protocol.ts";
+import {
+  type Message,
+  MessageReader,
+} from "../../../scripts/dev/protocol_messages.ts";
 
 /** The answer to one statement. */
 export interface Result {

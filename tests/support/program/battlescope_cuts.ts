@@ -7,7 +7,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import postgres, { type Sql } from "postgres";
 import { type Catalog, readCatalog } from "../server/catalog.ts";
 import { type CutRun, type CutTest, cutTest, emptyDatabase } from "./cuts.ts";
-import { battlescope, withKysely } from "./kysely.ts";
+import { battlescope, withKysely } from "../../../scripts/dev/kysely.ts";
 import type { TestDatabase } from "../server/postgres.ts";
 
 export interface BattlescopeCuts

@@ -7,7 +7,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import postgres from "postgres";
 import type { NeedName } from "../../../scripts/dev/test_needs.ts";
 import type { MigrateResult, RunningMigrate } from "./cli.ts";
-import { battlescope } from "./kysely.ts";
+import { battlescope } from "../../../scripts/dev/kysely.ts";
 import { testWith } from "./needs.ts";
 import { pgTest, queryUrl, type TestDatabase } from "../server/postgres.ts";
 import { startTlsServer } from "../server/tls_server.ts";

@@ -6,8 +6,8 @@
 import { Kysely } from "kysely";
 import { PostgresJSDialect } from "kysely-postgres-js";
 import postgres from "postgres";
-import { migrations } from "../../../migrations/mod.ts";
-import { type Migration, readRegistry } from "../../../src/plan/migration.ts";
+import { migrations } from "../../migrations/mod.ts";
+import { type Migration, readRegistry } from "../../src/plan/migration.ts";
 
 /** BattleScope's migrations, oldest first. */
 export const battlescope: readonly Migration[] = readRegistry(migrations);
