@@ -6,6 +6,8 @@
  */
 import { greetingQuery } from "../../src/postgres/greeting.ts";
 import { logIn } from "../../src/postgres/wire/log_in.ts";
+import { Messages } from "../../src/postgres/wire/messages.ts";
+import { SessionState } from "../../src/postgres/wire/session_state.ts";
 import { connectTcp } from "../../src/postgres/wire/tcp_socket.ts";
 
 const { hostname, port, username, password, pathname } = new URL(
@@ -15,7 +17,7 @@ const socket = await connectTcp(
   { host: hostname, port: Number(port) },
   new AbortController().signal,
 );
-await logIn(socket, {
+await logIn(new Messages(socket, new SessionState(), () => {}), {
   target: {
     user: username,
     password,
@@ -26,6 +28,5 @@ await logIn(socket, {
   applicationName: "benchmark",
   scramPassword: password,
   questions: { first: greetingQuery(undefined) },
-  onNotice: () => {},
 });
 Deno.exit(0);

@@ -1,7 +1,7 @@
 /** The log-in, which is the program's own: with servers that lie, that fall silent, and with real ones in each way that they ask for a password. */
 import { lookup } from "node:dns/promises";
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { message } from "../../src/postgres/wire/protocol.ts";
+import { message, uint32 } from "../../src/postgres/wire/protocol.ts";
 import { type MigrateResult, runMigrate } from "../support/program/cli.ts";
 import {
   authentication,
@@ -18,12 +18,15 @@ import {
 import { table } from "../support/program/migrations.ts";
 import { type Project, withProject } from "../support/program/project.ts";
 import { assertNoSecret, scenario } from "../support/program/scenario.ts";
+import { ScramServer } from "../support/net/scram_server.ts";
 import { type OwnServer, serverTest } from "../support/server/server.ts";
 
 /** What is refused is refused at once, however long one may wait for an answer. */
 const PATIENT = "--connect-timeout=10m";
 
 const BROKEN_OFF = "the server broke off the log-in and let us in";
+const ANOTHER_PROOF =
+  "the server asks for another proof after SCRAM has begun: somebody in between may be after the password";
 const NOT_BEGUN = "the server continues a log-in that has not begun";
 const NOT_SCRAM = "the server's part of the log-in is not SCRAM's";
 const NOT_PROVED =
@@ -31,6 +34,9 @@ const NOT_PROVED =
 const NOT_POSTGRES = "what answers there does not speak PostgreSQL's protocol";
 const CLOSED = "the server closed the connection";
 const RESET = "the connection was reset";
+
+/** Where the client's first message begins: behind the head, the name of the mechanism and a length. */
+const FIRST_AT = 5 + 18;
 
 const asks = (method: string) =>
   `the server asks for a log-in by ${method}, and this program can log in with a password only`;
@@ -56,7 +62,51 @@ const LIES: Readonly<Record<string, Lie>> = {
       authentication(10, "SCRAM-SHA-256\0\0"),
       authentication(0),
     ),
-    text: BROKEN_OFF,
+    text: ANOTHER_PROOF,
+  },
+  "asks for the password as it is once SCRAM has begun": {
+    receive: instead("its first message", authentication(3)),
+    text: ANOTHER_PROOF,
+  },
+  "asks for MD5 once SCRAM has begun": {
+    receive: instead(
+      "the mechanisms",
+      authentication(5, Uint8Array.of(1, 2, 3, 4)),
+    ),
+    text: ANOTHER_PROOF,
+  },
+  "asks for MD5 and gives no salt": {
+    receive: instead("nothing", authentication(5)),
+    text: NOT_POSTGRES,
+  },
+  "asks to hash the password all day long": {
+    receive: async (guest) => {
+      await guest.logIn("the mechanisms");
+      const { bytes } = await guest.hear();
+      const first = new TextDecoder().decode(bytes.subarray(FIRST_AT));
+      const scram = new ScramServer(FALSE_PASSWORD, { iterations: 1_000_001 });
+      await guest.say(authentication(11, scram.first(first)));
+      await guest.listen();
+    },
+    text:
+      "the server asks to hash the password 1000001 times, and 1000000 is the most that this program does",
+  },
+  "sends notices without end": {
+    receive: async (guest) => {
+      const notice = message("N", "SNOTICE", "Mhello", Uint8Array.of(0));
+      await guest.hear();
+      const say = () => guest.say(notice).then(() => true, () => false);
+      while (await say());
+    },
+    text: NOT_POSTGRES,
+  },
+  "announces a message of two gigabytes": {
+    receive: instead(
+      "nothing",
+      message("S").subarray(0, 1),
+      uint32(2 ** 31 - 1),
+    ),
+    text: NOT_POSTGRES,
   },
   "gives the proof of another password": {
     receive: instead(

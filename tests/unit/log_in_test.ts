@@ -1,14 +1,15 @@
 import { assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { EventEmitter } from "node:events";
-import { logIn, replay } from "../../src/postgres/wire/log_in.ts";
+import { logIn } from "../../src/postgres/wire/log_in.ts";
+import { Messages } from "../../src/postgres/wire/messages.ts";
 import {
   concat,
   message,
-  MessageReader,
   startupMessage,
   uint32,
 } from "../../src/postgres/wire/protocol.ts";
+import { SessionState } from "../../src/postgres/wire/session_state.ts";
 
 /** A socket without a network. */
 class PaperSocket extends EventEmitter {
@@ -50,19 +51,23 @@ const OPTIONS = {
   applicationName: "test",
   scramPassword: "",
   questions: { first: "select" },
-  onNotice: () => {},
 } as const;
 
 async function loggedIn(socket: PaperSocket) {
-  const session = logIn(socket, OPTIONS);
+  const session = logIn(
+    new Messages(socket, new SessionState(), () => {}),
+    OPTIONS,
+  );
   socket.say(OK, ENCODING, KEY, READY);
+  while (socket.written.length < 2) await Promise.resolve();
   socket.say(DONE, READY);
   return await session;
 }
 
 Deno.test("logIn() says who it is, asks its question and returns the answer", async () => {
   const socket = new PaperSocket();
-  const { backend, answer } = await loggedIn(socket);
+  const { backend, answer, announced } = await loggedIn(socket);
+  assertEquals(announced, concat([OK, ENCODING, KEY, READY, READY]));
   assertEquals(backend, { pid: 7, secret: 11 });
   assertEquals(answer.failure, undefined);
   assertEquals(answer.results.map((rows) => [...rows]), [[]]);
@@ -75,31 +80,4 @@ Deno.test("logIn() says who it is, asks its question and returns the answer", as
     }),
     message("Q", "select"),
   ]);
-});
-
-Deno.test("replay() tells the driver alone of the log-in, and of what came in since", async () => {
-  const socket = new PaperSocket();
-  const { takeOver } = await loggedIn(socket);
-  const notice = message("N", "SNOTICE", "Mlater", "");
-  // The rest of it comes when the driver listens.
-  socket.say(notice.subarray(0, 9));
-  const others: Uint8Array[] = [];
-  socket.on("data", (data: Uint8Array) => others.push(data));
-
-  const reader = new MessageReader();
-  const heard: string[] = [];
-  const driver = replay(socket, takeOver);
-  driver.on("data", (data: Uint8Array) => {
-    heard.push(...reader.push(data).map(({ type }) => type));
-  });
-  driver.write(encode("the log-in of the driver"));
-  await Promise.resolve();
-  assertEquals(heard, ["R", "S", "K", "Z", "Z"]);
-  assertEquals(others, []);
-
-  socket.say(notice.subarray(9));
-  assertEquals(heard.at(-1), "N");
-  assertEquals(others.length, 1);
-  driver.write(message("Q", "select 1"));
-  assertEquals(socket.written.slice(2), [message("Q", "select 1")]);
 });

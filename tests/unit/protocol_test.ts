@@ -1,18 +1,18 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { DatabaseError } from "../../src/errors.ts";
+import { MessageReader } from "../../src/postgres/wire/messages.ts";
 import {
   concat,
   endsSession,
+  isWholeDescription,
   loggedInMessages,
-  type Message,
   message,
-  MessageReader,
-  MessageWatch,
   readColumns,
   readCopied,
   readError,
   readRow,
-  readyMessage,
+  readSetting,
+  readStatus,
   startupMessage,
   TERMINATE,
   textOf,
@@ -79,94 +79,7 @@ function fields(values: Readonly<Record<string, string>>): Uint8Array {
   ]);
 }
 
-const FATAL = {
-  S: "FATAL",
-  V: "FATAL",
-  C: "57P01",
-  M: "terminating connection due to administrator command",
-};
 const ERROR = { S: "ERROR", V: "ERROR", C: "42P01", M: "no such table" };
-
-/** Types and bodies, so that a comparison shows them. */
-function plain(messages: readonly Message[]): [string, number[]][] {
-  return messages.map(({ type, body }) => [type, [...body]]);
-}
-
-const STREAM = [
-  message("R", uint32(0)),
-  message("S", "client_encoding", "UTF8"),
-  message("n"),
-  message("D", dataRow("", null, "naïve ☃", "\0")),
-  message("E", fields(FATAL)),
-  message("Z", bytes("I")),
-];
-
-Deno.test("MessageReader finds the same messages wherever the stream is cut", () => {
-  const data = concat(STREAM);
-  const whole = new MessageReader().push(data);
-  assertEquals(whole.map(({ type }) => type).join(""), "RSnDEZ");
-  assertEquals(whole.map((one) => one.bytes), STREAM);
-  for (let at = 0; at <= data.length; at++) {
-    const reader = new MessageReader();
-    const messages = [data.subarray(0, at), data.subarray(at)].flatMap((part) =>
-      reader.push(within(part))
-    );
-    assertEquals(plain(messages), plain(whole), `cut at ${at}`);
-    assertEquals(messages.map((one) => one.bytes), STREAM, `cut at ${at}`);
-    assertEquals(reader.rest.length, 0);
-  }
-});
-
-Deno.test("MessageReader takes pieces of any size", () => {
-  const data = concat(STREAM);
-  for (const size of [1, 2, 3, 4, 5, 6, 7, 11]) {
-    const reader = new MessageReader();
-    const messages: Message[] = [];
-    for (let at = 0; at < data.length; at += size) {
-      messages.push(...reader.push(data.slice(at, at + size)));
-    }
-    assertEquals(messages.map((one) => one.bytes), STREAM, `${size} each`);
-  }
-});
-
-Deno.test("MessageReader keeps what is not complete as its rest", () => {
-  const data = message("S", "TimeZone", "UTC");
-  for (let at = 0; at < data.length; at++) {
-    const reader = new MessageReader();
-    const before = message("Z", bytes("I"));
-    const messages = reader.push(concat([before, data.subarray(0, at)]));
-    assertEquals(plain(messages), [["Z", [73]]]);
-    assertEquals(reader.rest, data.subarray(0, at));
-    assertEquals(reader.push(new Uint8Array()), []);
-    assertEquals(reader.push(data.subarray(at)).map((one) => one.bytes), [
-      data,
-    ]);
-  }
-});
-
-Deno.test("MessageReader reads a message larger than a piece of a socket", () => {
-  const row = message("D", dataRow("x".repeat(200_000)));
-  const reader = new MessageReader();
-  const messages: Message[] = [];
-  for (let at = 0; at < row.length; at += 65_536) {
-    messages.push(...reader.push(row.subarray(at, at + 65_536)));
-  }
-  assertEquals(messages.length, 1);
-  assertEquals(messages[0]!.bytes.length, row.length);
-});
-
-Deno.test("MessageReader gets past a length that cannot be", () => {
-  for (const length of [0, 1, 3]) {
-    const reader = new MessageReader();
-    const messages = reader.push(
-      concat([bytes("Z"), uint32(length), message("N")]),
-    );
-    assertEquals(plain(messages), [["Z", []], ["N", []]]);
-  }
-  // Four gigabytes, not a negative number.
-  const reader = new MessageReader();
-  assertEquals(reader.push(concat([bytes("Z"), uint32(0xffffffff)])), []);
-});
 
 Deno.test("message() counts bytes and ends each text with a zero", () => {
   assertEquals(
@@ -210,14 +123,40 @@ Deno.test("loggedInMessages() hands on what the server announced", () => {
     message("K", uint32(7), uint32(8)),
   ]));
   assertEquals(
-    concat(loggedInMessages(announced)),
+    loggedInMessages(announced),
     concat([
       bytes("R", 0, 0, 0, 8, 0, 0, 0, 0),
       bytes("S", 0, 0, 0, 17, "TimeZone", 0, "UTC", 0),
       bytes("K", 0, 0, 0, 12, 0, 0, 0, 7, 0, 0, 0, 8),
       bytes("Z", 0, 0, 0, 5, "I"),
+      bytes("Z", 0, 0, 0, 5, "I"),
     ]),
   );
+});
+
+Deno.test("isWholeDescription() finds one that is shorter or longer than it says", () => {
+  const whole = rowDescription(["a", 23], ["größe", 25]);
+  assert(isWholeDescription(whole));
+  assert(isWholeDescription(rowDescription()));
+  for (let length = 0; length < whole.length; length++) {
+    assert(!isWholeDescription(whole.subarray(0, length)), `${length} bytes`);
+  }
+  assert(!isWholeDescription(concat([whole, bytes(0)])));
+});
+
+Deno.test("readStatus() takes what it does not know for a transaction that cannot be committed", () => {
+  const statuses = { I: "idle", T: "open", E: "failed", "?": "failed" };
+  for (const [letter, status] of Object.entries(statuses)) {
+    assertEquals(readStatus(bytes(letter)), status);
+  }
+  assertEquals(readStatus(bytes()), "failed");
+});
+
+Deno.test("readSetting() reads a name and a value", () => {
+  assertEquals(readSetting(bytes("TimeZone", 0, "UTC", 0)), [
+    "TimeZone",
+    "UTC",
+  ]);
 });
 
 Deno.test("readColumns() reads names and types", () => {
@@ -296,6 +235,10 @@ Deno.test("readError() reads the fields that are shown", () => {
     D: "in\ntwo lines",
     H: "GRANT",
     W: "PL/pgSQL function f()",
+    P: "8",
+    s: "public",
+    t: "a",
+    n: "a_pkey",
     F: "aclchk.c",
     L: "2843",
     R: "aclcheck_error",
@@ -309,6 +252,10 @@ Deno.test("readError() reads the fields that are shown", () => {
     detail: "in\ntwo lines",
     hint: "GRANT",
     where: "PL/pgSQL function f()",
+    schema: "public",
+    table: "a",
+    constraint: "a_pkey",
+    position: 8,
   });
 });
 
@@ -337,70 +284,6 @@ Deno.test("endsSession() is for errors after which there is none", () => {
   for (const [severity, ends] of Object.entries(severities)) {
     const error = readError(fields({ ...ERROR, S: "Meldung", V: severity }));
     assertEquals(endsSession(error), ends, severity);
-  }
-});
-
-/** What is known after a server has said this, in pieces of each size. */
-function watched(...said: readonly Uint8Array[]): MessageWatch[] {
-  const data = concat(said);
-  return Array.from({ length: Math.max(1, data.length) }, (_, i) => {
-    const watch = new MessageWatch();
-    for (let at = 0; at < data.length; at += i + 1) {
-      watch.push(within(data.subarray(at, at + i + 1)));
-    }
-    return watch;
-  });
-}
-
-Deno.test("MessageWatch tells when no transaction is open, in whatever pieces it hears", () => {
-  const ready = readyMessage();
-  assertEquals(ready, bytes("Z", 0, 0, 0, 5, "I"));
-  const row = message("D", bytes("Z", 0, 0, 0, 5, "I"));
-  const states: [boolean, Uint8Array[]][] = [
-    [true, [ready]],
-    [true, [message("C", "SELECT 1"), ready]],
-    [true, [message("Z", bytes("T")), row, message("2"), ready]],
-    [false, []],
-    [false, [message("Z", bytes("T"))]],
-    [false, [message("Z", bytes("E"))]],
-    [false, [ready, message("C", "SELECT 1")]],
-    [false, [row]],
-    [false, [ready, bytes("C", 0, 0)]],
-  ];
-  for (const [idle, said] of states) {
-    for (const watch of watched(...said)) assertEquals(watch.isIdle, idle);
-  }
-  for (let length = 0; length < ready.length; length++) {
-    for (const watch of watched(ready.subarray(0, length))) {
-      assert(!watch.isIdle, `${length} bytes`);
-    }
-  }
-});
-
-Deno.test("MessageWatch finds the error that ended the session, in whatever pieces it comes", () => {
-  const fatal = message("E", fields(FATAL));
-  const error = message("E", fields(ERROR));
-  const found = [
-    [fatal],
-    [error, fatal],
-    [message("N", fields(FATAL)), fatal],
-    [fatal, bytes("E", 0, 0)],
-  ];
-  for (const said of found) {
-    for (const watch of watched(...said)) {
-      assertEquals(watch.fatal?.server.code, FATAL.C);
-    }
-  }
-  const none = [
-    [],
-    [error],
-    [message("N", fields(FATAL))],
-    [error, message("Z", bytes("I"))],
-    [fatal.subarray(0, -1)],
-    [bytes("HTTP/1.1 400 Bad Request\r\n\r\n")],
-  ];
-  for (const said of none) {
-    for (const watch of watched(...said)) assertEquals(watch.fatal, undefined);
   }
 });
 

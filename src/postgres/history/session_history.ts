@@ -208,6 +208,13 @@ export class SessionHistory {
     scope: "transaction" | "session",
   ): Promise<readonly Written[]> {
     const { place, state } = this.known;
+    if (place.form !== "own") {
+      throw new RefusedError([
+        `Cannot write to ${
+          historyName(this.schema)
+        }: it is not there yet, and another session has the lock under which it would be made`,
+      ]);
+    }
     const send = (statement: string) =>
       scope === "transaction"
         ? this.#connection.sendAhead(statement)

@@ -1,5 +1,5 @@
 /**
- * postgres.js on a socket of ours: its options and its errors.
+ * postgres.js on a session that is open: its options.
  *
  * Loaded when there is something to run. It shares no module with the rest of the program: what is loaded at the start
  * stays one file.
@@ -9,33 +9,37 @@
 import process from "node:process";
 import postgres from "postgres";
 import type { Target } from "../../cli/target.ts";
-import type { ServerMessage } from "../../errors.ts";
-import type { Socket } from "./socket.ts";
+import type { DriverSocket } from "./driver_socket.ts";
 
 export { StatementRunner } from "./statement_runner.ts";
 
-export interface DriverOptions {
-  readonly target: Target;
-  readonly onNotice: (severity: string, message: string) => void;
+/** The driver obeys this one whatever its options say, and would refuse a server, or loop, for it. */
+const OBEYED = "PGTARGETSESSIONATTRS";
+
+/** The driver on one session that is open. It gets the socket once: it cannot connect again behind our back. */
+export function openDriver(
+  socket: DriverSocket,
+  target: Pick<Target, "user" | "database">,
+): postgres.Sql {
+  const attributes = Deno.env.get(OBEYED);
+  if (attributes === undefined) return open(socket, target);
+  Deno.env.delete(OBEYED);
+  try {
+    return open(socket, target);
+  } finally {
+    Deno.env.set(OBEYED, attributes);
+  }
 }
 
-/** The driver on one connected socket. It gets the socket once: it cannot connect again behind our back. */
-export function openDriver(
-  socket: Socket,
-  options: DriverOptions,
+function open(
+  socket: DriverSocket,
+  target: Pick<Target, "user" | "database">,
 ): postgres.Sql {
-  const { target, onNotice } = options;
   let given = false;
-  // The driver obeys this one whatever its options say, and would refuse a server, or loop, for it.
-  Deno.env.delete("PGTARGETSESSIONATTRS");
   // Every option is given: what is missing the driver would look up in the environment.
   return postgres({
     socket: () => {
-      if (given) {
-        throw Object.assign(new Error("the server closed it"), {
-          code: CLOSED,
-        });
-      }
+      if (given) throw new Error("there is one session");
       given = true;
       return socket;
     },
@@ -60,39 +64,13 @@ export function openDriver(
     publications: "alltables",
     no_subscribe: true,
     target_session_attrs: null,
-    onnotice: (notice: postgres.Notice) =>
-      onNotice(notice.severity ?? "NOTICE", notice.message ?? ""),
+    onnotice: () => {}, // they do not come this far
   } as unknown as postgres.Options<Record<string, postgres.PostgresType>>);
 }
 
-/** What the server said, if this is an error of the server's; `statement` is what it is about. */
-export function serverError(
-  error: unknown,
-  statement: string | undefined,
-): ServerMessage | undefined {
-  if (!(error instanceof postgres.PostgresError)) return undefined;
-  const { code, severity, message, detail, hint, where, position } = error;
-  const { schema_name, table_name, constraint_name } = error;
-  return {
-    code,
-    severity: severity ?? "ERROR",
-    message,
-    ...(detail !== undefined && { detail }),
-    ...(hint !== undefined && { hint }),
-    ...(where !== undefined && { where }),
-    ...(schema_name !== undefined && { schema: schema_name }),
-    ...(table_name !== undefined && { table: table_name }),
-    ...(constraint_name !== undefined && { constraint: constraint_name }),
-    ...(statement !== undefined && { statement }),
-    ...(statement !== undefined && position !== undefined &&
-      { position: Number(position) }),
-  };
-}
-
-/** Whether it is the driver's way of saying that the connection is gone. */
-export function isLoss(error: unknown): error is Error {
-  const code = (error as { code?: unknown })?.code;
-  return typeof code === "string" && LOSSES.includes(code);
+/** Whether this is the driver's form of an error that the server has said. */
+export function isServerError(error: unknown): boolean {
+  return error instanceof postgres.PostgresError;
 }
 
 /**
@@ -126,13 +104,3 @@ export function mendRuntime(): void {
 
 /** How many ends of tasks may follow each other before anything else gets its turn. */
 const MOST_TICKS = 100;
-
-const CLOSED = "CONNECTION_CLOSED";
-
-const LOSSES: readonly string[] = [
-  CLOSED,
-  "CONNECTION_DESTROYED",
-  "CONNECTION_ENDED",
-  "ECONNRESET",
-  "EPIPE",
-];

@@ -14,16 +14,13 @@ import {
   sqlStateOf,
 } from "../../errors.ts";
 import { abortable } from "../../waits.ts";
-import { type LoggedIn, logIn, type Questions, replay } from "./log_in.ts";
-import {
-  type Answer,
-  endsSession,
-  MessageWatch,
-  type Rows,
-  TERMINATE,
-} from "./protocol.ts";
+import { DriverSocket } from "./driver_socket.ts";
+import { type LoggedIn, logIn, type Questions } from "./log_in.ts";
+import { Messages } from "./messages.ts";
+import { type Answer, endsSession, type Rows, TERMINATE } from "./protocol.ts";
 import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
 import { passwordForms } from "./scram.ts";
+import { SessionState } from "./session_state.ts";
 import { openSocket, sendCancel, type Socket } from "./socket.ts";
 import type { StatementRunner } from "./statement_runner.ts";
 import type { Target } from "../../cli/target.ts";
@@ -42,8 +39,9 @@ const INVALID_PASSWORD = "28P01";
 
 /** postgres.js, once it is needed, on the open session. */
 type Driver =
-  & Pick<typeof import("./driver.ts"), "serverError" | "isLoss">
+  & Pick<typeof import("./driver.ts"), "isServerError">
   & {
+    readonly socket: DriverSocket;
     readonly sql: postgres.Sql;
     readonly runner: StatementRunner;
   };
@@ -56,9 +54,8 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #loss = new AbortController();
   #ending = false;
-  readonly #watch = new MessageWatch();
-  /** The answers that are to come, in the order of the queries: the server keeps it. */
-  readonly #answers: Answer[] = [];
+  readonly #state = new SessionState();
+  readonly #messages: Messages;
   #session: LoggedIn | undefined;
   #opening: Promise<Driver> | undefined;
   #driver: Driver | undefined;
@@ -79,11 +76,12 @@ export class Link {
         this.#lose(new ConnectionLostError(error.message, { cause: error })),
     );
     socket.on("close", () => this.#lose());
-    // When the server ends the session it says why in its last message, which the driver drops with the connection.
-    socket.on("data", (data: Uint8Array) => this.#watch.push(data));
-    this.#watch.onAnswer = (answer) => {
-      Object.assign(this.#answers.shift() ?? {}, answer);
-    };
+    this.#messages = new Messages(
+      socket,
+      this.#state,
+      (severity, message) => options.onNotice?.(severity, message),
+      (error) => this.destroy(error.message),
+    );
   }
 
   /**
@@ -151,12 +149,12 @@ export class Link {
 
   /** Whether the server, with its last answer, said that no transaction is open. */
   get serverIsIdle(): boolean {
-    return this.#watch.isIdle;
+    return this.#state.isIdle && !this.#messages.isHalfRead;
   }
 
   /** Whether a backslash in a plain string is itself, as the server reports it. */
   get conformingStrings(): boolean {
-    return this.#watch.settings.get("standard_conforming_strings") !== "off";
+    return this.#state.settings.get("standard_conforming_strings") !== "off";
   }
 
   /** Whether {@link prepare} is done. */
@@ -196,7 +194,7 @@ export class Link {
     answer: Answer = { tags: [] },
   ): Promise<Rows> {
     const rows = this.driver.runner.run(text, parameters, answer);
-    return await this.#settled(rows, repeated);
+    return await this.#settled(rows, answer, repeated);
   }
 
   /** Asks the server to cancel the running statement. Never rejects: the caller cannot do more than ask. */
@@ -226,16 +224,14 @@ export class Link {
     this.#ending = true;
     this.#lose(new ConnectionLostError(reason));
     this.#socket.destroy();
-    this.#driver?.sql.end({ timeout: 0 }).catch(() => {});
   }
 
   async #logIn(questions: Questions, scramPassword: string): Promise<void> {
-    this.#session = await this.#settled(logIn(this.#socket, {
+    this.#session = await this.#settled(logIn(this.#messages, {
       target: this.#target,
       applicationName: this.#options.applicationName,
       scramPassword,
       questions,
-      onNotice: this.#onNotice,
     }));
   }
 
@@ -247,28 +243,38 @@ export class Link {
       mendRuntime();
     }
     if (this.lost !== undefined) throw this.lost;
-    const sql = openDriver(replay(this.#socket, this.#session!.takeOver), {
-      target: this.#target,
-      onNotice: this.#onNotice,
+    const socket = new DriverSocket(
+      this.#session!.announced,
+      (bytes) => this.#messages.write(bytes),
+    );
+    this.#messages.handOver((bytes) => {
+      socket.deliver(bytes);
+      const { farewell, answers } = this.#state;
+      // What is under way is told by the error itself; where nothing is, nobody else would hear of it.
+      if (farewell !== undefined && answers.length === 0) this.#lose();
     });
-    const handle = await this.#settled(sql.reserve());
-    const runner = new StatementRunner(sql, handle, this.#answers);
-    return this.#driver = { ...driver, sql, runner };
+    const sql = openDriver(socket, this.#target);
+    const handle = await this.#settled(sql.reserve()).catch((error) => {
+      sql.end({ timeout: 0 }).catch(() => {});
+      throw error;
+    });
+    const runner = new StatementRunner(sql, handle, this.#state.answers);
+    return this.#driver = { ...driver, socket, sql, runner };
   }
 
-  readonly #onNotice = (severity: string, message: string) =>
-    this.#options.onNotice?.(severity, message);
-
-  /** The same with the driver's errors in our words; one that ends the session is its loss. */
-  async #settled<T>(promise: Promise<T>, statement?: string): Promise<T> {
+  /** The same with errors in our words; one that ends the session is its loss. */
+  async #settled<T>(
+    promise: Promise<T>,
+    answer?: Answer,
+    statement?: string,
+  ): Promise<T> {
     try {
       return await this.orLost(promise);
     } catch (error) {
-      const failure = this.#translated(error, statement);
-      if (failure instanceof ConnectionLostError) {
-        this.#lose(failure);
-        throw this.lost;
-      }
+      const failure = this.#driver?.isServerError(error) &&
+          answer?.failure !== undefined
+        ? about(answer.failure, statement)
+        : error;
       if (failure instanceof DatabaseError && endsSession(failure)) {
         this.#lose(
           new ConnectionLostError(failure.server.message, { cause: failure }),
@@ -278,25 +284,32 @@ export class Link {
     }
   }
 
-  /** An error of the driver as one of ours; any other stays what it is. */
-  #translated(error: unknown, statement: string | undefined): unknown {
-    const server = this.#driver?.serverError(error, statement);
-    if (server !== undefined) return new DatabaseError(server);
-    return this.#driver?.isLoss(error)
-      ? new ConnectionLostError(error.message, { cause: error })
-      : error;
-  }
-
   /** Only the first loss counts. */
   #lose(error: ConnectionLostError = this.#closedByServer()): void {
+    if (this.lost !== undefined) return;
     this.#loss.abort(error);
+    this.#driver?.socket.fail(error);
+    // Nothing of the driver's stays unsettled.
+    this.#driver?.sql.end({ timeout: 0 }).catch(() => {});
   }
 
   #closedByServer(): ConnectionLostError {
-    const farewell = this.#watch.fatal;
+    const { farewell } = this.#state;
     return new ConnectionLostError(
       farewell?.server.message ?? "the server closed it",
       { cause: farewell },
     );
   }
+}
+
+/** An error with the statement that it is about; the position in a statement that is not shown is of no use. */
+function about(
+  { server: { position, ...server } }: DatabaseError,
+  statement: string | undefined,
+): DatabaseError {
+  return new DatabaseError({
+    ...server,
+    ...(statement !== undefined && { statement }),
+    ...(statement !== undefined && position !== undefined && { position }),
+  });
 }

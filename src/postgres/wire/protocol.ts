@@ -27,6 +27,8 @@ export interface Answer {
   status?: TransactionStatus;
   /** When it came in, on `performance.now()`. */
   at?: number;
+  /** The first error that it says; there already when it is not complete. */
+  failure?: DatabaseError;
 }
 
 /** A message of the server. */
@@ -48,50 +50,11 @@ export interface Column {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** The letters of `ReadyForQuery`, `ErrorResponse`, `CommandComplete` and `ParameterStatus`. */
-const [READY, ERROR, COMPLETE, PARAMETER] = [0x5a, 0x45, 0x43, 0x53];
-
 /** The letter of the status that no transaction is open. */
 const IDLE = 0x49;
 
-/** What `ReadyForQuery` says of the transaction, by its letter. */
-const STATUS: Readonly<Record<string, TransactionStatus>> = {
-  I: "idle",
-  T: "open",
-  E: "failed",
-};
-
 /** The farewell of a client. */
 export const TERMINATE: Uint8Array = message("X");
-
-/** Cuts what a server sends into messages, whatever pieces it comes in. */
-export class MessageReader {
-  #rest: Uint8Array = new Uint8Array();
-
-  /** What has come in of a message that is not complete yet. */
-  get rest(): Uint8Array {
-    return this.#rest;
-  }
-
-  /** The messages that are complete now. */
-  push(chunk: Uint8Array): Message[] {
-    const data = this.#rest.length === 0 ? chunk : concat([this.#rest, chunk]);
-    const messages: Message[] = [];
-    let at = 0;
-    while (at + 5 <= data.length) {
-      const end = at + 1 + Math.max(4, readUint32(data, at + 1));
-      if (end > data.length) break;
-      messages.push({
-        type: String.fromCharCode(data[at]!),
-        body: data.subarray(at + 5, end),
-        bytes: data.subarray(at, end),
-      });
-      at = end;
-    }
-    this.#rest = data.subarray(at);
-    return messages;
-  }
-}
 
 /** A message; a text in it ends with a zero byte, as the protocol wants it. */
 export function message(
@@ -122,24 +85,29 @@ export function uint32(value: number): Uint8Array {
   return bytes;
 }
 
+/** Reads the first two bytes, the highest first; `undefined` when there are not as many. */
+export function readUint16([high, low]: Uint8Array): number | undefined {
+  return high === undefined || low === undefined
+    ? undefined
+    : (high << 8) | low;
+}
+
 /** Reads four bytes, the highest first. @throws {RangeError} when there are not as many */
 export function readUint32(bytes: Uint8Array, at: number): number {
   const { buffer, byteOffset, byteLength } = bytes;
   return new DataView(buffer, byteOffset, byteLength).getUint32(at);
 }
 
-/** The messages with which a server tells that a log-in has succeeded and that it waits for a statement. */
-export function loggedInMessages(announced: readonly Message[]): Uint8Array[] {
-  return [
+/** What a server says at the end of a log-in, to a driver that waits until it is ready for the first query. */
+export function loggedInMessages(announced: readonly Message[]): Uint8Array {
+  const ready = message("Z", Uint8Array.of(IDLE));
+  return concat([
     message("R", uint32(0)),
     ...announced.map(({ bytes }) => bytes),
-    readyMessage(),
-  ];
-}
-
-/** The server waits for a statement, and no transaction is open. */
-export function readyMessage(): Uint8Array {
-  return message("Z", Uint8Array.of(IDLE));
+    ready,
+    // The second news that the server is ready settles the driver's `reserve`, which the first one only opens.
+    ready,
+  ]);
 }
 
 /** Reads a `RowDescription`. */
@@ -205,11 +173,55 @@ const READERS: Readonly<Record<number, (text: string) => unknown>> = {
   3802: JSON.parse,
 };
 
+/** Reads a `ParameterStatus`: name and value. */
+export function readSetting(body: Uint8Array): readonly [string, string] {
+  const [name = "", value = ""] = decoder.decode(body).split("\0");
+  return [name, value];
+}
+
+/** Reads a `ReadyForQuery`. What it does not know leaves nothing that can be committed. */
+export function readStatus(body: Uint8Array): TransactionStatus {
+  return STATUS[String.fromCharCode(body[0] ?? 0)] ?? "failed";
+}
+
+/** What `ReadyForQuery` says of the transaction, by its letter. */
+const STATUS: Readonly<Record<string, TransactionStatus>> = {
+  I: "idle",
+  T: "open",
+  E: "failed",
+};
+
+/** Whether a `RowDescription` is as long as it says: a driver would go on reading behind its end. */
+export function isWholeDescription(body: Uint8Array): boolean {
+  const columns = readUint16(body);
+  if (columns === undefined) return false;
+  let at = 2;
+  for (let left = columns; left > 0; left--) {
+    const end = body.indexOf(0, at);
+    if (end < 0) return false;
+    at = end + 1 + COLUMN_BYTES;
+  }
+  return at === body.length;
+}
+
+/** What a `RowDescription` says of a column behind its name. */
+const COLUMN_BYTES = 18;
+
 /** The text of a message that ends with a zero byte. */
 export function textOf(body: Uint8Array): string {
   const end = body.indexOf(0);
   return decoder.decode(end < 0 ? body : body.subarray(0, end));
 }
+
+/** The fields of an `ErrorResponse` that are kept, by their letters. https://www.postgresql.org/docs/current/protocol-error-fields.html */
+const FIELDS = {
+  D: "detail",
+  H: "hint",
+  W: "where",
+  s: "schema",
+  t: "table",
+  n: "constraint",
+} as const;
 
 /** Reads an `ErrorResponse` or a `NoticeResponse`. */
 export function readError(body: Uint8Array): DatabaseError {
@@ -218,98 +230,24 @@ export function readError(body: Uint8Array): DatabaseError {
       [text[0], text.slice(1)] as const
     ),
   );
-  const detail = fields.get("D");
-  const hint = fields.get("H");
-  const where = fields.get("W");
+  const position = fields.get("P");
   return new DatabaseError({
     code: fields.get("C") ?? "",
     // V is the severity in no other language than English.
     severity: fields.get("V") ?? fields.get("S") ?? "ERROR",
     message: fields.get("M") ?? "",
-    ...(detail !== undefined && { detail }),
-    ...(hint !== undefined && { hint }),
-    ...(where !== undefined && { where }),
+    ...Object.fromEntries(
+      Object.entries(FIELDS).flatMap(([letter, name]) =>
+        fields.has(letter) ? [[name, fields.get(letter)!]] : []
+      ),
+    ),
+    ...(position !== undefined && { position: Number(position) }),
   });
 }
 
 /** Whether the server has ended the session with this error. */
 export function endsSession(error: DatabaseError): boolean {
   return error.server.severity === "FATAL" || error.server.severity === "PANIC";
-}
-
-/**
- * Listens to a server beside whoever reads its answers: what it says of each query, of its settings, and why it ended the
- * session. Only the messages that tell are looked into.
- */
-export class MessageWatch {
-  /** The settings that the server reports, such as `standard_conforming_strings`, as they are now. */
-  readonly settings: ReadonlyMap<string, string> = new Map();
-  /** Told of each answer when it is complete. */
-  onAnswer: ((answer: Required<Answer>) => void) | undefined;
-  /** The type and the length of the message in hand, as far as they have come in. */
-  readonly #head = new Uint8Array(5);
-  #headLength = 0;
-  /** How much of its body is still to come. */
-  #left = 0;
-  /** The body of a message that tells. */
-  #body: Uint8Array[] = [];
-  /** The command tags of the answer in hand. */
-  #tags: string[] = [];
-  #isIdle = false;
-  #fatal: DatabaseError | undefined;
-
-  /** Whether the last of all messages says that the server waits for a statement and that no transaction is open. */
-  get isIdle(): boolean {
-    return this.#isIdle && this.#headLength === 0;
-  }
-
-  /** The error with which the server has ended the session. */
-  get fatal(): DatabaseError | undefined {
-    return this.#fatal;
-  }
-
-  push(data: Uint8Array): void {
-    for (let at = 0; at < data.length;) {
-      if (this.#headLength < this.#head.length) {
-        this.#head[this.#headLength++] = data[at++]!;
-        if (this.#headLength < this.#head.length) continue;
-        this.#left = readUint32(this.#head, 1) - 4;
-      }
-      const end = Math.min(data.length, at + Math.max(0, this.#left));
-      if (this.#tells) this.#body.push(data.slice(at, end));
-      this.#left -= end - at;
-      at = end;
-      if (this.#left <= 0) this.#complete();
-    }
-  }
-
-  get #tells(): boolean {
-    const type = this.#head[0];
-    return type === READY || type === ERROR || type === COMPLETE ||
-      type === PARAMETER;
-  }
-
-  #complete(): void {
-    const body = concat(this.#body);
-    const type = this.#head[0];
-    this.#isIdle = type === READY && body[0] === IDLE;
-    this.#headLength = 0;
-    this.#body = [];
-    if (type === ERROR) {
-      const error = readError(body);
-      if (endsSession(error)) this.#fatal = error;
-    } else if (type === COMPLETE) {
-      this.#tags.push(textOf(body));
-    } else if (type === PARAMETER) {
-      const [name = "", value = ""] = decoder.decode(body).split("\0");
-      (this.settings as Map<string, string>).set(name, value);
-    } else if (type === READY) {
-      const tags = this.#tags;
-      this.#tags = [];
-      const status = STATUS[String.fromCharCode(body[0] ?? 0)] ?? "failed";
-      this.onAnswer?.({ tags, status, at: performance.now() });
-    }
-  }
 }
 
 /** One after the other. */

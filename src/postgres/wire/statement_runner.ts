@@ -207,6 +207,7 @@ export class StatementRunner {
       }
     } finally {
       if (own.status !== undefined) answer.status = own.status;
+      if (own.failure !== undefined) answer.failure = own.failure;
     }
   }
 

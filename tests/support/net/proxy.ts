@@ -88,6 +88,8 @@ export interface Proxy extends AsyncDisposable {
   front(behaviour: Front | undefined): void;
   /** Rewrites what the server says, text for text of the same length, in every session from now on. */
   rewrite(from: string, to: string): void;
+  /** Says this to the next request whose statement matches, in the place of the server; without end, if told so. */
+  lie(statement: RegExp, said: Uint8Array, more?: "without end"): void;
   /** Resets every connection that is open now. */
   drop(): void;
 }
@@ -116,6 +118,7 @@ export async function startProxy(
   const sessions: Session[] = [];
   const sockets = new Set<net.Socket>();
   const holds: Hold[] = [];
+  const lies: Lie[] = [];
   let nextCut: Cut | undefined;
   let behaviour: Front | undefined;
   let replacement: Replacement | undefined;
@@ -134,6 +137,7 @@ export async function startProxy(
     track(upstream);
     const session = new Session(client, upstream, {
       holds,
+      lies,
       latencyMs,
       turns,
       replacement: () => replacement,
@@ -198,6 +202,8 @@ export async function startProxy(
       }
       replacement = { from: before!, to: after! };
     },
+    lie: (statement, said, more) =>
+      void lies.push({ statement, said, isEndless: more !== undefined }),
     drop: () => {
       for (const socket of sockets) socket.resetAndDestroy();
     },
@@ -225,6 +231,12 @@ interface Hold {
   readonly released: PromiseWithResolvers<void>;
 }
 
+interface Lie {
+  readonly statement: RegExp;
+  readonly said: Uint8Array;
+  readonly isEndless: boolean;
+}
+
 interface Replacement {
   readonly from: Uint8Array;
   readonly to: Uint8Array;
@@ -232,6 +244,7 @@ interface Replacement {
 
 interface SessionOptions {
   readonly holds: Hold[];
+  readonly lies: Lie[];
   readonly latencyMs: number;
   readonly turns: boolean;
   readonly replacement: () => Replacement | undefined;
@@ -339,6 +352,18 @@ class Session implements ProxySession {
       return;
     }
     const text = this.requests.at(-1) ?? "";
+    const { lies } = this.#options;
+    const lieAt = lies.findIndex(({ statement }) =>
+      isRequest(message) && statement.test(text)
+    );
+    if (lieAt >= 0) {
+      const [{ said, isEndless }] = lies.splice(lieAt, 1) as [Lie];
+      // The server has nothing more to do with it, and undoes what it has begun.
+      this.#upstream.destroy();
+      this.#stalled = true;
+      if (isEndless) return flood(this.#client, said);
+      return this.#toClient.send(said);
+    }
     const index = this.#options.holds.findIndex(({ statement }) =>
       isRequest(message) && statement.test(text)
     );
@@ -495,6 +520,15 @@ function receive(client: net.Socket, behaviour: Front): void {
       client.resume();
       return;
   }
+}
+
+/** Says it again and again, as fast as the client takes it in. */
+function flood(client: net.Socket, said: Uint8Array): void {
+  const more = () => {
+    while (client.writable && client.write(said));
+  };
+  client.on("drain", more);
+  more();
 }
 
 function noise(length: number): Uint8Array {
