@@ -13,6 +13,7 @@ import { baseline } from "./commands/baseline.ts";
 import type { Context, Result } from "./commands/context.ts";
 import { down } from "./commands/down.ts";
 import { commandFaults } from "./commands/faults.ts";
+import { type LocalCommand, localLines, NEW_HERE } from "./commands/local.ts";
 import { redo } from "./commands/redo.ts";
 import { repair } from "./commands/repair.ts";
 import { status } from "./commands/status.ts";
@@ -20,17 +21,20 @@ import { outcomeOf, summaryOf } from "./commands/summary.ts";
 import { up } from "./commands/up.ts";
 import {
   type Config,
-  type OutputConfig,
   readConfig,
   readOutputConfig,
+  readSettings,
 } from "./cli/config.ts";
 import { PostgresDatabase } from "./postgres/database.ts";
 import { EMBEDDED } from "./embedded.ts";
 import { causesOf, ExitCode, InterruptedError, UsageError } from "./errors.ts";
 import { failureLines } from "./report/failure.ts";
-import { helpLines } from "./cli/help.ts";
 import type { Migration, OpenLoader, Registry } from "./plan/migration.ts";
-import { hostName, readEnvironment } from "./process/environment.ts";
+import {
+  hostName,
+  readEnvironment,
+  unknownVariables,
+} from "./process/environment.ts";
 import { LOCAL_COMMANDS } from "./cli/options.ts";
 import type { Background } from "./engine/ports.ts";
 import { reporter } from "./process/reporter.ts";
@@ -42,17 +46,14 @@ import {
 import { redactor } from "./text.ts";
 import { exitCodeOf, withStop } from "./process/signals.ts";
 import type { Environment } from "./cli/target.ts";
-import { programInfo, versionLines } from "./cli/version.ts";
+import { programInfo } from "./cli/version.ts";
 
 /** Makes what keeps the password out of a text. */
 type Hider = () => Hide | Promise<Hide>;
 
 type Hide = (text: string) => string;
 
-type DatabaseCommand = Exclude<
-  Command,
-  { kind: "help" | "version" | "new" | "completions" }
->;
+type DatabaseCommand = Exclude<Command, LocalCommand>;
 
 /** How long a reader of the output may take nothing before the process ends without it, in milliseconds. */
 const READER_LIMIT_MS = { done: 2_000, stopped: 300 };
@@ -89,23 +90,40 @@ export async function main(
 }
 
 async function run(
-  { command, settings, faults: argumentFaults }: Arguments,
+  { command, kind, settings, faults: argumentFaults }: Arguments,
   env: Environment,
   registry: Registry,
 ): Promise<number> {
   const faults = [...argumentFaults];
   try {
     if (command !== undefined && !needsDatabase(command)) {
-      return await runLocal(
-        command,
-        // Whoever has something wrong in the environment may need the help most.
-        readOutputConfig(settings, env, command.kind === "help" ? [] : faults),
-        registry,
-        faults,
-        // What is wrong with the rest of the configuration has no say here.
-        async () =>
-          hiderOf(await readConfig(settings, env, Deno.readTextFile, [])),
+      // Whoever has something wrong in the environment may need the help most.
+      const output = readOutputConfig(
+        settings,
+        env,
+        command.kind === "help" ? [] : faults,
       );
+      if (command.kind === "new") faults.push(NEW_HERE);
+      if (faults.length > 0) throw new UsageError(faults);
+      return print(
+        await localLines(command, {
+          format: output.format,
+          denoVersion: Deno.version.deno,
+          // What is wrong with the rest of the configuration has no say here.
+          migrations: () =>
+            listIfPossible(
+              registry,
+              async () =>
+                hiderOf(await readConfig(settings, env, Deno.readTextFile, [])),
+            ),
+        }),
+      );
+    }
+    if (kind === undefined) {
+      // Whether it would need a database nobody knows.
+      readOutputConfig(settings, env, faults);
+      readSettings(settings, env, faults);
+      throw new UsageError(faults);
     }
     const config = await readConfig(settings, env, Deno.readTextFile, faults);
     if (command === undefined) throw new UsageError(faults);
@@ -126,44 +144,18 @@ async function run(
       });
     });
   } catch (error) {
-    for (const text of failureLines(error)) {
-      writeLine({ stream: "stderr", text: `error: ${text}` });
-    }
+    // In the form that was asked for, as far as that can be read.
+    const output = readOutputConfig(settings, env, []);
+    reporter(output, { stream: true, hide: (text) => text })({
+      event: "failed",
+      error,
+    });
     return error instanceof UsageError ? ExitCode.usage : ExitCode.failed;
   }
 }
 
 function needsDatabase(command: Command): command is DatabaseCommand {
   return !LOCAL_COMMANDS.includes(command.kind);
-}
-
-/** The commands that need no database. @throws {UsageError} */
-async function runLocal(
-  command: Exclude<Command, DatabaseCommand>,
-  { format }: OutputConfig,
-  registry: Registry,
-  faults: string[],
-  hider: Hider,
-): Promise<ExitCode> {
-  if (command.kind === "new") {
-    faults.push(
-      "The command new works in a source checkout only: deno task new NAME",
-    );
-  }
-  if (faults.length > 0) throw new UsageError(faults);
-  if (command.kind === "help") return print(helpLines(command.topic));
-  if (command.kind === "completions") {
-    // Who runs migrations never needs it.
-    const { completionLines } = await import("./cli/completions.ts");
-    return print(completionLines(command.shell));
-  }
-  const program = programInfo(
-    await listIfPossible(registry, hider),
-    Deno.version.deno,
-  );
-  return print(
-    format === "json" ? [JSON.stringify(program)] : versionLines(program),
-  );
 }
 
 /** What the program is can be said without its migrations; why they cannot be loaded is said, too. */
@@ -211,6 +203,9 @@ async function execute(
     stream: command.kind !== "status",
     hide,
   });
+  for (const message of unknownVariables()) {
+    report({ event: "warning", message });
+  }
   const clock = processClock(stop);
   const started = clock.now();
   const run = {
@@ -243,7 +238,15 @@ async function execute(
     if (command.kind !== "status") {
       const durationMs = clock.now() - started - operator.askedMs;
       const summary = summaryOf(command, result, durationMs);
-      report({ event: "summary", summary });
+      // Who watches has just read it; of a log only the end may be looked at.
+      const [reason] = error === undefined || Deno.stderr.isTerminal()
+        ? []
+        : failureLines(error);
+      report({
+        event: "summary",
+        summary,
+        ...(reason !== undefined && { reason }),
+      });
     }
     return stop.aborted && exitCode !== ExitCode.done
       ? exitCodeOf(stop.reason)

@@ -10,6 +10,7 @@ import {
   type Option,
   SETTINGS,
 } from "./options.ts";
+import { nearest } from "./suggestion.ts";
 import { quoteArgument } from "../text.ts";
 
 export interface SplitArguments {
@@ -81,7 +82,7 @@ function bindValues(argv: readonly string[], faults: string[]): string[] {
       if (value === undefined && !missing) i++;
       bound.push(`--${flag}${value ?? (missing ? "=" : `=${next}`)}`);
     } else if (!SWITCHES.includes(flag)) {
-      faults.push(`Unknown option ${quoteArgument(word.replace(/=.*/s, ""))}`);
+      faults.push(unknownOption(word.replace(/=.*/s, "")));
       if (value === undefined && isValue(next)) i++;
     } else if (value !== undefined) {
       faults.push(`Option --${flag} takes no value`);
@@ -91,6 +92,15 @@ function bindValues(argv: readonly string[], faults: string[]): string[] {
   }
   const rest = end < 0 ? [] : argv.slice(end + 1);
   return [...bound, "--", ...operands, ...rest];
+}
+
+function unknownOption(word: string): string {
+  const meant = word.startsWith("--")
+    ? nearest(word.slice(2), [...VALUED, ...SWITCHES])
+    : undefined;
+  return `Unknown option ${quoteArgument(word)}${
+    meant === undefined ? "" : `: did you mean --${meant}?`
+  }`;
 }
 
 /** Whether the word after an unknown option is taken for its value. It may be a secret: `--password hunter2`. */

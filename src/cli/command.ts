@@ -13,6 +13,7 @@ import {
   type Shell,
   SHELLS,
 } from "./options.ts";
+import { nearest } from "./suggestion.ts";
 import type { DownRequest, UpRequest } from "../plan/plan.ts";
 import type { RepairRequest } from "../plan/repair.ts";
 
@@ -47,6 +48,8 @@ export type Command =
 /** What the arguments say. `command` is missing when faults made it unreadable. */
 export interface Arguments {
   readonly command: Command | undefined;
+  /** Its name; missing when nobody knows it. */
+  readonly kind: CommandName | undefined;
   /** The values of the options that every command has, by flag without dashes; switches are `"true"`. */
   readonly settings: Readonly<Record<string, string>>;
   readonly faults: readonly string[];
@@ -72,13 +75,14 @@ export function parseArguments(argv: readonly string[]): Arguments {
       kind: "help",
       topic: words.length > 0 ? topic : undefined,
     };
-    return { command, settings, faults };
+    return { command, kind: "help", settings, faults };
   }
   if (options.has("version")) {
-    return { command: { kind: "version" }, settings, faults };
+    const kind = "version";
+    return { command: { kind }, kind, settings, faults };
   }
   const command = kind && readCommand(kind, options, operands, faults);
-  return { command, settings, faults };
+  return { command, kind, settings, faults };
 }
 
 function readCommand(
@@ -239,10 +243,13 @@ function readName(
     const interpreter = INTERPRETERS.find((known) =>
       word === known || word.endsWith(`/${known}`)
     );
+    const meant = nearest(word, COMMAND_NAMES);
     faults.push(
       interpreter === undefined
-        ? `Unknown command ${quoteArgument(word)}: known are ${
-          COMMAND_NAMES.join(", ")
+        ? `Unknown command ${quoteArgument(word)}: ${
+          meant === undefined
+            ? `known are ${COMMAND_NAMES.join(", ")}`
+            : `did you mean ${meant}?`
         }`
         : `Unknown command ${
           quoteArgument(word)

@@ -53,6 +53,32 @@ export function readOutputConfig(
   });
 }
 
+/** How to work, whatever the database. */
+export type SettingsConfig = Omit<
+  Config,
+  keyof OutputConfig | "target" | "connectTimeoutMs"
+>;
+
+/** Reads how to work, whatever the database. Adds to `faults`; the value is good when it added none. */
+export function readSettings(
+  settings: Settings,
+  env: Environment,
+  faults: string[],
+): SettingsConfig {
+  const ms = (flag: string) => duration(flag, settings, env, faults);
+  return {
+    waitForDbMs: ms("wait-for-db"),
+    lockWaitMs: ms("lock-wait"),
+    lockTimeoutMs: ms("lock-timeout"),
+    lockRetryMs: ms("lock-retry"),
+    statementTimeoutMs: ms("statement-timeout"),
+    transaction: oneOf("transaction", ["all", "each"], settings, env, faults),
+    schema: readSchema(settings, env, faults),
+    trustedOwner: setting("trust-history-owner", settings, env)?.text,
+    pipeline: settings["no-pipeline"] === undefined,
+  };
+}
+
 /** Reads everything that a command with a database needs. Adds to `faults`; the value is good when it added none. */
 export async function readConfig(
   settings: Settings,
@@ -60,7 +86,6 @@ export async function readConfig(
   readText: ReadText,
   faults: string[],
 ): Promise<Config> {
-  const ms = (flag: string) => duration(flag, settings, env, faults);
   const output = readOutputConfig(settings, env, faults);
   const { target, connectTimeoutMs } = await readTarget(
     settings["database-url"],
@@ -72,17 +97,9 @@ export async function readConfig(
     ...output,
     target,
     connectTimeoutMs: explicit || connectTimeoutMs === undefined
-      ? ms("connect-timeout")
+      ? duration("connect-timeout", settings, env, faults)
       : connectTimeoutMs,
-    waitForDbMs: ms("wait-for-db"),
-    lockWaitMs: ms("lock-wait"),
-    lockTimeoutMs: ms("lock-timeout"),
-    lockRetryMs: ms("lock-retry"),
-    statementTimeoutMs: ms("statement-timeout"),
-    transaction: oneOf("transaction", ["all", "each"], settings, env, faults),
-    schema: readSchema(settings, env, faults),
-    trustedOwner: setting("trust-history-owner", settings, env)?.text,
-    pipeline: settings["no-pipeline"] === undefined,
+    ...readSettings(settings, env, faults),
   });
 }
 

@@ -24,10 +24,13 @@ export async function status(
   context: Context,
   command: Command & { kind: "status" },
 ): Promise<Result> {
-  const { ports, program } = context;
+  const { ports, program, config } = context;
   const { server, states } = await read(context, command.waitMs);
-  ports.report({ event: "status", server, states, program: { ...program } });
   const asked = command.check || command.waitMs !== undefined;
+  // Whoever asks for nothing but an answer gets it as the exit code.
+  if (!(asked && config.verbosity === "quiet")) {
+    ports.report({ event: "status", server, states, program: { ...program } });
+  }
   if (!asked) return { exitCode: ExitCode.done };
   if (pending(states) > 0) return { exitCode: ExitCode.pending };
   return {

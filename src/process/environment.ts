@@ -4,6 +4,8 @@
  * @module
  */
 import { VARIABLES } from "../cli/options.ts";
+import { nearest } from "../cli/suggestion.ts";
+import { visible } from "../text.ts";
 import type { Environment } from "../cli/target.ts";
 
 /** The name of the pod or machine, for the history. */
@@ -14,6 +16,30 @@ export function hostName(env: Environment): string | null {
   } catch {
     return null;
   }
+}
+
+/** The names that Kubernetes gives to a Service named `migrate`, which are nobody's mistake. */
+const SERVICE = /^MIGRATE_(?:SERVICE_|PORT(?:_|$))/;
+
+/**
+ * What to say of each variable that looks like one of the program's and is none. An executable cannot list the variables,
+ * and says nothing.
+ */
+export function unknownVariables(): string[] {
+  if (Deno.permissions.querySync({ name: "env" }).state !== "granted") {
+    return [];
+  }
+  return Object.keys(Deno.env.toObject())
+    .filter((name) =>
+      name.startsWith("MIGRATE_") && !VARIABLES.includes(name) &&
+      !SERVICE.test(name)
+    )
+    .map((name) => {
+      const meant = nearest(name, VARIABLES);
+      return `${visible(name)} is no variable of this program${
+        meant === undefined ? "" : `: did you mean ${meant}?`
+      }`;
+    });
 }
 
 /** Asks for each variable by name: the executable may not see the others, nor a list of them. */

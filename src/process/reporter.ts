@@ -3,14 +3,14 @@
  *
  * @module
  */
-import type { Config } from "../cli/config.ts";
+import type { OutputConfig } from "../cli/config.ts";
 import type { Event } from "../report/events.ts";
 import { render, type RenderOptions } from "../report/report.ts";
 import { writeLine } from "./terminal.ts";
 
 /** Writes events. */
 export function reporter(
-  config: Config,
+  config: OutputConfig,
   options: Pick<RenderOptions, "stream" | "hide">,
 ): (event: Event) => void {
   const color = config.color && config.format === "text" &&

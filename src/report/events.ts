@@ -184,4 +184,9 @@ export type Event =
     /** As {@link Summary.outcome}; missing where nothing could change. */
     readonly outcome?: Outcome;
   }
-  | { readonly event: "summary"; readonly summary: Summary };
+  | {
+    readonly event: "summary";
+    readonly summary: Summary;
+    /** Why it failed, in one line. The last line of a log is what some show of it. */
+    readonly reason?: string;
+  };

@@ -176,7 +176,8 @@ function textLines(event: Event, options: RenderOptions): Line[] {
     case "summary":
       return [{
         stream: event.summary.failed ? "stderr" : "stdout",
-        text: summaryText(event.summary),
+        text: summaryText(event.summary) +
+          (event.reason === undefined ? "" : `; reason: ${event.reason}`),
       }];
   }
 }

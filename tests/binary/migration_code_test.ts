@@ -93,7 +93,7 @@ pgTest(
         assertEquals([code, stdout], [1, ""]);
         assertMatch(
           stderr,
-          /^error: Cannot load the migration "0002_late": RangeError: not here \(at migrations\/0002_late\.ts:11:33\)\nFailed in .*: nothing was changed\n$/,
+          /^error: Cannot load the migration "0002_late": RangeError: not here \(at migrations\/0002_late\.ts:11:33\)\nFailed in .*: nothing was changed; reason: Cannot load the migration "0002_late": RangeError: not here\b.*\n$/,
         );
         assertEquals(
           await db.query("select to_regclass('migration_history') as history"),

@@ -205,9 +205,9 @@ Deno.test("a URL in the wrong place is not repeated", async () => {
     'Unexpected argument "postgres://…"',
     NOTHING_CONFIGURED,
   ]);
+  // Whether an unknown command needs a database nobody knows.
   await assertRefused([NOWHERE_URL], {}, [
     `Unknown command "postgres://…": ${COMMANDS}`,
-    NOTHING_CONFIGURED,
   ]);
 });
 
@@ -266,10 +266,40 @@ Deno.test("new is refused where there is no checkout", async () => {
   ]);
 });
 
-Deno.test("a fault with --format json is told on stderr all the same", async () => {
-  await assertRefused(["up", "--format=json", "--steps=x"], {
-    DATABASE_URL: NOWHERE_URL,
-  }, [
-    'Option --steps: "x" is not a whole number from 1',
+Deno.test("faults with --format json are JSON on stdout, and told on stderr all the same", async () => {
+  const cases: [string[], Record<string, string>, string[]][] = [
+    [["up", "--format=json", "--steps=x"], { DATABASE_URL: NOWHERE_URL }, [
+      'Option --steps: "x" is not a whole number from 1',
+    ]],
+    [["status", "--lock-wait=x"], { MIGRATE_FORMAT: "json" }, [
+      NOTHING_CONFIGURED,
+      'Option --lock-wait: "x" is not a duration such as 500ms, 5s, 2m or 1h',
+    ]],
+    [["stauts", "--format", "json"], {}, [
+      'Unknown command "stauts": did you mean status?',
+    ]],
+  ];
+  for (const [args, env, faults] of cases) {
+    const { code, stdout, stderr } = await runMigrate(args, { env });
+    assertEquals(code, 2);
+    assertEquals(stderr, faults.map((fault) => `error: ${fault}\n`).join(""));
+    const { at, ...rest } = JSON.parse(stdout);
+    assertEquals(rest, { event: "failed", message: faults.join("\n") });
+    assertEquals(Number.isNaN(Date.parse(at)), false);
+  }
+});
+
+Deno.test("a variable that looks like one of the program's is named, and no Service of Kubernetes", async () => {
+  const { code, stderr } = await runMigrate(["up", "--wait-for-db=0"], {
+    env: {
+      DATABASE_URL: NOWHERE_URL,
+      MIGRATE_LOCK_TIMOUT: "1s",
+      MIGRATE_SERVICE_HOST: "10.0.0.1",
+      MIGRATE_PORT: "tcp://10.0.0.1:80",
+    },
+  });
+  assertEquals(code, 1, stderr);
+  assertEquals(stderr.match(/^warning: .*/gm), [
+    "warning: MIGRATE_LOCK_TIMOUT is no variable of this program: did you mean MIGRATE_LOCK_TIMEOUT?",
   ]);
 });

@@ -527,7 +527,7 @@ async function tryMethod(
       new RegExp(
         `^error: Cannot connect to the database "${role}" at [\\d.:]+: [^\\n]+ \\(SQLSTATE 28P01\\)
   hint: Check the password of the role "${role}"
-Failed in [^\\n]+: nothing was changed
+Failed in [^\\n]+: nothing was changed; reason: [^\\n]+ \\(SQLSTATE 28P01\\)
 $`,
       ),
     );
@@ -600,7 +600,9 @@ function assertRefused(
   const reason = error.slice(start.length);
   if (typeof text === "string") assertEquals(reason, text);
   else assertMatch(reason, text);
-  assertMatch(last, /^Failed in .+: nothing was changed$/);
+  const [, repeated] =
+    /^Failed in .+: nothing was changed; reason: (.*)$/.exec(last) ?? [];
+  assertEquals(`error: ${repeated}`, error);
   assertEquals(more, [""]);
 }
 

@@ -77,12 +77,18 @@ Deno.test("parseArguments() reads every command", () => {
   };
 
   for (const [line, command] of Object.entries(commands)) {
-    assertEquals(parse(line), { command, settings: {}, faults: [] }, line);
+    assertEquals(parse(line), {
+      command,
+      kind: command.kind,
+      settings: {},
+      faults: [],
+    }, line);
   }
 });
 
 Deno.test("parseArguments() takes options before and after the command, with a space or an equals sign", () => {
   const expected: Arguments = {
+    kind: "down",
     command: {
       kind: "down",
       request: { to: "a" },
@@ -154,7 +160,7 @@ Deno.test("parseArguments() takes a value as it is", () => {
 
 Deno.test("parseArguments() says what is wrong, all of it", () => {
   const faults: Record<string, string[]> = {
-    "stauts": [`Unknown command "stauts": ${KNOWN}`],
+    "stauts": ['Unknown command "stauts": did you mean status?'],
     "-": [`Unknown command "-": ${KNOWN}`],
     "node dist/packages/database/src/cli/migrate.js": [
       'Unknown command "node": the program needs no node; leave out what the Node image was started with, and pass a command such as up, or nothing',
@@ -163,7 +169,7 @@ Deno.test("parseArguments() says what is wrong, all of it", () => {
       'Unknown option "-c"',
       'Unknown command "/bin/sh": the program needs no sh; leave out what the Node image was started with, and pass a command such as up, or nothing',
     ],
-    "UP": [`Unknown command "UP": ${KNOWN}`],
+    "UP": ['Unknown command "UP": did you mean up?'],
     "constructor": [`Unknown command "constructor": ${KNOWN}`],
     "--yes false": [
       `Unknown command "false": ${KNOWN}`,
@@ -185,8 +191,8 @@ Deno.test("parseArguments() says what is wrong, all of it", () => {
       'There are no completions for "csh": known are bash, zsh, fish',
     ],
     "completions bash zsh": ['Unexpected argument "zsh"'],
-    "--dryrun": ['Unknown option "--dryrun"'],
-    "--Dry-Run": ['Unknown option "--Dry-Run"'],
+    "--dryrun": ['Unknown option "--dryrun": did you mean --dry-run?'],
+    "--Dry-Run": ['Unknown option "--Dry-Run": did you mean --dry-run?'],
     "--no-yes": ['Unknown option "--no-yes"'],
     "--to.x a": ['Unknown option "--to.x"'],
     "--_ up": ['Unknown option "--_"'],
