@@ -79,6 +79,29 @@ const SATISFIED: Readonly<Record<string, readonly string[]>> = {
   target_session_attrs: ["any", "primary", "read-write"],
 };
 
+const SCHEMA = "is another tool's: leave it out, and pass --schema NAME";
+const POOL =
+  "is another tool's: leave it out, the program needs one or two connections";
+
+/** Parameters that other tools know, and what to do here. */
+const FOREIGN: Readonly<Record<string, string>> = {
+  // Prisma
+  schema: SCHEMA,
+  connection_limit: POOL,
+  pool_timeout: POOL,
+  pgbouncer:
+    "is another tool's: leave it out, a pooler is recognised by itself",
+  sslaccept: "is another tool's: write sslmode, verify-full for strict",
+  sslidentity: "is another tool's: write sslcert and sslkey, in PEM",
+  // JDBC, pgx and others
+  currentSchema: SCHEMA,
+  search_path: SCHEMA,
+  pool_max_conns: POOL,
+  ApplicationName: "is another tool's: write application_name",
+  statement_timeout: "is set otherwise: pass --statement-timeout DURATION",
+  lock_timeout: "is set otherwise: pass --lock-timeout DURATION",
+};
+
 const NO_HOST = "its host is not a name or an address (IPv6 goes in brackets)";
 
 /** Reads a connection string. Returns it, or the faults: what is wrong and where, never the text itself. */
@@ -184,6 +207,8 @@ function readParameters(parts: UrlParts, faults: string[]): Parameters {
     if (satisfied?.includes(value)) continue;
     if (satisfied !== undefined) {
       faults.push(`its ${name} is none of ${satisfied.join(", ")}`);
+    } else if (Object.hasOwn(FOREIGN, name)) {
+      faults.push(`its parameter ${name} ${FOREIGN[name]}`);
     } else if (key === undefined) {
       const shown = mayHoldPassword(parts) ? "" : ` ${quote(name)}`;
       faults.push(

@@ -15,13 +15,36 @@ export interface UrlParts {
 /** Stands for a part that cannot be decoded; not empty, because one fault is enough for it. */
 const UNREADABLE = "\ufffd";
 
+/** How connection strings of other tools begin, and what to write in their place. */
+const FOREIGN: readonly (readonly [RegExp, string])[] = [
+  [
+    /^["'`]/,
+    "it begins with a quotation mark; env files keep quotes, so write it without",
+  ],
+  [
+    /^jdbc:/i,
+    'it is one of JDBC; leave out "jdbc:", and write user and password before the host: postgres://USER:PASSWORD@host/database',
+  ],
+  [
+    /^postgres(?:ql)?\+[a-z\d_]+:\/\//i,
+    'it names a driver, as SQLAlchemy has it; leave that out: what is between "+" and ":" is not needed here',
+  ],
+  [
+    /^\s*(?:host|hostaddr|port|dbname|user|password|service|sslmode)\s*=/i,
+    "it is a list of keywords; write it as a URL: postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+  ],
+  [
+    /^postgres(?:ql)?:\/\//i,
+    "its scheme has capital letters; write postgres://",
+  ],
+];
+
 /** Splits the text, or says why that cannot be done without a guess where a password ends. */
 export function splitUrl(text: string): UrlParts | string {
   const scheme = /^postgres(?:ql)?:\/\//.exec(text)?.[0];
   if (scheme === undefined) {
-    return /^["'`]/.test(text)
-      ? "it begins with a quotation mark; env files keep quotes, so write it without"
-      : "it does not begin with postgres:// or postgresql://";
+    const hint = FOREIGN.find(([form]) => form.test(text))?.[1];
+    return hint ?? "it does not begin with postgres:// or postgresql://";
   }
   const rest = text.slice(scheme.length);
   if (/\s/.test(rest)) {

@@ -133,6 +133,15 @@ function serverReason(error: DatabaseError, target: Target): Reason {
           quoteIdentifier(target.database)
         } to ${quoteIdentifier(target.user)}`,
       };
+    case "08P01": // protocol_violation: PgBouncer's answer to what it does not pass on
+      return {
+        text,
+        transient: false,
+        ...(target.options !== undefined && /startup parameter/.test(text) && {
+          hint:
+            "Leave options out of the connection string: a pooler does not pass them on; or list options in its ignore_startup_parameters",
+        }),
+      };
     default:
       return { text, transient: false };
   }

@@ -27,6 +27,25 @@ const ONE = { poolSize: 1 };
 
 const NEEDS = { needs: ["pgbouncer"] } as const;
 
+pgTest(
+  "options in the connection string, which PgBouncer refuses, are refused with the way out",
+  async (db) => {
+    await withPgBouncer(db, async (pooler) => {
+      const url = `${pooler.url(db.url)}?options=-c%20work_mem%3D8MB`;
+      const { code, stderr } = await runMigrate([
+        "status",
+        `--database-url=${url}`,
+      ]);
+      assertEquals(code, 1);
+      assertMatch(
+        stderr,
+        /^error: Cannot connect to .* startup parameter.* \(SQLSTATE 08P01\)\n {2}hint: Leave options out of the connection string: a pooler does not pass them on; or list options in its ignore_startup_parameters$/m,
+      );
+    });
+  },
+  NEEDS,
+);
+
 for (const transaction of ["all", "each"]) {
   pgTest(
     `up --transaction ${transaction} applies the real migrations through PgBouncer and leaves nothing behind`,

@@ -32,6 +32,42 @@ const HOST_FAULT =
 const AT_FAULT =
   'it holds "@" or "/" where none may stand; write them in a password as %40 and %2F';
 
+Deno.test("parseConnectionString() says what to write in the place of another tool's form", () => {
+  const keywords =
+    "it is a list of keywords; write it as a URL: postgres://USER:PASSWORD@HOST:PORT/DATABASE";
+  const driver =
+    'it names a driver, as SQLAlchemy has it; leave that out: what is between "+" and ":" is not needed here';
+  const faults: Record<string, string> = {
+    "host=db user=app password=s3cret": keywords,
+    " dbname = db": keywords,
+    "jdbc:postgresql://db:5432/db?user=app&password=s3cret":
+      'it is one of JDBC; leave out "jdbc:", and write user and password before the host: postgres://USER:PASSWORD@host/database',
+    "postgresql+psycopg://app:s3cret@db/db": driver,
+    "postgres+asyncpg://app:s3cret@db/db": driver,
+    "Postgres://app:s3cret@db/db":
+      "its scheme has capital letters; write postgres://",
+  };
+  for (const [text, fault] of Object.entries(faults)) {
+    assertEquals(parseConnectionString(text), [fault], text);
+  }
+  const parameters: Record<string, string> = {
+    "schema=tenant":
+      "its parameter schema is another tool's: leave it out, and pass --schema NAME",
+    "connection_limit=1":
+      "its parameter connection_limit is another tool's: leave it out, the program needs one or two connections",
+    "pgbouncer=true":
+      "its parameter pgbouncer is another tool's: leave it out, a pooler is recognised by itself",
+    "currentSchema=tenant":
+      "its parameter currentSchema is another tool's: leave it out, and pass --schema NAME",
+    "statement_timeout=5000":
+      "its parameter statement_timeout is set otherwise: pass --statement-timeout DURATION",
+  };
+  for (const [parameter, fault] of Object.entries(parameters)) {
+    const url = `postgres://app:s3cret@db/db?${parameter}`;
+    assertEquals(parseConnectionString(url), [fault], parameter);
+  }
+});
+
 Deno.test("parseConnectionString() reads the forms of libpq", () => {
   const urls: Record<string, Partial<ConnectionString>> = {
     "postgres://app@/db": {},
@@ -161,9 +197,8 @@ Deno.test("parseConnectionString() reads the parameters", () => {
 Deno.test("parseConnectionString() says what is wrong, all of it", () => {
   const faults: Record<string, string[]> = {
     "": ["it does not begin with postgres:// or postgresql://"],
-    "host=db user=app": ["it does not begin with postgres:// or postgresql://"],
     "POSTGRES://app@db/db": [
-      "it does not begin with postgres:// or postgresql://",
+      "its scheme has capital letters; write postgres://",
     ],
     "mysql://app@db/db": [
       "it does not begin with postgres:// or postgresql://",
@@ -240,7 +275,7 @@ Deno.test("parseConnectionString() says what is wrong, all of it", () => {
       "its target_session_attrs is none of any, primary, read-write",
     ],
     "postgres://app@db/db?pgbouncer=true": [
-      `its parameter "pgbouncer" is not known; ${KNOWN}`,
+      "its parameter pgbouncer is another tool's: leave it out, a pooler is recognised by itself",
     ],
     "postgres://@db/db?user=app&nope": [
       `its parameter "nope" is not known; ${KNOWN}`,
