@@ -22,3 +22,36 @@ Deno.test("docs/guarantees.md names files and tests that exist", async () => {
   assertEquals(missing, []);
   assertEquals(named.length > 20, true);
 });
+
+Deno.test("docs/json.md names every event and every field of the schemas", async () => {
+  const read = (name: string) =>
+    Deno.readTextFile(new URL(`docs/${name}`, ROOT));
+  const document = await read("json.md");
+  const missing: string[] = [];
+  const look = (schema: Record<string, unknown>) => {
+    for (const [key, value] of Object.entries(schema)) {
+      if (key === "properties") {
+        for (const name of Object.keys(value as object)) {
+          const named = new RegExp(`\`(?:[\\w.[\\]]+\\.)?${name}\``);
+          if (!named.test(document)) missing.push(name);
+        }
+      }
+      if (key === "event") {
+        const { const: one, enum: several } = value as {
+          const?: string;
+          enum?: string[];
+        };
+        for (const name of several ?? [one]) {
+          if (!document.includes(`\`${name}\``)) missing.push(`${name}`);
+        }
+      }
+      if (typeof value === "object" && value !== null) {
+        look(value as Record<string, unknown>);
+      }
+    }
+  };
+  for (const name of ["events", "status", "version"]) {
+    look(JSON.parse(await read(`schemas/${name}.json`)));
+  }
+  assertEquals(missing, []);
+});
