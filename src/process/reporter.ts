@@ -15,10 +15,18 @@ export function reporter(
 ): (event: Event) => void {
   const color = config.color && config.format === "text" &&
     Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
+  const isTerminal = Deno.stdout.isTerminal();
   return (event) => {
     const at = new Date();
-    for (const line of render(event, { ...config, ...options, color, at })) {
-      writeLine(line);
-    }
+    // It may be made wider or narrower at any time. One that does not know how wide it is says 0.
+    const columns = isTerminal ? Deno.consoleSize().columns : 0;
+    const shown = {
+      ...config,
+      ...options,
+      color,
+      at,
+      ...(columns > 0 && { columns }),
+    };
+    for (const line of render(event, shown)) writeLine(line);
   };
 }

@@ -31,6 +31,8 @@ export interface RenderOptions extends OutputConfig {
   readonly at: Date;
   /** `false` for a command whose JSON is one object: what happens on the way is no part of it. */
   readonly stream: boolean;
+  /** How wide the terminal is that shows standard output, in characters; missing where it is none. */
+  readonly columns?: number;
   /** Replaces the password where a text holds it. */
   readonly hide: (text: string) => string;
 }

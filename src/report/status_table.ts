@@ -67,10 +67,26 @@ export function statusJson(
   };
 }
 
-/** The table, and the counts below it. */
+/** The columns of the table, the first of them the most important. */
+const COLUMNS = ["STATE", "MIGRATION", "APPLIED AT", "TOOK", "BY"];
+
+/** The first half of a pair of surrogates, at the end of a text that was cut. */
+const HALF = /[\ud800-\udbff]$/;
+
+/** Between two columns. */
+const GAP = "  ";
+
+/**
+ * The table, and the counts below it. On a terminal that is too narrow for all of its columns the last ones are left out,
+ * and names that are still too long are cut, with a sign.
+ */
 export function statusLines(
   states: readonly MigrationState[],
-  { color }: { readonly color: boolean },
+  { color, columns = Infinity }: {
+    readonly color: boolean;
+    /** How wide the terminal is, in characters; missing where it is none. */
+    readonly columns?: number;
+  },
 ): string[] {
   const paint = painter(color);
   const rows = states.map(({ name, state, row }) => [
@@ -82,15 +98,13 @@ export function statusLines(
       : formatDuration(row.durationMs),
     visible(row?.appliedBy ?? ""),
   ]);
-  const table = [["STATE", "MIGRATION", "APPLIED AT", "TOOK", "BY"], ...rows];
-  const widths = table[0]!.map((_, i) =>
-    Math.max(...table.map((cells) => cells[i]!.length))
-  );
+  const table = fitting([COLUMNS, ...rows], columns);
+  const widths = widthsOf(table);
   const lines = table.flatMap((cells, i) => {
     const padded = cells.map((cell, j) => cell.padEnd(widths[j]!));
     const { row, state } = states[i - 1] ?? {};
     if (state !== undefined) padded[0] = paint(STATE_COLORS[state], padded[0]!);
-    const line = padded.join("  ").trimEnd();
+    const line = padded.join(GAP).trimEnd();
     const failed = state === "failed" || state === "running";
     return failed && row?.error ? [line, `  ${visible(row.error)}`] : [line];
   });
@@ -102,6 +116,33 @@ export function statusLines(
   return states.length === 0
     ? [counts.join(", ")]
     : [...lines, "", counts.join(", ")];
+}
+
+function widthsOf(table: readonly (readonly string[])[]): number[] {
+  return table[0]!.map((_, i) =>
+    Math.max(...table.map((cells) => cells[i]!.length))
+  );
+}
+
+/** As much of the table as goes into so many columns of a terminal: at least state and name. */
+function fitting(
+  table: readonly (readonly string[])[],
+  columns: number,
+): readonly (readonly string[])[] {
+  const widths = widthsOf(table);
+  const widthOf = (count: number) =>
+    widths.slice(0, count).reduce((sum, width) => sum + width, 0) +
+    GAP.length * (count - 1);
+  let count = widths.length;
+  while (count > 2 && widthOf(count) > columns) count--;
+  const most = Math.max(1, columns - widths[0]! - GAP.length);
+  return table.map((cells) =>
+    cells.slice(0, count).map((cell, i) =>
+      i === 1 && cell.length > most
+        ? `${cell.slice(0, most - 1).replace(HALF, "")}…`
+        : cell
+    )
+  );
 }
 
 function appliedAt(state: State, row: MigrationState["row"]): string | null {

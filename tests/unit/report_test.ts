@@ -445,6 +445,29 @@ Deno.test("render() shows the status as a table", () => {
   ]);
 });
 
+Deno.test("render() leaves out columns of the status for which a terminal is too narrow", () => {
+  const shown = (columns: number) =>
+    text(STATUS, { columns }).slice(0, 2).map((line) =>
+      line.replace("stdout: ", "")
+    );
+  assertEquals(
+    shown(80),
+    text(STATUS).slice(0, 2).map((line) => line.replace("stdout: ", "")),
+  );
+  assertEquals(shown(61), [
+    "STATE     MIGRATION  APPLIED AT                 TOOK",
+    "applied   a          2026-01-05 09:00:00Z       12 ms",
+  ]);
+  assertEquals(shown(52), [
+    "STATE     MIGRATION  APPLIED AT",
+    "applied   a          2026-01-05 09:00:00Z",
+  ]);
+  assertEquals(shown(30), ["STATE     MIGRATION", "applied   a"]);
+  // What does not fit at all is cut, and one sees that.
+  assertEquals(shown(15), ["STATE     MIGR…", "applied   a"]);
+  assertEquals(shown(1), ["STATE     …", "applied   a"]);
+});
+
 Deno.test("render() paints the states and keeps the columns", () => {
   const plain = text(STATUS);
   const painted = text(STATUS, { color: true });
