@@ -34,12 +34,11 @@ import { hostName, readEnvironment } from "./process/environment.ts";
 import { LOCAL_COMMANDS } from "./cli/options.ts";
 import type { Background } from "./engine/ports.ts";
 import { reporter } from "./process/reporter.ts";
-import {
-  drainOutput,
-  terminalOperator,
-  writeLine,
-} from "./process/terminal.ts";
+import { readText } from "./process/files.ts";
+import { drainOutput, writeLine } from "./process/output.ts";
+import { terminalOperator } from "./process/terminal.ts";
 import { redactor } from "./text.ts";
+import { abortable } from "./waits.ts";
 import { exitCodeOf, withStop } from "./process/signals.ts";
 import type { Environment } from "./cli/target.ts";
 import { programInfo, versionLines } from "./cli/version.ts";
@@ -54,8 +53,11 @@ type DatabaseCommand = Exclude<
   { kind: "help" | "version" | "new" | "completions" }
 >;
 
-/** How long a reader of the output may take nothing before the process ends without it, in milliseconds. */
-const READER_LIMIT_MS = { done: 2_000, stopped: 300 };
+/**
+ * How long a reader of the output may take nothing before the process ends without it, in milliseconds: who shows it on a
+ * screen may leave a reader of results alone for a while, and nothing waits for it; a Job should end.
+ */
+const READER_LIMIT_MS = { results: 15_000, changes: 5_000, stopped: 250 };
 
 /**
  * Runs the program and returns its exit code; never throws and never exits.
@@ -70,30 +72,37 @@ export async function main(
   registry: Registry = EMBEDDED,
 ): Promise<number> {
   const parsed = parseArguments(args);
-  const code = await run(parsed, env, registry);
   const { command } = parsed;
-  const stopped = code === ExitCode.interrupted || code === ExitCode.terminated;
-  const unwritten = await drainOutput(
-    READER_LIMIT_MS[stopped ? "stopped" : "done"],
-  );
-  if (unwritten === undefined) return code;
   const changes = command !== undefined && needsDatabase(command) &&
     command.kind !== "status";
+  let failed: number = ExitCode.failed;
+  const code = await withStop(async (stop, fail) => {
+    stop.addEventListener("abort", () => failed = exitCodeOf(stop.reason));
+    const code = await run(parsed, env, registry, stop, fail);
+    await drainOutput(READER_LIMIT_MS[changes ? "changes" : "results"], stop);
+    return code;
+  });
+  const unwritten = await drainOutput(READER_LIMIT_MS.stopped);
+  if (unwritten === undefined) return code;
   writeLine({
     stream: "stderr",
     text: `error: Cannot write to standard output: ${unwritten}${
       changes ? "; what was done is in the history" : ""
     }`,
   });
-  return code === ExitCode.done ? ExitCode.failed : code;
+  await drainOutput(READER_LIMIT_MS.stopped);
+  return code === ExitCode.done ? failed : code;
 }
 
 async function run(
   { command, settings, faults: argumentFaults }: Arguments,
   env: Environment,
   registry: Registry,
+  stop: AbortSignal,
+  fail: (error: Error) => void,
 ): Promise<number> {
   const faults = [...argumentFaults];
+  const read = (path: string) => abortable(readText(path), stop);
   try {
     if (command !== undefined && !needsDatabase(command)) {
       return await runLocal(
@@ -103,11 +112,11 @@ async function run(
         registry,
         faults,
         // What is wrong with the rest of the configuration has no say here.
-        async () =>
-          hiderOf(await readConfig(settings, env, Deno.readTextFile, [])),
+        async () => hiderOf(await readConfig(settings, env, read, [])),
       );
     }
-    const config = await readConfig(settings, env, Deno.readTextFile, faults);
+    const config = await readConfig(settings, env, read, faults);
+    stop.throwIfAborted();
     if (command === undefined) throw new UsageError(faults);
     using ends = new DisposableStack();
     const background = ends.use(processBackground());
@@ -116,20 +125,18 @@ async function run(
     const isTerminal = Deno.stdin.isTerminal();
     faults.push(...commandFaults(command, migrations, { isTerminal }));
     if (faults.length > 0) throw new UsageError(faults);
-    return await withStop((stop, fail) => {
-      background.onFailure(fail);
-      return execute(command, config, stop, background, {
-        migrations,
-        program: programInfo(migrations, Deno.version.deno),
-        prepare: () => registry.prepare(open),
-        host: () => hostName(env),
-      });
+    background.onFailure(fail);
+    return await execute(command, config, stop, background, {
+      migrations,
+      program: programInfo(migrations, Deno.version.deno),
+      prepare: () => registry.prepare(open),
+      host: () => hostName(env),
     });
   } catch (error) {
     for (const text of failureLines(error)) {
       writeLine({ stream: "stderr", text: `error: ${text}` });
     }
-    return error instanceof UsageError ? ExitCode.usage : ExitCode.failed;
+    return exitCodeOf(error);
   }
 }
 

@@ -12,7 +12,7 @@ import { type Locate, located } from "../stack.ts";
 import { divertOutput } from "./diversion.ts";
 import { refuseExits, takeExitCode } from "./exits.ts";
 import { keepGlobals } from "./globals.ts";
-import { beforeEachLine, writeLine } from "./terminal.ts";
+import { beforeEachLine, writeLine } from "./output.ts";
 
 /** How many lines a stack has: Kysely's own may be many, and the one that counts is the migration's below them. */
 const STACK_LIMIT = 50;
