@@ -37,16 +37,14 @@ import { reporter } from "./process/reporter.ts";
 import { readText } from "./process/files.ts";
 import { drainOutput, writeLine } from "./process/output.ts";
 import { terminalOperator } from "./process/terminal.ts";
-import { redactor } from "./text.ts";
+import { type Hide, hideNothing, redactor } from "./text.ts";
 import { abortable } from "./waits.ts";
 import { exitCodeOf, withStop } from "./process/signals.ts";
 import type { Environment } from "./cli/target.ts";
 import { programInfo, versionLines } from "./cli/version.ts";
 
 /** Makes what keeps the password out of a text. */
-type Hider = () => Hide | Promise<Hide>;
-
-type Hide = (text: string) => string;
+type Hider = () => Promise<Hide>;
 
 type DatabaseCommand = Exclude<
   Command,
@@ -86,9 +84,11 @@ export async function main(
   if (unwritten === undefined) return code;
   writeLine({
     stream: "stderr",
-    text: `error: Cannot write to standard output: ${unwritten}${
-      changes ? "; what was done is in the history" : ""
-    }`,
+    text: hideNothing(
+      `error: Cannot write to standard output: ${unwritten}${
+        changes ? "; what was done is in the history" : ""
+      }`,
+    ),
   });
   await drainOutput(READER_LIMIT_MS.stopped);
   return code === ExitCode.done ? failed : code;
@@ -102,6 +102,7 @@ async function run(
   fail: (error: Error) => void,
 ): Promise<number> {
   const faults = [...argumentFaults];
+  let hide: Hide = hideNothing;
   const read = (path: string) => abortable(readText(path), stop);
   try {
     if (command !== undefined && !needsDatabase(command)) {
@@ -112,15 +113,20 @@ async function run(
         registry,
         faults,
         // What is wrong with the rest of the configuration has no say here.
-        async () => hiderOf(await readConfig(settings, env, read, [])),
+        async () =>
+          await readConfig(settings, env, read, []).then(
+            hiderOf,
+            () => hideNothing,
+          ),
       );
     }
     const config = await readConfig(settings, env, read, faults);
+    hide = hiderOf(config);
     stop.throwIfAborted();
     if (command === undefined) throw new UsageError(faults);
     using ends = new DisposableStack();
     const background = ends.use(processBackground());
-    const open = loaderOf(background, ends, () => hiderOf(config));
+    const open = loaderOf(background, ends, () => Promise.resolve(hide));
     const migrations = await registry.list(open);
     const isTerminal = Deno.stdin.isTerminal();
     faults.push(...commandFaults(command, migrations, { isTerminal }));
@@ -133,8 +139,8 @@ async function run(
       host: () => hostName(env),
     });
   } catch (error) {
-    for (const text of failureLines(error)) {
-      writeLine({ stream: "stderr", text: `error: ${text}` });
+    for (const text of failureLines(error, hide)) {
+      writeLine({ stream: "stderr", text: hide(`error: ${text}`) });
     }
     return exitCodeOf(error);
   }
@@ -183,8 +189,9 @@ async function listIfPossible(
   try {
     return await registry.list(loaderOf(background, ends, hider));
   } catch (error) {
-    for (const text of failureLines(error)) {
-      writeLine({ stream: "stderr", text: `warning: ${text}` });
+    const hide = await hider();
+    for (const text of failureLines(error, hide)) {
+      writeLine({ stream: "stderr", text: hide(`warning: ${text}`) });
     }
     return undefined;
   }
@@ -198,8 +205,7 @@ function loaderOf(
 ): OpenLoader {
   return async (locate) => {
     const { guardProcess } = await import("./process/migration_code.ts");
-    const hide = await Promise.try(hider).catch(() => (text: string) => text);
-    return guardProcess({ locate, background, hide }, ends);
+    return guardProcess({ locate, background, hide: await hider() }, ends);
   };
 }
 
@@ -235,7 +241,7 @@ async function execute(
     stop,
     report,
   });
-  const operator = terminalOperator(stop);
+  const operator = terminalOperator(stop, hide);
   const context: Context = {
     ...rest,
     config,
@@ -289,13 +295,15 @@ function dispatch(command: DatabaseCommand, context: Context): Promise<Result> {
 }
 
 /** Keeps the password out of everything that is printed or recorded. */
-function hiderOf({ target }: Config): (text: string) => string {
+function hiderOf({ target }: Config): Hide {
   const { password, user, database, hosts } = target;
   return redactor(password, [user, database, ...hosts.map(({ host }) => host)]);
 }
 
 function print(lines: readonly string[]): ExitCode {
-  for (const text of lines) writeLine({ stream: "stdout", text });
+  for (const text of lines) {
+    writeLine({ stream: "stdout", text: hideNothing(text) });
+  }
   return ExitCode.done;
 }
 

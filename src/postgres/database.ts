@@ -125,6 +125,8 @@ export class PostgresDatabase implements Database {
           pooled: link.announcedPid !== server.backendPid,
         },
         versionNumber: server.versionNumber,
+        serverStarted: server.started,
+        waitForDbMs: config.waitForDbMs,
         place,
         history,
         pipeline: config.pipeline,

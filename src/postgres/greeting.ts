@@ -23,6 +23,7 @@ import {
 } from "./history/rows.ts";
 import type { Questions, Reply } from "./wire/log_in.ts";
 import { elsewhereQuery, pathQuery } from "./history/place_query.ts";
+import { SERVER_STARTED } from "./settings.ts";
 import type { Row } from "./wire/protocol.ts";
 
 /** What the server says of itself. */
@@ -32,6 +33,8 @@ export interface ServerFacts {
   readonly user: string;
   readonly readOnly: boolean;
   readonly backendPid: number;
+  /** See {@link SERVER_STARTED}. */
+  readonly started: string;
 }
 
 /** Where the history is and what it says. */
@@ -61,7 +64,7 @@ const MOST_QUESTIONS = 4;
  */
 const SERVER_QUERY =
   `select pg_catalog.current_setting('server_version_num')::integer as version,
-    session_user::pg_catalog.text as user, pg_catalog.pg_backend_pid() as pid,
+    session_user::pg_catalog.text as user, pg_catalog.pg_backend_pid() as pid, ${SERVER_STARTED} as started,
     pg_catalog.pg_is_in_recovery() or
       pg_catalog.current_setting('transaction_read_only') operator(pg_catalog.=) 'on' as read_only,
     pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config('datestyle', 'ISO', true),
@@ -112,6 +115,7 @@ export class Greeting implements Questions {
       user: String(server.user),
       readOnly: server.read_only === true,
       backendPid: Number(server.pid),
+      started: String(server.started),
     };
   }
 

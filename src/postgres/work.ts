@@ -26,6 +26,7 @@ import type { Connection } from "./connection/connection.ts";
 import { releaseSavepoints } from "./connection/migration_statement.ts";
 import type { SessionHistory } from "./history/session_history.ts";
 import { withHint } from "./hints.ts";
+import type { WatchedBackend } from "./monitor.ts";
 import { dropInvalidIndex } from "./invalid_index.ts";
 import { sealQuery } from "./seal.ts";
 import {
@@ -58,8 +59,8 @@ export interface WorkPlace {
   readonly scope: Scope;
   readonly connection: Connection;
   readonly history: SessionHistory;
-  /** Told of the backend at work, by its process id. */
-  readonly onBackend: (pid: number) => void;
+  /** Told of the backend at work. */
+  readonly onBackend: (backend: WatchedBackend) => void;
 }
 
 /** The {@link Work} on PostgreSQL. */
@@ -110,7 +111,7 @@ export class SessionWork implements Work {
         "Cannot set lock_timeout and statement_timeout: the server, or a pooler before it, did not take them",
       ]);
     }
-    onBackend(Number(row.pid));
+    onBackend({ pid: Number(row.pid), serverStarted: String(row.started) });
     if (row.locked !== true) return undefined;
     this.#seal = sealQuery(settings, scope, {
       at: String(row.began),

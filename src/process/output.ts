@@ -7,6 +7,7 @@
  * @module
  */
 import type { Line } from "../report/report.ts";
+import type { HiddenText } from "../text.ts";
 
 // What a migration does to the globals must not reach the program's own output.
 const { Promise, setTimeout, setInterval, clearInterval } = globalThis;
@@ -222,7 +223,7 @@ export function writeLine({ stream, text }: Line): void {
 }
 
 /** Writes a question, whose answer is given on the same line. */
-export function writeQuestion(text: string): void {
+export function writeQuestion(text: HiddenText): void {
   OUTPUTS.stderr.write(`${text} `);
 }
 

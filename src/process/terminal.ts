@@ -4,10 +4,11 @@
  * @module
  */
 import type { Operator } from "../engine/ports.ts";
+import type { Hide } from "../text.ts";
 import { writeQuestion } from "./output.ts";
 
 /** The person at the terminal, if standard input is one. */
-export function terminalOperator(stop: AbortSignal): Operator {
+export function terminalOperator(stop: AbortSignal, hide: Hide): Operator {
   const isTerminal = Deno.stdin.isTerminal();
   let askedMs = 0;
   return {
@@ -17,7 +18,7 @@ export function terminalOperator(stop: AbortSignal): Operator {
     },
     confirm: async (question) => {
       if (!isTerminal) return false;
-      writeQuestion(`${question} [y/N]`);
+      writeQuestion(hide(`${question} [y/N]`));
       const askedAt = performance.now();
       const answer = await readAnswer(stop).finally(() =>
         askedMs += performance.now() - askedAt

@@ -16,7 +16,7 @@ import {
   UnsettledError,
   UsageError,
 } from "../errors.ts";
-import { visible } from "../text.ts";
+import { type Hide, visible } from "../text.ts";
 
 /** An error as data. Texts come from the server and from migrations: they are not yet fit for a terminal. */
 export interface Failure {
@@ -83,8 +83,12 @@ export function failureText(error: unknown): string {
   return `${code === undefined ? "" : `${code}: `}${shown}${at}`;
 }
 
-/** Lines for a person: the message, then what the server said, indented. */
-export function failureLines(error: unknown): string[] {
+/**
+ * Lines for a person: the message, then what the server said, indented.
+ *
+ * @param hide goes over what is cut before it is: of a secret that is cut off at its beginning nobody could tell the rest
+ */
+export function failureLines(error: unknown, hide: Hide): string[] {
   if (error instanceof UsageError || error instanceof RefusedError) {
     return error.faults.map(visible);
   }
@@ -102,11 +106,18 @@ export function failureLines(error: unknown): string[] {
   };
   add("detail", failure.detail);
   const statement = causeOf(error, DatabaseError)?.server.statement;
-  if (statement !== undefined && failure.position !== undefined) {
+  // Where something was hidden the position is another one.
+  const isWhole = statement !== undefined && hide(statement) === statement;
+  if (isWhole && failure.position !== undefined) {
     const { line, column } = lineAt(statement, failure.position);
     add("statement", line);
     lines.push(`${" ".repeat("  statement: ".length + column)}^`);
-  } else add("statement", failure.statement);
+  } else {
+    add(
+      "statement",
+      statement === undefined ? undefined : head(hide(statement)),
+    );
+  }
   add("where", failure.where);
   add("hint", failure.hint);
   return lines;

@@ -11,10 +11,11 @@ import {
   UsageError,
 } from "../../src/errors.ts";
 import {
-  failureLines,
+  failureLines as linesOf,
   failureOf,
   failureText,
 } from "../../src/report/failure.ts";
+import { hideNothing, redactor } from "../../src/text.ts";
 import { hostile, isClean } from "../support/net/hostile.ts";
 
 function databaseError(server: Partial<ServerMessage> = {}): DatabaseError {
@@ -28,6 +29,10 @@ function databaseError(server: Partial<ServerMessage> = {}): DatabaseError {
 
 function applying(cause: unknown): MigrationError {
   return new MigrationError("a", "up", { cause });
+}
+
+function failureLines(error: unknown): string[] {
+  return linesOf(error, hideNothing);
 }
 
 Deno.test("failureLines() shows every fault of a usage error and of a refusal", () => {
@@ -309,4 +314,19 @@ Deno.test("a place does not hide what the server said of a statement", () => {
     failureText(error),
     '42P01: No rules: relation "x" does not exist (at migrations/0002_b.ts:7:13)',
   );
+});
+
+Deno.test("failureLines() hides a password before a statement is cut", () => {
+  const password = "abcdefgh-secret";
+  const hide = redactor(password, []);
+  for (let before = 40; before < 80; before++) {
+    for (const after of [0, 30, 50, 58, 100]) {
+      const statement = `${"x".repeat(before)}${password}${"y".repeat(after)}`;
+      for (const position of [1, before, before + 8, statement.length]) {
+        const error = databaseError({ statement, position });
+        const text = hide(linesOf(error, hide).join("\n"));
+        assertEquals(/bcde|secr|ecret/.test(text), false, text);
+      }
+    }
+  }
 });
