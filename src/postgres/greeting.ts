@@ -15,12 +15,8 @@ import {
   type Place,
   placeOf,
 } from "./history/place.ts";
-import {
-  copyStatement,
-  type HistoryState,
-  HORIZON,
-  readCopy,
-} from "./history/rows.ts";
+import { copyStatement, type HistoryState, HORIZON } from "./history/rows.ts";
+import { CopiedHistory } from "./history/copied.ts";
 import type { Questions, Reply } from "./wire/log_in.ts";
 import { elsewhereQuery, pathQuery } from "./history/place_query.ts";
 import { SERVER_STARTED } from "./settings.ts";
@@ -51,6 +47,8 @@ export interface GreetingOptions {
   readonly schema: string | undefined;
   /** The role that is trusted by `--trust-history-owner`. */
   readonly trustedOwner: string | undefined;
+  /** Whether the program carries a migration of that name. */
+  readonly carries: (name: string) => boolean;
 }
 
 /** How often it is asked again: the table is another one than the first of its name, or was changed meanwhile. */
@@ -84,6 +82,8 @@ export class Greeting implements Questions {
   #asked: { readonly table?: string; readonly form: Form } | "elsewhere" = {
     form: "own",
   };
+  /** What has been copied in answer to it. */
+  #copied: CopiedHistory;
   #questions = 1;
   #found: Found | undefined;
   #history: HistoryState | undefined;
@@ -91,10 +91,15 @@ export class Greeting implements Questions {
 
   constructor(options: GreetingOptions) {
     this.#options = options;
+    this.#copied = new CopiedHistory("own", options.carries);
   }
 
   get first(): string {
     return greetingQuery(this.#options.schema);
+  }
+
+  copied(data: Uint8Array, begin: number, end: number): void {
+    this.#copied.take(data, begin, end);
   }
 
   next(reply: Reply): string | undefined {
@@ -161,11 +166,12 @@ export class Greeting implements Questions {
       rows !== undefined && asked === table && this.#asked.form === found.form
     ) {
       const horizon = String(path.horizon);
-      this.#history = { rows: readCopy(found.form, rows), horizon };
+      this.#history = this.#copied.state(horizon);
       return undefined;
     }
     if (this.#questions++ === MOST_QUESTIONS) throw unread();
     this.#asked = { table, form: found.form };
+    this.#copied = new CopiedHistory(found.form, this.#options.carries);
     return questionOf(schema, copyStatement(table, found.form));
   }
 }
