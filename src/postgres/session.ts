@@ -187,6 +187,7 @@ export class PostgresSession implements Session {
       scope,
       connection: this.#connection,
       history: this.#history,
+      despiteStop: (work) => this.despiteStop(work),
       onBackend: (backend) => {
         if (this.server.pooled) this.#backend = backend;
       },

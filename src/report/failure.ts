@@ -9,6 +9,7 @@ import {
   ConnectionError,
   ConnectionLostError,
   DatabaseError,
+  LeftBehindError,
   LocatedError,
   MigrationError,
   RefusedError,
@@ -51,7 +52,9 @@ export function failureOf(error: unknown): Failure {
   const server = database?.server;
   const statement = server?.statement;
   const detail = unsettled?.detail ?? server?.detail;
-  const hint = unsettled?.hint ?? server?.hint ?? connection?.hint;
+  const left = causeOf(error, LeftBehindError);
+  const said = unsettled?.hint ?? server?.hint ?? connection?.hint;
+  const hint = left === undefined ? said : leftBehindHint(left, said);
   return {
     message: messageOf(error),
     ...(migration && {
@@ -80,7 +83,43 @@ export function failureText(error: unknown): string {
     : text;
   const location = causeOf(error, LocatedError)?.location;
   const at = location === undefined ? "" : ` (at ${visible(location)})`;
-  return `${code === undefined ? "" : `${code}: `}${shown}${at}`;
+  const left = causeOf(error, LeftBehindError);
+  return `${code === undefined ? "" : `${code}: `}${shown}${at}${
+    left === undefined ? "" : leftBehindText(left.unnamed)
+  }`;
+}
+
+/** What the history keeps of indexes that were left behind; names never hold a comma and a space outside quotes. */
+function leftBehindText(indexes: readonly string[]): string {
+  return indexes.length === 0
+    ? ""
+    : `${LEFT_BEHIND}${indexes.map(visible).join(", ")})`;
+}
+
+const LEFT_BEHIND = " (left behind, invalid: ";
+
+/** The indexes that {@link failureText} has told of, as they are written in SQL. */
+export function leftBehind(text: string): readonly string[] {
+  const at = text.lastIndexOf(LEFT_BEHIND);
+  if (at < 0 || !text.endsWith(")")) return [];
+  const list = text.slice(at + LEFT_BEHIND.length, -1);
+  const name = `(?:"(?:[^"]|"")+"|[^\\s",.]+)`;
+  return list.match(new RegExp(`${name}\\.${name}`, "g")) ?? [];
+}
+
+function leftBehindHint(
+  { indexes, isDropped }: LeftBehindError,
+  hint: string | undefined,
+): string {
+  const list = indexes.join(", ");
+  const one = indexes.length === 1;
+  const left = `left the ${one ? "index" : "indexes"} ${list} behind, invalid`;
+  const next = isDropped
+    ? `the next up drops ${one ? "it" : "them"}`
+    : `drop index concurrently ${indexes.join("; drop index concurrently ")}`;
+  return hint === undefined
+    ? `It has ${left}: ${next}`
+    : `${hint}; it has ${left}: ${next}`;
 }
 
 /**
@@ -131,7 +170,8 @@ function messageOf(error: unknown): string {
     e instanceof ConnectionLostError
   );
   const said = last < 0 ? chain : chain.slice(0, last + 1);
-  const texts = said.filter((e) => !(e instanceof LocatedError))
+  const texts = said
+    .filter((e) => !(e instanceof LocatedError || e instanceof LeftBehindError))
     .map(ownMessage);
   const end = chain.length === 0 ? { cause: error } : chain.at(-1)!;
   // A migration may throw anything, also nothing.

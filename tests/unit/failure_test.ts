@@ -4,6 +4,7 @@ import {
   ConnectionError,
   ConnectionLostError,
   DatabaseError,
+  LeftBehindError,
   LocatedError,
   MigrationError,
   RefusedError,
@@ -14,6 +15,7 @@ import {
   failureLines as linesOf,
   failureOf,
   failureText,
+  leftBehind,
 } from "../../src/report/failure.ts";
 import { hideNothing, redactor } from "../../src/text.ts";
 import { hostile, isClean } from "../support/net/hostile.ts";
@@ -314,6 +316,22 @@ Deno.test("a place does not hide what the server said of a statement", () => {
     failureText(error),
     '42P01: No rules: relation "x" does not exist (at migrations/0002_b.ts:7:13)',
   );
+});
+
+Deno.test("leftBehind() reads what failureText() has said of indexes", () => {
+  const lists = [
+    ["public.a_idx"],
+    ["public.a_ccnew", 'public."Odd, (name)_ccnew"'],
+    ['"a""b".c', 'd."e.f"'],
+  ];
+  for (const indexes of lists) {
+    const error = new LeftBehindError(indexes, indexes, true, {
+      cause: databaseError(),
+    });
+    assertEquals(leftBehind(failureText(applying(error))), indexes);
+  }
+  assertEquals(leftBehind("42P01: no (left behind, invalid: "), []);
+  assertEquals(leftBehind("42P01: no such table"), []);
 });
 
 Deno.test("failureLines() hides a password before a statement is cut", () => {
