@@ -15,14 +15,11 @@ import {
   type Place,
   placeOf,
 } from "./history/place.ts";
-import {
-  copyStatement,
-  type HistoryState,
-  HORIZON,
-  readCopy,
-} from "./history/rows.ts";
+import { copyStatement, type HistoryState, HORIZON } from "./history/rows.ts";
+import { CopiedHistory } from "./history/copied.ts";
 import type { Questions, Reply } from "./wire/log_in.ts";
 import { elsewhereQuery, pathQuery } from "./history/place_query.ts";
+import { SERVER_STARTED } from "./settings.ts";
 import type { Row } from "./wire/protocol.ts";
 
 /** What the server says of itself. */
@@ -32,6 +29,8 @@ export interface ServerFacts {
   readonly user: string;
   readonly readOnly: boolean;
   readonly backendPid: number;
+  /** See {@link SERVER_STARTED}. */
+  readonly started: string;
 }
 
 /** Where the history is and what it says. */
@@ -48,6 +47,8 @@ export interface GreetingOptions {
   readonly schema: string | undefined;
   /** The role that is trusted by `--trust-history-owner`. */
   readonly trustedOwner: string | undefined;
+  /** Whether the program carries a migration of that name. */
+  readonly carries: (name: string) => boolean;
 }
 
 /** How often it is asked again: the table is another one than the first of its name, or was changed meanwhile. */
@@ -61,7 +62,7 @@ const MOST_QUESTIONS = 4;
  */
 const SERVER_QUERY =
   `select pg_catalog.current_setting('server_version_num')::integer as version,
-    session_user::pg_catalog.text as user, pg_catalog.pg_backend_pid() as pid,
+    session_user::pg_catalog.text as user, pg_catalog.pg_backend_pid() as pid, ${SERVER_STARTED} as started,
     pg_catalog.pg_is_in_recovery() or
       pg_catalog.current_setting('transaction_read_only') operator(pg_catalog.=) 'on' as read_only,
     pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config('datestyle', 'ISO', true),
@@ -81,6 +82,8 @@ export class Greeting implements Questions {
   #asked: { readonly table?: string; readonly form: Form } | "elsewhere" = {
     form: "own",
   };
+  /** What has been copied in answer to it. */
+  #copied: CopiedHistory;
   #questions = 1;
   #found: Found | undefined;
   #history: HistoryState | undefined;
@@ -88,10 +91,15 @@ export class Greeting implements Questions {
 
   constructor(options: GreetingOptions) {
     this.#options = options;
+    this.#copied = new CopiedHistory("own", options.carries);
   }
 
   get first(): string {
     return greetingQuery(this.#options.schema);
+  }
+
+  copied(data: Uint8Array, begin: number, end: number): void {
+    this.#copied.take(data, begin, end);
   }
 
   next(reply: Reply): string | undefined {
@@ -112,6 +120,7 @@ export class Greeting implements Questions {
       user: String(server.user),
       readOnly: server.read_only === true,
       backendPid: Number(server.pid),
+      started: String(server.started),
     };
   }
 
@@ -157,11 +166,12 @@ export class Greeting implements Questions {
       rows !== undefined && asked === table && this.#asked.form === found.form
     ) {
       const horizon = String(path.horizon);
-      this.#history = { rows: readCopy(found.form, rows), horizon };
+      this.#history = this.#copied.state(horizon);
       return undefined;
     }
     if (this.#questions++ === MOST_QUESTIONS) throw unread();
     this.#asked = { table, form: found.form };
+    this.#copied = new CopiedHistory(found.form, this.#options.carries);
     return questionOf(schema, copyStatement(table, found.form));
   }
 }

@@ -54,7 +54,7 @@ export function loadFault(
   locate: Locate,
   name?: string,
 ): string {
-  const [text = ""] = failureLines(error);
+  const [text = ""] = failureLines(error, hide);
   const place = causeOf(located(error, locate), LocatedError)?.location ?? "";
   const known = name ?? /^migrations\/([^/]+)\.ts:/.exec(place)?.[1];
   const what = known === undefined
