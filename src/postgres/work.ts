@@ -28,7 +28,7 @@ import type { Connection } from "./connection/connection.ts";
 import { releaseSavepoints } from "./connection/migration_statement.ts";
 import type { SessionHistory } from "./history/session_history.ts";
 import { withHint } from "./hints.ts";
-import type { WatchedBackend } from "./monitor.ts";
+import type { WatchedBackend } from "./activity.ts";
 import {
   dropInvalid,
   dropInvalidIndex,

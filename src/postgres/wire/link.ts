@@ -17,8 +17,13 @@ import { abortable } from "../../waits.ts";
 import { DriverSocket } from "./driver_socket.ts";
 import { type LoggedIn, logIn, type Questions } from "./log_in.ts";
 import { Messages } from "./messages.ts";
-import { type Answer, endsSession, type Rows, TERMINATE } from "./protocol.ts";
-import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
+import {
+  aboutStatement,
+  type Answer,
+  endsSession,
+  type Rows,
+  TERMINATE,
+} from "./protocol.ts";
 import { passwordForms } from "./scram.ts";
 import { SessionState } from "./session_state.ts";
 import { openSocket, sendCancel, type Socket } from "./socket.ts";
@@ -236,12 +241,9 @@ export class Link {
   }
 
   async #openDriver(): Promise<Driver> {
-    const { openDriver, mendRuntime, StatementRunner, ...driver } =
-      await import("./driver.ts");
-    if (IS_DENO_2_4) {
-      silenceDeprecations();
-      mendRuntime();
-    }
+    const { openDriver, StatementRunner, ...driver } = await import(
+      "./driver.ts"
+    );
     if (this.lost !== undefined) throw this.lost;
     const socket = new DriverSocket(
       this.#session!.announced,
@@ -273,7 +275,7 @@ export class Link {
     } catch (error) {
       const failure = this.#driver?.isServerError(error) &&
           answer?.failure !== undefined
-        ? about(answer.failure, statement)
+        ? aboutStatement(answer.failure, statement)
         : error;
       if (failure instanceof DatabaseError && endsSession(failure)) {
         this.#lose(
@@ -300,16 +302,4 @@ export class Link {
       { cause: farewell },
     );
   }
-}
-
-/** An error with the statement that it is about; the position in a statement that is not shown is of no use. */
-function about(
-  { server: { position, ...server } }: DatabaseError,
-  statement: string | undefined,
-): DatabaseError {
-  return new DatabaseError({
-    ...server,
-    ...(statement !== undefined && { statement }),
-    ...(statement !== undefined && position !== undefined && { position }),
-  });
 }
