@@ -167,12 +167,6 @@ export class Link {
     return this.#driver !== undefined;
   }
 
-  /** postgres.js on this link. @throws {Error} before {@link prepare} is done */
-  get driver(): Driver {
-    if (this.#driver === undefined) throw new Error("The driver is not loaded");
-    return this.#driver;
-  }
-
   /**
    * Loads the driver, which all statements after the first query need.
    *
@@ -198,7 +192,8 @@ export class Link {
     repeated?: string,
     answer: Answer = { tags: [] },
   ): Promise<Rows> {
-    const rows = this.driver.runner.run(text, parameters, answer);
+    if (this.#driver === undefined) throw new Error("The driver is not loaded");
+    const rows = this.#driver.runner.run(text, parameters, answer);
     return await this.#settled(rows, answer, repeated);
   }
 
