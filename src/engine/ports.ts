@@ -5,6 +5,7 @@
  * @module
  */
 import type { Event, LockHolder, ServerInfo } from "../report/events.ts";
+import type { BackfillWork } from "./backfill_ports.ts";
 import type { HistoryChange, HistoryRow } from "../plan/history.ts";
 import type { TracedRow } from "../plan/outcome.ts";
 import type { Step } from "../plan/plan.ts";
@@ -116,6 +117,9 @@ export interface Work {
    * @throws {MigrationError} with the reason as its cause
    */
   settle(): Promise<readonly number[]>;
+
+  /** What it can do for backfills. */
+  backfill(): Promise<BackfillWork>;
 
   /** The rows of the history that this run has written or rolled back, and those with these ids, as they are now. */
   trace(ids: readonly number[]): Promise<readonly TracedRow[]>;

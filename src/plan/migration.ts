@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type Backfill, backfillFaults } from "./backfill.ts";
 import type { Kysely } from "kysely";
 import type { Locate } from "../stack.ts";
 
@@ -12,7 +13,12 @@ export interface MigrationOptions {
   readonly transaction?: boolean;
   /** `true` lets the next `up` run a failed or interrupted non-transactional migration again. */
   readonly idempotent?: boolean;
+  /** `"post"`: only once the release is rolled out, as what takes away what older pods need. */
+  readonly phase?: Phase;
 }
+
+/** When a migration runs: before the release is rolled out, or after. */
+export type Phase = "pre" | "post";
 
 /** One direction of a migration, as its file exports it. */
 // deno-lint-ignore no-explicit-any -- migrations are frozen in time: they must not depend on today's table types
@@ -58,6 +64,9 @@ export interface Migration {
   readonly checksum: string;
   readonly transaction: boolean;
   readonly idempotent: boolean;
+  readonly phase: Phase;
+  /** It fills a table; then {@link up} is not what runs. */
+  readonly backfill?: Backfill;
   readonly up: MigrationFunction;
   readonly down?: MigrationFunction;
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { KeyRange } from "./backfill.ts";
 import { currentRows, type HistoryRow, isApplied } from "./history.ts";
 import { compareNames, type Migration } from "./migration.ts";
 import {
@@ -23,6 +24,8 @@ export interface Step {
   readonly direction: "up" | "down";
   readonly migration: Migration;
   readonly row?: HistoryRow;
+  /** Which keys of a backfill; all when missing. */
+  readonly keys?: KeyRange;
 }
 
 /** Steps in the order in which they run, and what the operator should know although it stops nothing. */

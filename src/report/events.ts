@@ -56,6 +56,21 @@ export interface Progress {
   readonly tuplesTotal: number;
 }
 
+/** How far a backfill is. */
+export interface BackfillProgress {
+  /** Of the whole, from 0 to 1, as the planner sees it. */
+  readonly share: number;
+  readonly rowsDone: number;
+  /** The planner's count. */
+  readonly rowsTotal: number;
+  readonly rowsPerSecond: number | null;
+  /** `null` while nobody can tell. */
+  readonly etaSeconds: number | null;
+  /** How many keys a batch takes. */
+  readonly batchRows: number;
+  readonly lastBatchMs: number | null;
+}
+
 /** What a command came to. */
 export interface Summary {
   readonly command: CommandName;
@@ -71,6 +86,8 @@ export interface Summary {
   readonly unfinished: number;
   /** Steps and records of which nobody can tell whether they are in effect; they are not counted in `notRun`. */
   readonly unknown: number;
+  /** Backfills that have begun and are not done; the next run goes on with them. Missing when there is none. */
+  readonly open?: number;
   /** What became of all that is not counted as done; `committed` when everything is. Missing for a dry run. */
   readonly outcome?: Outcome;
   /** Without the time for which a person was asked. */
@@ -100,6 +117,32 @@ export type Event =
     readonly leftMs: number;
   }
   | { readonly event: "warning"; readonly message: string }
+  /** Another run is at work on a backfill. */
+  | {
+    readonly event: "waiting_for_backfill";
+    readonly migration: string;
+    readonly reason: string;
+    readonly leftMs: number;
+  }
+  /** A backfill has begun, or goes on, in batches. */
+  | ({
+    readonly event: "backfill_progress";
+    readonly migration: string;
+  } & BackfillProgress)
+  /** It waits, with nothing open. */
+  | {
+    readonly event: "backfill_held";
+    readonly migration: string;
+    readonly reason: string;
+  }
+  /** A batch was rolled back, and is tried again with so many rows. */
+  | {
+    readonly event: "backfill_retried";
+    readonly migration: string;
+    readonly reason: string;
+    readonly rows: number;
+    readonly waitMs: number;
+  }
   | {
     readonly event: "notice";
     readonly severity: string;

@@ -5,6 +5,7 @@
  */
 import type { OutputConfig } from "../cli/config.ts";
 import { formatDuration, painter, RED, visible, YELLOW } from "../text.ts";
+import { progressText as fillText } from "./backfill_wording.ts";
 import type { Event, RecordAction } from "./events.ts";
 import { failureLines, failureOf } from "./failure.ts";
 import {
@@ -90,6 +91,24 @@ function textLines(event: Event, options: RenderOptions): Line[] {
         stream: "stderr",
         text: `${paint(YELLOW, "warning:")} ${visible(event.message)}`,
       }];
+    case "waiting_for_backfill":
+      return note(
+        `Waiting for the backfill ${visible(event.migration)}, ${
+          formatDuration(event.leftMs)
+        } left: ${event.reason}`,
+      );
+    case "backfill_progress":
+      return note(`${visible(event.migration)}: ${fillText(event)}`);
+    case "backfill_held":
+      return note(
+        `Holding ${visible(event.migration)}: ${visible(event.reason)}`,
+      );
+    case "backfill_retried":
+      return note(
+        `Trying ${visible(event.migration)} again with ${
+          count(event.rows, "row")
+        }: ${visible(event.reason)}`,
+      );
     case "notice": {
       const shown = options.verbosity === "verbose" ||
         event.severity === "WARNING";

@@ -58,7 +58,7 @@ export function serverText(server: ServerInfo): string {
 
 /** The line that closes a run. */
 export function summaryText(summary: Summary): string {
-  const { applied, rolledBack, recorded, notRun, dryRun } = summary;
+  const { applied, rolledBack, recorded, notRun, dryRun, open = 0 } = summary;
   const took = `in ${formatDuration(summary.durationMs)}`;
   if (summary.failed) {
     const { unfinished, unknown } = summary;
@@ -68,6 +68,7 @@ export function summaryText(summary: Summary): string {
       [recorded, "recorded"],
       [unfinished, "left half-way"],
       [unknown, "unknown"],
+      [open, "left open"],
     ] as const).flatMap(([n, what]) =>
       n > 0 ? [`${count(n, "migration")} ${what}`] : []
     );
@@ -89,6 +90,13 @@ export function summaryText(summary: Summary): string {
     return `Rolled back ${
       count(rolledBack, "migration")
     } and applied ${applied} again ${took}`;
+  }
+  if (open > 0) {
+    const done = applied > 0 ? `${count(applied, "migration")} applied, ` : "";
+    const rest = notRun > 0 ? `, ${notRun} not run` : "";
+    return `Stopped by --time-limit ${took}: ${done}${
+      count(open, "backfill")
+    } left open${rest}`;
   }
   if (applied > 0) return `Applied ${count(applied, "migration")} ${took}`;
   if (rolledBack > 0) {

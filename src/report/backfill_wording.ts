@@ -1,0 +1,58 @@
+/**
+ * Backfills in the words of a message.
+ *
+ * @module
+ */
+import { formatDuration, visible } from "../text.ts";
+
+/** Who works on a backfill. */
+export function runnerText(
+  { host, pid, beatAgoMs }: {
+    readonly host: string | null;
+    readonly pid: number | null;
+    readonly beatAgoMs: number;
+  },
+): string {
+  const where = host === null ? "another run" : visible(host);
+  const backend = pid === null ? "" : ` (backend ${pid})`;
+  return `${where}${backend} is at work on it, last heard of ${
+    formatDuration(beatAgoMs)
+  } ago`;
+}
+
+/** `212 MiB`, `1.5 GiB`. */
+export function bytesText(bytes: number): string {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+  let i = 0;
+  let value = bytes;
+  for (; value >= 1024 && i < units.length - 1; i++) value /= 1024;
+  return `${Number(value.toPrecision(3))} ${units[i]}`;
+}
+
+/** `950`, `37.4 k`, `101 M`. */
+export function rowsText(rows: number): string {
+  if (rows < 10_000) return String(Math.round(rows));
+  return rows < 1_000_000
+    ? `${Number((rows / 1_000).toPrecision(3))} k`
+    : `${Number((rows / 1_000_000).toPrecision(3))} M`;
+}
+
+/** How far it is, for `status` and on the way. */
+export function progressText(
+  { share, rowsDone, rowsTotal, rowsPerSecond, etaSeconds }: {
+    readonly share: number | null;
+    readonly rowsDone: number;
+    readonly rowsTotal: number;
+    readonly rowsPerSecond: number | null;
+    readonly etaSeconds: number | null;
+  },
+): string {
+  return [
+    ...(share === null ? [] : [`${Math.floor(share * 100)} %`]),
+    `${rowsText(rowsDone)} of about ${rowsText(rowsTotal)} rows`,
+    ...(rowsPerSecond === null ? [] : [`${rowsText(rowsPerSecond)}/s`]),
+    ...(etaSeconds === null
+      ? []
+      : [`about ${formatDuration(etaSeconds * 1_000)} left`]),
+  ].join(", ");
+}
