@@ -29,6 +29,8 @@ export interface Result {
   readonly notRun?: number;
   readonly unfinished?: number;
   readonly unknown?: number;
+  /** Backfills that have begun and are not done. */
+  readonly open?: number;
   readonly dryRun?: boolean;
   readonly error?: unknown;
 }

@@ -16,6 +16,7 @@ export function summaryOf(
     notRun = 0,
     unfinished = 0,
     unknown = 0,
+    open = 0,
     dryRun = false,
   } = result;
   return {
@@ -28,6 +29,7 @@ export function summaryOf(
     notRun,
     unfinished,
     unknown,
+    ...(open > 0 && { open }),
     ...(!dryRun && { outcome: outcomeOf(result) }),
     durationMs: Math.round(durationMs),
     dryRun,

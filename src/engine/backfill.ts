@@ -4,7 +4,12 @@
  *
  * @module
  */
-import { cannotTell, commitUnderLock, type Limits } from "./commit.ts";
+import {
+  cannotTell,
+  commitUnderLock,
+  type Limits,
+  type Prepared,
+} from "./commit.ts";
 import {
   causeOf,
   DatabaseError,
@@ -18,8 +23,8 @@ import {
   AIMS_AT_MOST,
   type Backfill,
   fewerRows,
-  FIRST_ROWS,
   type FillTable,
+  FIRST_ROWS,
   type Key,
   keyText,
   MOST_PASSES,
@@ -34,8 +39,8 @@ import type {
   Runner,
 } from "./backfill_ports.ts";
 import { failureText } from "../report/failure.ts";
-import { jitter } from "./lock.ts";
-import type { Ports, Session, Work } from "./ports.ts";
+import { isOpen } from "../plan/states.ts";
+import type { LockedHistory, Ports, Session, Work } from "./ports.ts";
 import type { RenewableSession } from "./renewal.ts";
 import { runnerText } from "../report/backfill_wording.ts";
 import type { Step } from "../plan/plan.ts";
@@ -104,6 +109,85 @@ export async function fill(
   },
 ): Promise<Filled> {
   return await new Filling(ports, sessions, options, step, id, onBegun).run();
+}
+
+/**
+ * Registers a backfill, under the lock: the history says `running` from then on, and there is a position.
+ *
+ * @param next what is to be done next, from the history under the lock; `undefined` when it is no large backfill
+ * @returns the id of its row; `undefined` when the plan has to be looked at again
+ */
+export async function beginBackfill(
+  ports: Ports,
+  sessions: RenewableSession,
+  limits: Limits,
+  next: (history: LockedHistory) => Step | undefined,
+): Promise<number | undefined> {
+  const session = sessions.current;
+  const commit = await commitUnderLock(
+    ports,
+    session,
+    limits,
+    async (work, history): Promise<Prepared<Opening>> => {
+      const step = next(history);
+      if (step === undefined || isOpen(step.migration, step.row)) {
+        return { changes: [], value: { step, id: step?.row?.id } };
+      }
+      return await prepareOpening(work, step);
+    },
+  );
+  const { step, id } = commit.value;
+  switch (commit.outcome) {
+    case "committed":
+      if (session.isLost) await sessions.renew(limits.waitForDbMs);
+      return id ?? commit.written?.[0]?.id;
+    case "rolled_back":
+      throw commit.error;
+    case "unknown":
+      throw cannotTell(
+        `"${step!.migration.name}" has begun`,
+        commit,
+        "It has done nothing yet: the next up begins it, or goes on with it",
+      );
+  }
+}
+
+/** What is known of a backfill that begins. */
+interface Opening {
+  readonly step: Step | undefined;
+  /** Of its row, where there is one already. */
+  readonly id: number | undefined;
+}
+
+async function prepareOpening(
+  work: Work,
+  step: Step,
+): Promise<Prepared<Opening>> {
+  const { name, checksum, backfill } = step.migration;
+  await work.prepareHistory();
+  const fills = await work.backfill();
+  await fills.prepare();
+  const table = await fills.inspect(backfill!);
+  if (table === undefined || typeof table === "string") {
+    throw new RefusedError([
+      `Cannot apply "${name}": ${
+        table ?? `there is no table "${backfill!.table}"`
+      }`,
+    ]);
+  }
+  return {
+    changes: [{
+      kind: "insert",
+      name,
+      checksum,
+      status: "running",
+      startedAgoMs: 0,
+      durationMs: null,
+      error: null,
+    }],
+    value: { step, id: undefined },
+    also: () => fills.open(name, table.keys),
+  };
 }
 
 class Filling {
@@ -214,7 +298,7 @@ class Filling {
     this.#hasBegun = true;
     const table = this.#table ??= await this.#inspect(fills, at);
     if (at.lastKey === null) return await this.#beginPass(fills, at, 0);
-    this.#pulse.at(at, table);
+    this.#pulse.at(table);
     return await this.#batch(work, fills, table, at, at.lastKey);
   }
 
@@ -351,7 +435,7 @@ class Filling {
       if (clock.now() >= this.#retryUntil) throw error;
       const rows = fewerRows(this.#at?.rows ?? FIRST_ROWS);
       this.#rows = rows;
-      const waitMs = jitter(AGAIN_MS);
+      const waitMs = again();
       const reason = failureText(error);
       report({
         event: "backfill_retried",
@@ -442,7 +526,7 @@ class Filling {
         leftMs,
       });
     }
-    await clock.sleep(Math.min(jitter(AGAIN_MS), leftMs, this.#leftMs()));
+    await clock.sleep(Math.min(again(), leftMs, this.#leftMs()));
   }
 
   async #rest(ms: number): Promise<void> {
@@ -455,6 +539,11 @@ class Filling {
       ? Infinity
       : Math.max(deadline - this.ports.clock.now(), 0);
   }
+}
+
+/** Half of the wait is chance: two that are in each other's way must not meet again. */
+function again(): number {
+  return AGAIN_MS / 2 + Math.random() * AGAIN_MS / 2;
 }
 
 function half(rows: number): number {

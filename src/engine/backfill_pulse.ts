@@ -6,7 +6,7 @@
 import { causeOf, DatabaseError, InterruptedError } from "../errors.ts";
 import type { FillTable } from "../plan/backfill.ts";
 import { Progress, shareOf } from "../plan/backfill_progress.ts";
-import type { BackfillWork, Beat, Position } from "./backfill_ports.ts";
+import type { BackfillWork, Beat } from "./backfill_ports.ts";
 import { bytesText } from "../report/backfill_wording.ts";
 import { failureText } from "../report/failure.ts";
 import type { Ports, Session } from "./ports.ts";
@@ -40,7 +40,6 @@ export class Pulse {
   /** Why it is held, and since when. */
   #held: { readonly reason: string; readonly since: number } | undefined;
   #progress = new Progress();
-  #position: Position | undefined;
   #table: FillTable | undefined;
   #lastBatchMs: number | undefined;
   #batchRows = 0;
@@ -54,9 +53,8 @@ export class Pulse {
     this.#toldAt = ports.clock.now();
   }
 
-  /** Where it is, before a batch. */
-  at(position: Position, table: FillTable): void {
-    this.#position = position;
+  /** Goes to work on a table. */
+  at(table: FillTable): void {
     this.#table = table;
     this.#held = undefined;
   }

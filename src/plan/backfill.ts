@@ -57,6 +57,9 @@ export const AIM_MS = 500;
 /** A statement of a batch may take so many times the aim. */
 export const AIMS_AT_MOST = 20;
 
+/** How far a standby may be behind, unless it was set otherwise; bytes. */
+export const MAX_LAG_BYTES = 64 * 1024 * 1024;
+
 /** How many times a table is walked at most, where rows come to match again. */
 export const MOST_PASSES = 4;
 

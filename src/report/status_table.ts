@@ -22,6 +22,7 @@ const STATES: readonly State[] = [
   "out_of_order",
   "failed",
   "running",
+  "open",
   "changed",
   "missing",
 ];
@@ -33,6 +34,7 @@ const STATE_COLORS: Readonly<Record<State, number>> = {
   out_of_order: YELLOW,
   failed: RED,
   running: RED,
+  open: YELLOW,
   changed: RED,
   missing: YELLOW,
 };
@@ -62,7 +64,8 @@ export function statusJson(
         { error: row.error }),
     })),
     summary: Object.fromEntries(
-      STATES.map((state) => [state, counted(states, state)]),
+      STATES.filter((state) => state !== "open" || counted(states, state) > 0)
+        .map((state) => [state, counted(states, state)]),
     ),
   };
 }
@@ -105,7 +108,8 @@ export function statusLines(
 }
 
 function appliedAt(state: State, row: MigrationState["row"]): string | null {
-  return state === "failed" || state === "running" || row === undefined
+  return state === "failed" || state === "running" || state === "open" ||
+      row === undefined
     ? null
     : row.finishedAt;
 }

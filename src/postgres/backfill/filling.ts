@@ -57,8 +57,7 @@ async function matches(
   table: string,
   rows: Expression<SqlBool>,
 ): Promise<boolean> {
-  const found = await sql`select from ${
-    sql.table(table)
-  } where ${rows} limit 1`.execute(db);
+  const found = await sql`select from ${sql.table(table)} where ${rows} limit 1`
+    .execute(db);
   return found.rows.length > 0;
 }

@@ -38,7 +38,9 @@ export function safetyQuery(schema: string): string {
   return `select c.relkind ${EQ} 'r' and c.relowner ${EQ} h.relowner as safe
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid ${EQ} c.relnamespace
       left join pg_catalog.pg_class h on h.relnamespace ${EQ} n.oid and h.relname ${EQ} 'migration_history'
-    where n.nspname ${EQ} ${quoteLiteral(schema)} and c.relname ${EQ} '${POSITIONS}'`;
+    where n.nspname ${EQ} ${
+    quoteLiteral(schema)
+  } and c.relname ${EQ} '${POSITIONS}'`;
 }
 
 /** Half of each page stays free: a row that changes with every batch stays in its page. */
@@ -79,19 +81,25 @@ export function openStatement(
   name: string,
   keys: readonly string[],
 ): string {
-  return checked(`insert into ${positionsTable(schema)} (history_id, keys, run_id, host, pid, beat_at)
+  return checked(
+    `insert into ${
+      positionsTable(schema)
+    } (history_id, keys, run_id, host, pid, beat_at)
     select h.id, array[${
-    keys.map(quoteLiteral).join(", ")
-  }]::pg_catalog.text[], h.run_id, ${textOrNull(host)}, ${
-    pid ?? "null"
-  }::pg_catalog.int4, ${NOW}
+      keys.map(quoteLiteral).join(", ")
+    }]::pg_catalog.text[], h.run_id, ${textOrNull(host)}, ${
+      pid ?? "null"
+    }::pg_catalog.int4, ${NOW}
     from only ${historyTable(schema)} h where h.name ${EQ} ${quoteLiteral(name)}
-      and h.status ${EQ} 'running' and h.run_id ${EQ} ${uuid(runId)}`);
+      and h.status ${EQ} 'running' and h.run_id ${EQ} ${uuid(runId)}`,
+  );
 }
 
 /** Waits until nobody is at a batch, and keeps others from beginning one while the transaction lasts. */
 export function stopStatement(schema: string, id: number): string {
-  return `select from ${positionsTable(schema)} b where b.history_id ${EQ} ${id} for update`;
+  return `select from ${
+    positionsTable(schema)
+  } b where b.history_id ${EQ} ${id} for update`;
 }
 
 /** The position. A backend that is gone, or that has got its number later, works on nothing. */
@@ -108,7 +116,7 @@ export function positionQuery(
     b.run_id is not null as taken, b.run_id ${EQ} ${uuid(runId)} as ours,
     coalesce(${ms(`${NOW} operator(pg_catalog.-) b.beat_at`)}, 0) as beat_ago,
     ${ms(`${NOW} operator(pg_catalog.-) h.started_at`)} as age,
-    case when b.pid is null then ${NOW} operator(pg_catalog.<) b.beat_at operator(pg_catalog.+) interval '30 s'
+    case when b.pid is null then ${NOW} operator(pg_catalog.<) (b.beat_at operator(pg_catalog.+) interval '30 s')
       else exists (select from pg_catalog.pg_stat_activity a where a.pid ${EQ} b.pid
         and a.datname ${EQ} pg_catalog.current_database()
         and pg_catalog.starts_with(a.application_name, 'battlescope-migrate')
@@ -117,7 +125,9 @@ export function positionQuery(
     from only ${positionsTable(schema)} b join only ${
     historyTable(schema)
   } h on h.id ${EQ} b.history_id
-    where b.history_id ${EQ} ${id}${locked ? " for update of b skip locked" : ""}`;
+    where b.history_id ${EQ} ${id}${
+    locked ? " for update of b skip locked" : ""
+  }`;
 }
 
 /** Reads the answer to {@link positionQuery}. */
@@ -207,12 +217,14 @@ export function beatStatement(
   { heldFor, heldMs, share, rowsPerSecond, etaSeconds }: Beat,
 ): string {
   // Where another run has taken over there is nothing to be said any more.
-  return `update only ${positionsTable(schema)} set held_for = ${textOrNull(heldFor)}, held_ms = held_ms operator(pg_catalog.+) ${
-      Math.round(heldMs)
-    }, share = coalesce(${share ?? "null"}::pg_catalog.float4, share),
+  return `update only ${positionsTable(schema)} set held_for = ${
+    textOrNull(heldFor)
+  }, held_ms = held_ms operator(pg_catalog.+) ${
+    Math.round(heldMs)
+  }, share = coalesce(${share ?? "null"}::pg_catalog.float4, share),
       rows_per_second = ${rowsPerSecond ?? "null"}, eta_seconds = ${
-      etaSeconds ?? "null"
-    }, ${ownership(writer)}
+    etaSeconds ?? "null"
+  }, ${ownership(writer)}
     where history_id ${EQ} ${id} and run_id ${EQ} ${uuid(writer.runId)}`;
 }
 

@@ -45,16 +45,25 @@ import {
 import { readSignals, signalsQuery, WAITING } from "./signals.ts";
 import { readTable, tableQuery } from "./table_query.ts";
 
+/** The transaction of a batch, so that it is known again, and what was set before it. */
+export interface Begun {
+  /** Seconds since 1970, exactly as the server wrote it. */
+  readonly at: string;
+  readonly settings: readonly (readonly [string, string])[];
+}
+
 /** What it needs of its session. */
 export interface BackfillHost {
   readonly connection: Connection;
   /** The schema of the history. */
   readonly schema: () => string;
   readonly writer: () => Writer;
+  /** Behind a pooler: the query for what it has set on the connection. */
+  readonly given: readonly string[];
   /** The select list that applies the session's settings to the transaction. */
   readonly settings: (limits?: BatchLimits) => string;
-  /** Told of the settings and the beginning of the transaction that a batch runs in. */
-  readonly begun: (limits: BatchLimits, at: string, pid: number) => void;
+  /** Told of the transaction that a batch runs in, and of the backend, by its process id. */
+  readonly begun: (limits: BatchLimits, begun: Begun, pid: number) => void;
 }
 
 /** The {@link BackfillWork} on PostgreSQL. */
@@ -106,17 +115,28 @@ export class PostgresBackfillWork implements BackfillWork {
     id: number,
     limits: BatchLimits,
   ): Promise<Position | "busy" | undefined> {
-    const { schema, writer, settings, begun } = this.#host;
+    const { schema, writer, given, settings, begun } = this.#host;
     const query = (locked: boolean) =>
       positionQuery(schema(), id, writer().runId, locked);
-    const [[given] = [], [taken] = [], [seen] = []] = await this.#several(
+    const answers = await this.#several(
+      ...given,
       `select ${
         settings(limits)
       }, extract(epoch from pg_catalog.now())::pg_catalog.text as began, pg_catalog.pg_backend_pid() as pid`,
       query(true),
       query(false),
     );
-    begun(limits, String(given!.began), Number(given!.pid));
+    const [[now] = [], [taken] = [], [seen] = []] = answers.slice(
+      given.length,
+    );
+    const set = given.length > 0 ? answers[0]! : [];
+    begun(limits, {
+      at: String(now!.began),
+      settings: set.map(({ name, setting }) => [
+        String(name),
+        String(setting),
+      ]),
+    }, Number(now!.pid));
     if (taken === undefined) return seen === undefined ? undefined : "busy";
     return readPosition(taken);
   }
