@@ -9,6 +9,7 @@ import {
 } from "./process/background.ts";
 import { type Arguments, type Command, parseArguments } from "./cli/command.ts";
 import { processClock } from "./process/clock.ts";
+import { backfill } from "./commands/backfill.ts";
 import { baseline } from "./commands/baseline.ts";
 import type { Context, Result } from "./commands/context.ts";
 import { down } from "./commands/down.ts";
@@ -281,6 +282,8 @@ function dispatch(command: DatabaseCommand, context: Context): Promise<Result> {
       return baseline(context, command);
     case "repair":
       return repair(context, command);
+    case "backfill":
+      return backfill(context, command);
   }
 }
 

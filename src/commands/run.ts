@@ -3,9 +3,8 @@
  *
  * @module
  */
-import type { FillRequest, Planner } from "../engine/apply.ts";
+import type { Planner } from "../engine/apply.ts";
 import { ExitCode, RefusedError } from "../errors.ts";
-import { MAX_LAG_BYTES } from "../plan/backfill.ts";
 import type { Plan, Planned, Step } from "../plan/plan.ts";
 import type { Session } from "../engine/ports.ts";
 import { underLock } from "../engine/lock.ts";
@@ -19,19 +18,10 @@ import {
 
 export interface RunRequest {
   readonly planner: Planner;
-  /** How to fill large tables. @default {the options' defaults} */
-  readonly fill?: FillRequest;
   readonly dryRun: boolean;
   /** What is asked before anything runs; nothing is asked when missing. */
   readonly question?: (plan: Plan) => string;
 }
-
-/** How large tables are filled unless told otherwise. */
-const FILL: FillRequest = {
-  timeLimitMs: undefined,
-  maxLagBytes: MAX_LAG_BYTES,
-  holdQuery: undefined,
-};
 
 /** Plans from the history as it is, then runs under the lock; without steps no lock is taken and nothing is written. */
 export function runPlan(
@@ -82,7 +72,7 @@ export function runPlan(
         ? request.planner
         : confirmed(request.planner, plan.steps),
       plan,
-      { ...config, fill: request.fill ?? FILL },
+      config,
     );
     const code = counts.open > 0 ? ExitCode.unfinished : ExitCode.done;
     return error === undefined

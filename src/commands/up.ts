@@ -8,13 +8,15 @@ export function up(
   context: Context,
   command: Command & { kind: "up" },
 ): Promise<Result> {
-  const { migrations } = context;
+  const { migrations, config: { phase } } = context;
   const { request, dryRun } = command;
   return runPlan(context, {
     dryRun,
     planner: (history, done) =>
       planUp(migrations, history, {
         ...request,
+        phase,
+        done: done.map(({ migration }) => migration.name),
         ...(request.steps !== undefined &&
           { steps: request.steps - done.length }),
       }),

@@ -3,7 +3,12 @@
  *
  * @module
  */
-import type { Backfill, FillTable, Key } from "../plan/backfill.ts";
+import type {
+  Backfill,
+  BackfillControl,
+  FillTable,
+  Key,
+} from "../plan/backfill.ts";
 
 /** How long the statements of a transaction may take; milliseconds. */
 export interface BatchLimits {
@@ -143,6 +148,9 @@ export interface BackfillWork {
 
   /** Writes the position; sent ahead of the commit. */
   advance(id: number, advance: Advance): Promise<void>;
+
+  /** Tells the one that is open what to do. @returns whether there is one */
+  control(id: number, control: BackfillControl): Promise<boolean>;
 
   /** Says that this run is there. */
   beat(id: number, beat: Beat): Promise<void>;

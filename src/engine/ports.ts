@@ -6,6 +6,7 @@
  */
 import type { Event, LockHolder, ServerInfo } from "../report/events.ts";
 import type { BackfillWork } from "./backfill_ports.ts";
+import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { HistoryChange, HistoryRow } from "../plan/history.ts";
 import type { TracedRow } from "../plan/outcome.ts";
 import type { Step } from "../plan/plan.ts";
@@ -62,6 +63,11 @@ export interface Session {
 
   /** Runs `work` also after the process was asked to stop, then in little time: what must be written, or found out, at the end. */
   despiteStop<T>(work: () => Promise<T>): Promise<T>;
+
+  /** The positions of the backfills with these ids of the history, also where nothing can be written. */
+  openBackfills(
+    ids: readonly number[],
+  ): Promise<ReadonlyMap<number, OpenBackfill>>;
 
   /** Who has the migration lock now; `undefined` when nobody has it, or it cannot be seen. */
   lockHolder(): Promise<LockHolder | undefined>;

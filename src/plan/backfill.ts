@@ -57,9 +57,6 @@ export const AIM_MS = 500;
 /** A statement of a batch may take so many times the aim. */
 export const AIMS_AT_MOST = 20;
 
-/** How far a standby may be behind, unless it was set otherwise; bytes. */
-export const MAX_LAG_BYTES = 64 * 1024 * 1024;
-
 /** How many times a table is walked at most, where rows come to match again. */
 export const MOST_PASSES = 4;
 
@@ -84,6 +81,15 @@ export function nextRows(rows: number, tookMs: number, aimMs: number): number {
 export function fewerRows(rows: number): number {
   return Math.max(Math.floor(rows / 2), ROWS.fewest);
 }
+
+/** What an operator tells a backfill at work. */
+export type BackfillControl =
+  | { readonly action: "pause" | "resume" }
+  | {
+    readonly action: "set";
+    readonly rest: number | undefined;
+    readonly aimMs: number | undefined;
+  };
 
 /** What is wrong with what a file exports as `backfill`. */
 export function backfillFaults(backfill: unknown): string[] {

@@ -4,6 +4,34 @@
  * @module
  */
 
+/** How far a backfill is, and who works on it, as its row says. */
+export interface OpenBackfill {
+  /** From 0 to 1; `null` before the first look. */
+  readonly share: number | null;
+  readonly rowsDone: number;
+  /** The planner's count. */
+  readonly rowsTotal: number;
+  readonly rowsPerSecond: number | null;
+  readonly etaSeconds: number | null;
+  readonly control: "paused" | null;
+  readonly heldFor: string | null;
+  readonly rest: number;
+  readonly aimMs: number;
+  readonly batchRows: number | null;
+  readonly lastBatchMs: number | null;
+  /** Who was last heard of. */
+  readonly runner: {
+    readonly host: string | null;
+    readonly pid: number | null;
+    /** ISO 8601. */
+    readonly beatAt: string;
+    readonly beatAgoMs: number;
+  } | null;
+}
+
+/** After this time without a word nobody is taken to be at work; milliseconds. */
+export const SILENT_MS = 30_000;
+
 /** A moment of a backfill. */
 interface Sample {
   /** Milliseconds, on a clock that never goes back. */

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { BackfillControl } from "../plan/backfill.ts";
+import { type OpenBackfill, SILENT_MS } from "../plan/backfill_progress.ts";
 import { formatDuration, visible } from "../text.ts";
 
 /** Who works on a backfill. */
@@ -55,4 +57,43 @@ export function progressText(
       ? []
       : [`about ${formatDuration(etaSeconds * 1_000)} left`]),
   ].join(", ");
+}
+
+/** What an operator has told a backfill. */
+export function controlText(
+  { migration, ...control }: { readonly migration: string } & BackfillControl,
+): string {
+  const name = visible(migration);
+  switch (control.action) {
+    case "pause":
+      return `Paused ${name}`;
+    case "resume":
+      return `Resumed ${name}`;
+    case "set": {
+      const { rest, aimMs } = control;
+      const set = [
+        ...(rest === undefined ? [] : [`rest ${rest}`]),
+        ...(aimMs === undefined ? [] : [`aim ${formatDuration(aimMs)}`]),
+      ];
+      return `Set ${name}: ${set.join(", ")}`;
+    }
+  }
+}
+
+/** The lines of `status` below an open backfill. */
+export function openLines(open: OpenBackfill): string[] {
+  const { runner, heldFor, control } = open;
+  const isSilent = runner === null ||
+    (runner.beatAgoMs > SILENT_MS && heldFor === null);
+  const lines = [progressText(open)];
+  if (control === "paused") lines.push("paused");
+  if (isSilent) {
+    const since = runner === null
+      ? ""
+      : ` since ${formatDuration(runner.beatAgoMs)}`;
+    lines.push(`nobody is running it${since}: up goes on with it`);
+  } else if (heldFor !== null && control === null) {
+    lines.push(`held: ${visible(heldFor)}`);
+  }
+  return lines;
 }

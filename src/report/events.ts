@@ -5,6 +5,8 @@
  * @module
  */
 import type { CommandName } from "../cli/options.ts";
+import type { BackfillControl } from "../plan/backfill.ts";
+import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { Outcome } from "../plan/outcome.ts";
 import type { RepairRequest } from "../plan/repair.ts";
 import type { MigrationState } from "../plan/states.ts";
@@ -129,6 +131,11 @@ export type Event =
     readonly event: "backfill_progress";
     readonly migration: string;
   } & BackfillProgress)
+  /** An operator has told it what to do. */
+  | ({
+    readonly event: "backfill_controlled";
+    readonly migration: string;
+  } & BackfillControl)
   /** It waits, with nothing open. */
   | {
     readonly event: "backfill_held";
@@ -218,6 +225,8 @@ export type Event =
     readonly event: "status";
     readonly server: ServerInfo;
     readonly states: readonly MigrationState[];
+    /** Of the backfills that are open, by the name. */
+    readonly backfills: ReadonlyMap<string, OpenBackfill>;
     /** What `version` says of the program. */
     readonly program: Readonly<Record<string, unknown>>;
   }

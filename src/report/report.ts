@@ -5,7 +5,7 @@
  */
 import type { OutputConfig } from "../cli/config.ts";
 import { formatDuration, painter, RED, visible, YELLOW } from "../text.ts";
-import { progressText as fillText } from "./backfill_wording.ts";
+import { controlText, progressText as fillText } from "./backfill_wording.ts";
 import type { Event, RecordAction } from "./events.ts";
 import { failureLines, failureOf } from "./failure.ts";
 import {
@@ -99,6 +99,8 @@ function textLines(event: Event, options: RenderOptions): Line[] {
       );
     case "backfill_progress":
       return note(`${visible(event.migration)}: ${fillText(event)}`);
+    case "backfill_controlled":
+      return result(controlText(event));
     case "backfill_held":
       return note(
         `Holding ${visible(event.migration)}: ${visible(event.reason)}`,
@@ -184,7 +186,7 @@ function textLines(event: Event, options: RenderOptions): Line[] {
       // The error and the summary say it to a person.
       return [];
     case "status":
-      return statusLines(event.states, options).flatMap(result);
+      return statusLines(event, options).flatMap(result);
     case "failed":
       return failureLines(event.error).map((line, i) => ({
         stream: "stderr",
@@ -214,7 +216,7 @@ function jsonOf(
         ? { ...named, ...rest }
         : undefined;
     case "status":
-      return statusJson(event.server, event.states, event.program);
+      return statusJson(event);
     case "applied":
     case "rolled_back":
     case "recorded":

@@ -11,7 +11,9 @@ import {
   visible,
   YELLOW,
 } from "../text.ts";
-import type { ServerInfo } from "./events.ts";
+import { openLines } from "./backfill_wording.ts";
+import type { Event } from "./events.ts";
+import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { MigrationState, State } from "../plan/states.ts";
 
 /** What every state counts, in the order in which `status` counts them. */
@@ -39,11 +41,11 @@ const STATE_COLORS: Readonly<Record<State, number>> = {
   missing: YELLOW,
 };
 
+type Status = Event & { readonly event: "status" };
+
 /** The members of the JSON object. */
 export function statusJson(
-  server: ServerInfo,
-  states: readonly MigrationState[],
-  program: Readonly<Record<string, unknown>>,
+  { server, states, backfills, program }: Status,
 ): Record<string, unknown> {
   return {
     program,
@@ -62,6 +64,8 @@ export function statusJson(
       checksum: row?.checksum ?? null,
       ...(row?.error !== undefined && row.error !== null &&
         { error: row.error }),
+      ...(backfills.has(name) &&
+        { backfill: openJson(backfills.get(name)!) }),
     })),
     summary: Object.fromEntries(
       STATES.filter((state) => state !== "open" || counted(states, state) > 0)
@@ -72,7 +76,7 @@ export function statusJson(
 
 /** The table, and the counts below it. */
 export function statusLines(
-  states: readonly MigrationState[],
+  { states, backfills }: Pick<Status, "states" | "backfills">,
   { color }: { readonly color: boolean },
 ): string[] {
   const paint = painter(color);
@@ -94,6 +98,10 @@ export function statusLines(
     const { row, state } = states[i - 1] ?? {};
     if (state !== undefined) padded[0] = paint(STATE_COLORS[state], padded[0]!);
     const line = padded.join("  ").trimEnd();
+    const open = backfills.get(states[i - 1]?.name ?? "");
+    if (open !== undefined) {
+      return [line, ...openLines(open).map((text) => `  ${text}`)];
+    }
     const failed = state === "failed" || state === "running";
     return failed && row?.error ? [line, `  ${visible(row.error)}`] : [line];
   });
@@ -105,6 +113,20 @@ export function statusLines(
   return states.length === 0
     ? [counts.join(", ")]
     : [...lines, "", counts.join(", ")];
+}
+
+/** Ages depend on the moment of the look: the time of the beat says it. */
+function openJson(
+  { runner, rest: _rest, aimMs: _aimMs, ...open }: OpenBackfill,
+): Record<string, unknown> {
+  return {
+    ...open,
+    runner: runner && {
+      host: runner.host,
+      pid: runner.pid,
+      beatAt: runner.beatAt,
+    },
+  };
 }
 
 function appliedAt(state: State, row: MigrationState["row"]): string | null {

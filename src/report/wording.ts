@@ -77,6 +77,7 @@ export function summaryText(summary: Summary): string {
       done.length > 0 ? done.join(", ") : "nothing was changed"
     }${rest}`;
   }
+  if (summary.command === "backfill") return `Done ${took}`;
   if (dryRun) {
     return notRun > 0
       ? `Dry run: ${count(notRun, "migration")} would run, nothing was changed`

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Advance, Beat, Position } from "../../engine/backfill_ports.ts";
-import type { Key } from "../../plan/backfill.ts";
+import type { BackfillControl, Key } from "../../plan/backfill.ts";
 import { AIM_MS } from "../../plan/backfill.ts";
 import { quoteIdentifier, quoteLiteral } from "../../sql/quote.ts";
 import { historyTable } from "../history/place.ts";
@@ -208,6 +208,24 @@ export function advanceStatement(
       ownership(writer)
     }`,
   );
+}
+
+/** Returns a row when there is one that is open. */
+export function controlStatement(
+  schema: string,
+  id: number,
+  control: BackfillControl,
+): string {
+  const sets = control.action === "set"
+    ? [
+      ...(control.rest === undefined ? [] : [`rest = ${control.rest}`]),
+      ...(control.aimMs === undefined ? [] : [`aim_ms = ${control.aimMs}`]),
+    ]
+    : [`control = ${control.action === "pause" ? "'paused'" : "null"}`];
+  return `update only ${positionsTable(schema)} set ${sets.join(", ")}
+    where history_id ${EQ} ${id} and exists (select from only ${
+    historyTable(schema)
+  } h where h.id ${EQ} ${id} and h.status ${EQ} 'running') returning history_id`;
 }
 
 export function beatStatement(

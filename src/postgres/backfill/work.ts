@@ -15,6 +15,7 @@ import type {
 } from "../../engine/backfill_ports.ts";
 import {
   type Backfill,
+  type BackfillControl,
   type FillTable,
   fillTable,
   type Key,
@@ -24,6 +25,7 @@ import type { Row, Rows } from "../wire/protocol.ts";
 import {
   advanceStatement,
   beatStatement,
+  controlStatement,
   createPositions,
   keyOf,
   openStatement,
@@ -65,6 +67,9 @@ export interface BackfillHost {
   /** Told of the transaction that a batch runs in, and of the backend, by its process id. */
   readonly begun: (limits: BatchLimits, begun: Begun, pid: number) => void;
 }
+
+/** How long the operator waits for the end of a batch, in milliseconds. */
+const CONTROL_LIMIT_MS = 60_000;
 
 /** The {@link BackfillWork} on PostgreSQL. */
 export class PostgresBackfillWork implements BackfillWork {
@@ -199,6 +204,21 @@ export class PostgresBackfillWork implements BackfillWork {
   async advance(id: number, advance: Advance): Promise<void> {
     const { schema, writer } = this.#host;
     await this.#ahead(advanceStatement(schema(), id, writer(), advance));
+  }
+
+  async control(id: number, control: BackfillControl): Promise<boolean> {
+    const { connection, schema, settings } = this.#host;
+    const [known] = await connection.query(safetyQuery(schema()));
+    if (known?.safe !== true) return false;
+    const limits = {
+      lockTimeoutMs: CONTROL_LIMIT_MS,
+      statementTimeoutMs: CONTROL_LIMIT_MS,
+    };
+    await connection.query(`select ${settings(limits)}`);
+    const rows = await connection.query(
+      controlStatement(schema(), id, control),
+    );
+    return rows.length > 0;
   }
 
   async beat(id: number, beat: Beat): Promise<void> {
