@@ -294,9 +294,9 @@ class Filling {
     this.#aimMs = at.aimMs;
     const held = at.isPaused ? "it is paused" : await this.#pulse.look(fills);
     if (held !== undefined) return { kind: "held", reason: held };
+    const table = this.#table ??= await this.#inspect(fills, at);
     if (!this.#hasBegun) this.onBegun();
     this.#hasBegun = true;
-    const table = this.#table ??= await this.#inspect(fills, at);
     if (at.lastKey === null) return await this.#beginPass(fills, at, 0);
     this.#pulse.at(table);
     return await this.#batch(work, fills, table, at, at.lastKey);
