@@ -23,6 +23,7 @@ export function summaryOf(
     command: command.kind,
     ...(command.kind === "up" && command.request.to !== undefined &&
       { to: command.request.to }),
+    ...(result.phase !== undefined && { phase: result.phase }),
     applied,
     rolledBack,
     recorded,

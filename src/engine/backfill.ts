@@ -186,7 +186,7 @@ async function prepareOpening(
       error: null,
     }],
     value: { step, id: undefined },
-    also: () => fills.open(name, table.keys),
+    sendAfter: () => fills.open(name, table.keys),
   };
 }
 

@@ -50,7 +50,7 @@ export interface Prepared<T> {
   readonly changes: readonly HistoryChange[];
   readonly value: T;
   /** Sends what belongs to the changes, once they are sent. */
-  readonly also?: () => Promise<unknown>;
+  readonly sendAfter?: () => Promise<unknown>;
 }
 
 /** What became of a transaction that was to be committed. */
@@ -101,7 +101,7 @@ export async function commitUnderLock<T>(
         const ids = new Set(changedIds(ready.changes));
         before = history.rows.filter(({ id }) => ids.has(id));
         if (ready.changes.length > 0) written = work.write(ready.changes);
-        ready.also?.().catch(() => {}); // the commit fails of it
+        ready.sendAfter?.().catch(() => {}); // the commit fails of it
         prepared = ready;
       },
     );

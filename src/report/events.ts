@@ -7,6 +7,7 @@
 import type { CommandName } from "../cli/options.ts";
 import type { BackfillControl } from "../plan/backfill.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
+import type { Phase } from "../plan/migration.ts";
 import type { Outcome } from "../plan/outcome.ts";
 import type { RepairRequest } from "../plan/repair.ts";
 import type { MigrationState } from "../plan/states.ts";
@@ -78,6 +79,8 @@ export interface Summary {
   readonly command: CommandName;
   /** The migration up to which `up` was asked to go. */
   readonly to?: string;
+  /** The phase that `up` kept to; missing when it was all of them. */
+  readonly phase?: Phase;
   readonly applied: number;
   readonly rolledBack: number;
   /** Rows of the history that `baseline` or `repair` wrote. */

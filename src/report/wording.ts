@@ -103,6 +103,9 @@ export function summaryText(summary: Summary): string {
   if (rolledBack > 0) {
     return `Rolled back ${count(rolledBack, "migration")} ${took}`;
   }
+  if (summary.phase !== undefined) {
+    return `Nothing to apply in the phase ${summary.phase}`;
+  }
   return summary.to === undefined
     ? NOTHING[summary.command] ?? "Nothing to do"
     : `Nothing to apply up to ${visible(summary.to)}`;

@@ -43,6 +43,14 @@ ${CONNECTED}error: Cannot apply "0003_fill": "0002_column" sorts before it and i
 Failed in T: nothing was changed
 `,
     });
+    assertEquals(
+      (await s.run("up --phase pre --dry-run")).stdout,
+      `\
+Would apply 0002_column
+Would apply 0005_c
+Dry run: 2 migrations would run, nothing was changed
+`,
+    );
     assertEquals(await s.run("up --phase pre"), {
       code: 0,
       stdout: `\
@@ -56,6 +64,10 @@ Applying 0005_c (2 of 2)
 `,
     });
     assertEquals((await s.run("status --check --phase pre")).code, 0);
+    assertEquals(
+      (await s.run("up --phase pre")).stdout,
+      "Nothing to apply in the phase pre\n",
+    );
     assertEquals((await s.run("status --wait 0 --phase pre")).code, 0);
     assertEquals((await s.run("status --check")).code, 3);
     assertEquals(
