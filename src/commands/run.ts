@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Planner } from "../engine/apply.ts";
+import type { Planner } from "../engine/run_request.ts";
 import { ExitCode, RefusedError } from "../errors.ts";
 import type { Plan, Planned, Step } from "../plan/plan.ts";
 import type { Session } from "../engine/ports.ts";

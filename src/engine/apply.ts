@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { cannotTell, commitUnderLock, type Limits } from "./commit.ts";
+import { cannotTell, commitUnderLock } from "./commit.ts";
+import type { Applied, ApplyOptions, Planner } from "./run_request.ts";
 import {
   causeOf,
   MigrationError,
@@ -12,11 +13,9 @@ import {
   UnsettledError,
 } from "../errors.ts";
 import { failureText } from "../report/failure.ts";
-import type { HistoryRow } from "../plan/history.ts";
-import type { PulseOptions } from "./backfill_pulse.ts";
 import { RenewableSession } from "./renewal.ts";
 import { Journal, refusePooler } from "./journal.ts";
-import type { Plan, Planned, Step } from "../plan/plan.ts";
+import type { Plan, Step } from "../plan/plan.ts";
 import type { LockedHistory, Ports, Session, Written } from "./ports.ts";
 import { type Begun, recordFailure } from "./record_failure.ts";
 import {
@@ -30,40 +29,6 @@ import {
 } from "./segment.ts";
 import { underLock } from "./lock.ts";
 import { backOff } from "../waits.ts";
-
-/** How to run: see the options of the same names. Times are milliseconds. */
-export interface ApplyOptions extends Limits {
-  readonly transaction: "all" | "each";
-  readonly lockRetryMs: number;
-  readonly fill: FillRequest;
-}
-
-/** How to fill large tables. */
-export interface FillRequest extends PulseOptions {
-  /** After which time it ends although something is left; milliseconds. */
-  readonly timeLimitMs: number | undefined;
-}
-
-/** Makes the plan anew from the history under the lock, after the steps that this run has done. */
-export type Planner = (
-  history: readonly HistoryRow[],
-  done: readonly Step[],
-) => Planned<Plan>;
-
-/** What the run came to, also when it failed. */
-export interface Applied {
-  readonly applied: number;
-  readonly rolledBack: number;
-  /** Steps that were planned and are not in effect. */
-  readonly notRun: number;
-  /** Non-transactional steps that failed half-way; they are not counted in `notRun`. */
-  readonly unfinished: number;
-  /** Steps of which nobody can tell whether they are in effect; they are not counted in `notRun`. */
-  readonly unknown: number;
-  /** Backfills that have begun and are not done, and have not failed; they are not counted in `notRun`. */
-  readonly open: number;
-  readonly error: unknown;
-}
 
 /** PostgreSQL's lock_not_available and deadlock_detected: the transaction was rolled back and may be tried again. */
 const RETRIED: readonly (string | undefined)[] = ["55P03", "40P01"];
@@ -284,7 +249,10 @@ class Run {
 
   /** One large backfill, with no lock but at its beginning and its end. @returns whether it is done */
   async #fill(): Promise<boolean> {
-    const { beginBackfill, fill } = await import("./backfill.ts");
+    const [{ beginBackfill }, { fill }] = await Promise.all([
+      import("./backfill_record.ts"),
+      import("./backfill.ts"),
+    ]);
     const id = await beginBackfill(
       this.ports,
       this.sessions,

@@ -4,43 +4,23 @@
  *
  * @module
  */
-import {
-  cannotTell,
-  commitUnderLock,
-  type Limits,
-  type Prepared,
-} from "./commit.ts";
+import type { Limits } from "./commit.ts";
+import { endBackfill } from "./backfill_record.ts";
+import { natureOf } from "./backfill_failure.ts";
 import {
   causeOf,
   DatabaseError,
   InterruptedError,
   MigrationError,
   RefusedError,
-  sqlStateOf,
 } from "../errors.ts";
-import {
-  AIM_MS,
-  AIMS_AT_MOST,
-  type Backfill,
-  fewerRows,
-  type FillTable,
-  FIRST_ROWS,
-  type Key,
-  keyText,
-  MOST_PASSES,
-  nextRows,
-  same,
-} from "../plan/backfill.ts";
+import { keyText } from "../plan/backfill.ts";
+import { type Turn, Turns } from "./backfill_turn.ts";
+import { BatchSize } from "../plan/backfill_size.ts";
 import { Pulse, type PulseOptions } from "./backfill_pulse.ts";
-import type {
-  BackfillWork,
-  BatchLimits,
-  Position,
-  Runner,
-} from "./backfill_ports.ts";
+import type { Runner } from "./backfill_ports.ts";
 import { failureText } from "../report/failure.ts";
-import { isOpen } from "../plan/states.ts";
-import type { LockedHistory, Ports, Session, Work } from "./ports.ts";
+import type { Ports, Session } from "./ports.ts";
 import type { RenewableSession } from "./renewal.ts";
 import { runnerText } from "../report/backfill_wording.ts";
 import type { Step } from "../plan/plan.ts";
@@ -59,32 +39,6 @@ export type Filled =
   | { readonly ended: "time_limit" }
   /** What the batch did was refused, and will be again. */
   | { readonly ended: "failed"; readonly error: unknown };
-
-/** What one transaction came to. */
-type Turn =
-  | {
-    readonly kind: "batch";
-    readonly waiting: Promise<number>;
-    readonly rows: number;
-    readonly through: Key;
-    readonly rest: number;
-  }
-  | { readonly kind: "pass" }
-  | { readonly kind: "over"; readonly ageMs: number }
-  | { readonly kind: "busy"; readonly runner: Runner | undefined }
-  | { readonly kind: "held"; readonly reason: string };
-
-/** lock_not_available, deadlock_detected and query_canceled, which is what a time limit says: fewer rows may get through. */
-const RETRIED: readonly (string | undefined)[] = ["55P03", "40P01", "57014"];
-
-/** A batch gives up sooner than the server looks for deadlocks, so that it is the one that gives up. */
-const LOCK_TIMEOUT_MS = 250;
-
-/** Classes of SQLSTATE that some rows may cause, and others not: data, constraints, what a function has raised. */
-const DATA_CLASSES = ["21", "22", "23", "27", "38", "39", "44", "P0"];
-
-/** Classes of SQLSTATE that say nothing of the batch: connection, resources, operators, the system. */
-const PASSING_CLASSES = ["08", "53", "57", "58", "XX"];
 
 /** The wait before a batch is tried again, and how often another runner is looked for; milliseconds. */
 const AGAIN_MS = 500;
@@ -111,97 +65,10 @@ export async function fill(
   return await new Filling(ports, sessions, options, step, id, onBegun).run();
 }
 
-/**
- * Registers a backfill, under the lock: the history says `running` from then on, and there is a position.
- *
- * @param next what is to be done next, from the history under the lock; `undefined` when it is no large backfill
- * @returns the id of its row; `undefined` when the plan has to be looked at again
- */
-export async function beginBackfill(
-  ports: Ports,
-  sessions: RenewableSession,
-  limits: Limits,
-  next: (history: LockedHistory) => Step | undefined,
-): Promise<number | undefined> {
-  const session = sessions.current;
-  const commit = await commitUnderLock(
-    ports,
-    session,
-    limits,
-    async (work, history): Promise<Prepared<Opening>> => {
-      const step = next(history);
-      if (step === undefined || isOpen(step.migration, step.row)) {
-        return { changes: [], value: { step, id: step?.row?.id } };
-      }
-      return await prepareOpening(work, step);
-    },
-  );
-  const { step, id } = commit.value;
-  switch (commit.outcome) {
-    case "committed":
-      if (session.isLost) await sessions.renew(limits.waitForDbMs);
-      return id ?? commit.written?.[0]?.id;
-    case "rolled_back":
-      throw commit.error;
-    case "unknown":
-      throw cannotTell(
-        `"${step!.migration.name}" has begun`,
-        commit,
-        "It has done nothing yet: the next up begins it, or goes on with it",
-      );
-  }
-}
-
-/** What is known of a backfill that begins. */
-interface Opening {
-  readonly step: Step | undefined;
-  /** Of its row, where there is one already. */
-  readonly id: number | undefined;
-}
-
-async function prepareOpening(
-  work: Work,
-  step: Step,
-): Promise<Prepared<Opening>> {
-  const { name, checksum, backfill } = step.migration;
-  await work.prepareHistory();
-  const fills = await work.backfill();
-  await fills.prepare();
-  const table = await fills.inspect(backfill!);
-  if (table === undefined || typeof table === "string") {
-    throw new RefusedError([
-      `Cannot apply "${name}": ${
-        table ?? `there is no table "${backfill!.table}"`
-      }`,
-    ]);
-  }
-  return {
-    changes: [{
-      kind: "insert",
-      name,
-      checksum,
-      status: "running",
-      startedAgoMs: 0,
-      durationMs: null,
-      error: null,
-    }],
-    value: { step, id: undefined },
-    sendAfter: () => fills.open(name, table.keys),
-  };
-}
-
 class Filling {
-  readonly #backfill: Backfill;
   readonly #pulse: Pulse;
-  #table: FillTable | undefined;
-  #hasBegun = false;
-  #aimMs = AIM_MS;
-  /** How many keys the next batch takes; as before when missing. */
-  #rows: number | undefined;
-  /** What the batch at work takes. */
-  #at: { readonly rows: number; readonly through: Key } | undefined;
-  /** A row up to this key makes a batch fail: the batches are halved until it is alone. */
-  #suspect: { readonly rows: number; readonly through: Key } | undefined;
+  readonly #size = new BatchSize();
+  readonly #turns: Turns;
   /** Until when a batch that cannot get through is tried. */
   #retryUntil: number | undefined;
   #losses = 0;
@@ -214,10 +81,17 @@ class Filling {
     readonly options: FillOptions,
     readonly step: Step,
     readonly id: number,
-    readonly onBegun: () => void,
+    onBegun: () => void,
   ) {
-    this.#backfill = step.migration.backfill!;
     this.#pulse = new Pulse(ports, id, step.migration.name, options);
+    this.#turns = new Turns({
+      clock: ports.clock,
+      step,
+      id,
+      pulse: this.#pulse,
+      size: this.#size,
+      onBegun,
+    });
   }
 
   get #session(): Session {
@@ -253,7 +127,7 @@ class Filling {
     const started = clock.now();
     const turn: Turn = asked !== undefined
       ? { kind: "held", reason: asked }
-      : await this.#session.transaction((work) => this.#turn(work));
+      : await this.#session.transaction((work) => this.#turns.run(work));
     if (turn.kind !== "busy") this.#waitingSince = undefined;
     switch (turn.kind) {
       case "batch": {
@@ -266,7 +140,15 @@ class Filling {
       case "pass":
         return undefined;
       case "over":
-        return await this.#finish(turn.ageMs);
+        return {
+          ended: "applied",
+          durationMs: await endBackfill(
+            this.ports,
+            this.#session,
+            this.options,
+            { name: this.#name, id: this.id, ageMs: turn.ageMs },
+          ),
+        };
       case "held":
         await this.#pulse.hold(this.#session, turn.reason, this.#leftMs());
         return undefined;
@@ -276,146 +158,20 @@ class Filling {
     }
   }
 
-  async #turn(work: Work): Promise<Turn> {
-    const fills = await work.backfill();
-    const limits: BatchLimits = {
-      lockTimeoutMs: LOCK_TIMEOUT_MS,
-      statementTimeoutMs: AIMS_AT_MOST * this.#aimMs,
-    };
-    const at = await fills.claim(this.id, limits);
-    if (at === "busy") {
-      return { kind: "busy", runner: (await fills.look(this.id))?.runner };
-    }
-    if (at === undefined || !at.isOpen) throw this.#gone();
-    if (at.runner?.isThere && !at.runner.isUs) {
-      return { kind: "busy", runner: at.runner };
-    }
-    if (!at.runner?.isUs) await fills.take(this.id);
-    this.#aimMs = at.aimMs;
-    const held = at.isPaused ? "it is paused" : await this.#pulse.look(fills);
-    if (held !== undefined) return { kind: "held", reason: held };
-    const table = this.#table ??= await this.#inspect(fills, at);
-    if (!this.#hasBegun) this.onBegun();
-    this.#hasBegun = true;
-    if (at.lastKey === null) return await this.#beginPass(fills, at, 0);
-    this.#pulse.at(table);
-    return await this.#batch(work, fills, table, at, at.lastKey);
-  }
-
-  async #batch(
-    work: Work,
-    fills: BackfillWork,
-    table: FillTable,
-    at: Position,
-    lastKey: Key,
-  ): Promise<Turn> {
-    const { clock } = this.ports;
-    const after = at.position;
-    const rows = this.#suspect?.rows ?? this.#rows ?? at.batchRows ??
-      FIRST_ROWS;
-    const through = this.#suspect?.through ?? lastKey;
-    const bound = await fills.bound(table, { after, through }, rows);
-    if (bound === undefined) {
-      if (this.#suspect === undefined) return await this.#endPass(fills, at);
-      this.#suspect = undefined;
-      return { kind: "pass" };
-    }
-    this.#at = bound;
-    const started = clock.now();
-    let found = false;
-    await work.run({
-      ...this.step,
-      keys: {
-        table,
-        after,
-        through: bound.through,
-        ...(at.passes > 0 && { look: (one: boolean) => found = one }),
-      },
-    }, () => {});
-    const waiting = fills.waiting();
-    void fills.advance(this.id, {
-      position: bound.through,
-      found,
-      rows: at.passes > 0 ? 0 : bound.rows,
-      tookMs: clock.now() - started,
-      batchRows: this.#suspect === undefined ? rows : at.batchRows ?? rows,
-    });
-    return { kind: "batch", waiting, rest: at.rest, ...bound };
-  }
-
-  async #beginPass(
-    fills: BackfillWork,
-    at: Position,
-    passes: number,
-  ): Promise<Turn> {
-    const table = this.#table!;
-    const lastKey = await fills.lastKey(table);
-    if (lastKey === undefined) return { kind: "over", ageMs: at.ageMs };
-    const rowsTotal = await fills.estimate(table, null, lastKey);
-    void fills.beginPass(this.id, { passes, lastKey, rowsTotal });
-    return { kind: "pass" };
-  }
-
-  /** Rows that were written behind the position, or after the last key, may match again. */
-  async #endPass(fills: BackfillWork, at: Position): Promise<Turn> {
-    const isDone = this.#backfill.where === undefined ||
-      (at.passes > 0 && !at.found);
-    if (isDone) return { kind: "over", ageMs: at.ageMs };
-    if (at.passes + 1 >= MOST_PASSES) {
-      throw this.#failure(
-        new Error(
-          `rows matched its where again in ${at.passes} passes: a writer still writes the old form; ` +
-            "end that first",
-        ),
-      );
-    }
-    return await this.#beginPass(fills, at, at.passes + 1);
-  }
-
-  async #inspect(fills: BackfillWork, { keys }: Position): Promise<FillTable> {
-    const { table: name } = this.#backfill;
-    const table = await fills.inspect(this.#backfill);
-    if (table === undefined || typeof table === "string") {
-      throw new RefusedError([
-        `Cannot go on with "${this.#name}": ${
-          table ?? `there is no table "${name}"`
-        }`,
-      ]);
-    }
-    if (!same(table.keys, keys)) {
-      throw new RefusedError([
-        `Cannot go on with "${this.#name}": it was begun by the key (${
-          keys.join(", ")
-        }) of "${name}", and the key is (${
-          table.keys.join(", ")
-        }) now; restore it, or roll "${this.#name}" back with down and begin anew`,
-      ]);
-    }
-    return table;
-  }
-
   #adapt(
-    { rows, through }: Turn & { kind: "batch" },
+    turn: Turn & { kind: "batch" },
     tookMs: number,
     waiting: number,
   ): void {
     this.#retryUntil = undefined;
     this.#losses = 0;
-    this.#pulse.done(rows, tookMs);
-    if (this.#suspect !== undefined) {
-      this.#suspect = same(through, this.#suspect.through)
-        ? undefined
-        : { ...this.#suspect, rows: half(rows) };
-      return;
-    }
-    this.#rows = waiting > 0
-      ? fewerRows(rows)
-      : nextRows(this.#rows ?? rows, tookMs, this.#aimMs);
+    this.#pulse.done(turn.rows, tookMs);
+    this.#size.done(turn, { tookMs, aimMs: this.#turns.aimMs, waiting });
   }
 
   /** What to do after an error. @returns it, when the batch itself is to blame @throws it, when the backfill stays open */
   async #after(error: unknown): Promise<unknown> {
-    const { clock, report } = this.ports;
+    const { report } = this.ports;
     if (causeOf(error, InterruptedError) !== undefined) throw error;
     if (this.#session.isLost) {
       if (++this.#losses > MOST_LOSSES) throw error;
@@ -423,81 +179,53 @@ class Filling {
         event: "backfill_retried",
         migration: this.#name,
         reason: failureText(error),
-        rows: this.#at?.rows ?? 0,
+        rows: this.#turns.taken?.rows ?? 0,
         waitMs: 0,
       });
       await this.sessions.renew(this.options.waitForDbMs);
       return undefined;
     }
-    const state = sqlStateOf(error);
-    if (RETRIED.includes(state)) {
-      this.#retryUntil ??= clock.now() + this.options.lockRetryMs;
-      if (clock.now() >= this.#retryUntil) throw error;
-      const rows = fewerRows(this.#at?.rows ?? FIRST_ROWS);
-      this.#rows = rows;
-      const waitMs = again();
-      const reason = failureText(error);
-      report({
-        event: "backfill_retried",
-        migration: this.#name,
-        reason,
-        rows,
-        waitMs,
-      });
-      await clock.sleep(waitMs);
-      return undefined;
+    switch (natureOf(error)) {
+      case "in_the_way":
+        await this.#retry(error);
+        return undefined;
+      case "passing":
+        throw error;
+      case "code":
+        return error;
+      case "data":
+        return this.#ofRow(error);
     }
-    const isOfBatch = causeOf(error, MigrationError) !== undefined;
-    if (!isOfBatch || isOfClass(state, PASSING_CLASSES)) throw error;
-    const { rows, through } = this.#at ?? { rows: 1, through: [] };
-    if (!isOfClass(state, DATA_CLASSES)) return error;
-    if (rows > 1) {
-      this.#suspect = { rows: half(rows), through };
-      return undefined;
-    }
-    if (this.#at === undefined) return error;
-    const row = keyText(this.#table!.keys, through);
+  }
+
+  /** Somebody else was there first: fewer rows may get through. */
+  async #retry(error: unknown): Promise<void> {
+    const { clock, report } = this.ports;
+    this.#retryUntil ??= clock.now() + this.options.lockRetryMs;
+    if (clock.now() >= this.#retryUntil) throw error;
+    const rows = this.#size.giveWay(this.#turns.taken?.rows);
+    const waitMs = again();
+    report({
+      event: "backfill_retried",
+      migration: this.#name,
+      reason: failureText(error),
+      rows,
+      waitMs,
+    });
+    await clock.sleep(waitMs);
+  }
+
+  /** One of the rows breaks the batch: it is found by halving. @returns the error that names it, once it is alone */
+  #ofRow(error: unknown): unknown {
+    const { taken, table } = this.#turns;
+    if (taken === undefined || table === undefined) return error;
+    if (this.#size.halve(taken)) return undefined;
+    const row = keyText(table.keys, taken.through);
     const cause = causeOf(error, DatabaseError) ?? error;
-    return this.#failure(
-      new Error(`the row of "${this.#backfill.table}" with ${row}`, { cause }),
-    );
-  }
-
-  #failure(cause: Error): MigrationError {
-    return new MigrationError(this.#name, "up", { cause });
-  }
-
-  #gone(): RefusedError {
-    return new RefusedError([
-      `Cannot go on with "${this.#name}": another run has rolled it back, or settled it, meanwhile`,
-    ]);
-  }
-
-  /** Counts as applied from then on. */
-  async #finish(ageMs: number): Promise<Filled> {
-    const durationMs = Math.min(Math.round(ageMs), 2 ** 31 - 1);
-    const commit = await commitUnderLock(
-      this.ports,
-      this.#session,
-      this.options,
-      () =>
-        Promise.resolve({
-          changes: [{ kind: "finish", id: this.id, durationMs }] as const,
-          value: undefined,
-        }),
-    );
-    switch (commit.outcome) {
-      case "committed":
-        return { ended: "applied", durationMs };
-      case "rolled_back":
-        throw commit.error;
-      case "unknown":
-        throw cannotTell(
-          `the history says that "${this.#name}" is applied`,
-          commit,
-          "All of its batches are done: the next up ends it",
-        );
-    }
+    const name = this.step.migration.backfill!.table;
+    return new MigrationError(this.#name, "up", {
+      cause: new Error(`the row of "${name}" with ${row}`, { cause }),
+    });
   }
 
   /** Another run is at work on it: that may be gone soon. */
@@ -544,15 +272,4 @@ class Filling {
 /** Half of the wait is chance: two that are in each other's way must not meet again. */
 function again(): number {
   return AGAIN_MS / 2 + Math.random() * AGAIN_MS / 2;
-}
-
-function half(rows: number): number {
-  return Math.max(Math.floor(rows / 2), 1);
-}
-
-function isOfClass(
-  state: string | undefined,
-  classes: readonly string[],
-): boolean {
-  return state !== undefined && classes.includes(state.slice(0, 2));
 }

@@ -1,6 +1,5 @@
 /**
- * What a backfill is: work over a range of keys, whose position is committed with its data. And how many keys the next
- * batch takes. No I/O.
+ * What a backfill is: work over a range of keys, whose position is committed with its data. No I/O.
  *
  * @module
  */
@@ -59,28 +58,6 @@ export const AIMS_AT_MOST = 20;
 
 /** How many times a table is walked at most, where rows come to match again. */
 export const MOST_PASSES = 4;
-
-const ROWS = { first: 1_000, fewest: 100, most: 100_000 };
-
-/** The size grows by no more than this at a time: the next rows may take longer. */
-const GROWTH = 1.5;
-
-/** How many keys the first batch takes. */
-export const FIRST_ROWS: number = ROWS.first;
-
-/** How many keys the next batch takes, after one that took `tookMs` for `rows`. */
-export function nextRows(rows: number, tookMs: number, aimMs: number): number {
-  const factor = Math.min(aimMs / Math.max(tookMs, 1), GROWTH);
-  return Math.min(
-    Math.max(Math.round(rows * factor), ROWS.fewest),
-    ROWS.most,
-  );
-}
-
-/** How many keys a batch takes after one that was in somebody's way. */
-export function fewerRows(rows: number): number {
-  return Math.max(Math.floor(rows / 2), ROWS.fewest);
-}
 
 /** What an operator tells a backfill at work. */
 export type BackfillControl =

@@ -1,10 +1,12 @@
 import { assertEquals } from "@std/assert";
+import { fillTable, type TableFacts } from "../../src/plan/backfill.ts";
 import {
+  BatchSize,
   fewerRows,
-  fillTable,
   nextRows,
-  type TableFacts,
-} from "../../src/plan/backfill.ts";
+} from "../../src/plan/backfill_size.ts";
+import { natureOf } from "../../src/engine/backfill_failure.ts";
+import { DatabaseError, MigrationError } from "../../src/errors.ts";
 import { Progress, shareOf } from "../../src/plan/backfill_progress.ts";
 import { migration, row } from "../support/program/planning.ts";
 import { planDown, planUp, type UpRequest } from "../../src/plan/plan.ts";
@@ -258,4 +260,91 @@ Deno.test("planDown() rolls back a backfill that has begun, whatever became of i
       'What "2_fill" has written stays, but for what its own down undoes',
     ]);
   }
+});
+
+Deno.test("BatchSize halves a batch that a row breaks until the row is alone, in no more than 17 halvings", () => {
+  for (const bad of [1, 2, 777, 99_999, 100_000]) {
+    const size = new BatchSize();
+    let position = 0;
+    let fails = 0;
+    let rows = 100_000;
+    for (;;) {
+      const last = Number(size.through?.[0] ?? 200_000);
+      const through = Math.min(position + rows, last);
+      const taken = { rows: through - position, through: [`${through}`] };
+      if (position < bad && bad <= through) {
+        fails++;
+        if (!size.halve(taken)) break;
+      } else {
+        position = through;
+        size.done(taken, { tookMs: 500, aimMs: 500, waiting: 0 });
+      }
+      rows = size.rows(null);
+    }
+    assertEquals(position + 1, bad);
+    assertEquals(fails <= 18, true, `${fails - 1} for ${bad}`);
+  }
+});
+
+Deno.test("BatchSize goes on in the old size behind rows that turned out to be good", () => {
+  const size = new BatchSize();
+  size.done({ rows: 1_000, through: ["1000"] }, {
+    tookMs: 500,
+    aimMs: 500,
+    waiting: 0,
+  });
+  size.halve({ rows: 4, through: ["1004"] });
+  const passing = { tookMs: 1, aimMs: 500, waiting: 0 };
+  assertEquals([size.rows(null), size.through], [2, ["1004"]]);
+  size.done({ rows: 2, through: ["1002"] }, passing);
+  assertEquals(size.rows(null), 1);
+  size.done({ rows: 1, through: ["1003"] }, passing);
+  size.done({ rows: 1, through: ["1004"] }, passing);
+  assertEquals([size.rows(null), size.through, size.clear()], [
+    1_000,
+    undefined,
+    false,
+  ]);
+});
+
+Deno.test("BatchSize gives way to those who wait", () => {
+  const size = new BatchSize();
+  assertEquals(size.rows(4_000), 4_000);
+  size.done({ rows: 4_000, through: ["1"] }, {
+    tookMs: 10,
+    aimMs: 500,
+    waiting: 1,
+  });
+  assertEquals(size.rows(4_000), 2_000);
+  assertEquals(size.giveWay(150), 100);
+  assertEquals(size.rows(4_000), 100);
+});
+
+Deno.test("natureOf() tells rows from code, others, and what passes", () => {
+  const failure = (code: string) =>
+    new MigrationError("a", "up", {
+      cause: new DatabaseError({ code, severity: "ERROR", message: "no" }),
+    });
+  const natures = [
+    "55P03",
+    "40P01",
+    "57014",
+    "23505",
+    "P0001",
+    "42703",
+    "53100",
+  ]
+    .map((code) => natureOf(failure(code)));
+  assertEquals(natures, [
+    "in_the_way",
+    "in_the_way",
+    "in_the_way",
+    "data",
+    "data",
+    "code",
+    "passing",
+  ]);
+  const thrown = new MigrationError("a", "up", { cause: new TypeError("x") });
+  assertEquals(natureOf(thrown), "code");
+  assertEquals(natureOf(new TypeError("of the program")), "passing");
 });
