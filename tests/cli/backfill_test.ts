@@ -528,19 +528,43 @@ scenario(
   { "0001_fill": backfill() },
   async (s) => {
     await fillTable(s.db);
-    await s.run("up --time-limit 0");
-    const reader = await s.db.createRole((name) => [
-      `grant select on migration_history, migration_backfills to ${name}`,
+    const application = await s.db.createRole((name) => [
+      `alter default privileges in schema public grant all on tables to ${name}`,
     ]);
+    const reader = await s.db.createRole();
+    const blind = await s.db.createRole();
+    await s.release({ "0000_a": table("a") });
+    await s.run("up");
+    await s.db.query(
+      `grant select on migration_history to ${reader.name}; grant select on migration_history to ${blind.name};
+       revoke all on migration_history from ${application.name}`,
+    );
+    await s.release({ "0000_a": table("a"), "0001_fill": backfill() });
+    await s.run("up --time-limit 0");
+    assertEquals(
+      await s.db.query(
+        `select a.grantee::regrole::text as name, privilege_type as privilege from pg_class, aclexplode(relacl) a
+         where relname = 'migration_backfills' and a.grantee <> relowner order by 1`,
+      ),
+      [reader.name, blind.name].sort().map((name) => ({
+        name,
+        privilege: "SELECT",
+      })),
+    );
+    await s.db.query(`revoke all on migration_backfills from ${blind.name}`);
+    assertMatch(
+      (await s.run("status", { as: blind })).stdout,
+      /^open {5}0001_fill.*\n\n/m,
+    );
     assertMatch(
       (await s.run("status", { as: reader })).stdout,
-      /^open {3}0001_fill/m,
+      /^open {5}0001_fill.*\n {2}0 of about \d+ k? ?rows/m,
     );
     const stranger = await s.db.createRole();
     await s.db.query(
       `alter table migration_backfills owner to ${stranger.name}`,
     );
-    assertMatch((await s.run("status")).stdout, /^open {3}0001_fill/m);
+    assertMatch((await s.run("status")).stdout, /^open {5}0001_fill.*\n\n/m);
     const pause = await s.run("backfill pause 0001_fill");
     assertMatch(
       pause.stderr,

@@ -8,14 +8,14 @@ import type { OpenBackfill } from "../../plan/backfill_progress.ts";
 import type { Row } from "../wire/protocol.ts";
 import { positionsTable, safetyQuery } from "./positions.ts";
 
-/** Reads the positions of these rows of the history; of a table that is not to be trusted none. */
+/** Reads the positions of these rows of the history; of a table that is not to be trusted, or that this user may not read, none. */
 export async function readOpen(
   connection: Connection,
   schema: string,
   ids: readonly number[],
 ): Promise<ReadonlyMap<number, OpenBackfill>> {
   const [known] = await connection.query(safetyQuery(schema));
-  if (known?.safe !== true) return new Map();
+  if (known?.safe !== true || known.readable !== true) return new Map();
   const rows = await connection.query(
     `select b.history_id::pg_catalog.int4 as id, b.share::double precision as share,
     b.rows_done::double precision as rows_done, b.rows_total::double precision as rows_total,

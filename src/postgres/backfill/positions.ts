@@ -35,12 +35,40 @@ export function positionsTable(schema: string): string {
  * Whoever could lay there something else would have it run with our rights.
  */
 export function safetyQuery(schema: string): string {
-  return `select c.relkind ${EQ} 'r' and c.relowner ${EQ} h.relowner as safe
+  return `select c.relkind ${EQ} 'r' and c.relowner ${EQ} h.relowner as safe,
+      pg_catalog.has_table_privilege(c.oid, 'select') as readable
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid ${EQ} c.relnamespace
       left join pg_catalog.pg_class h on h.relnamespace ${EQ} n.oid and h.relname ${EQ} 'migration_history'
     where n.nspname ${EQ} ${
     quoteLiteral(schema)
   } and c.relname ${EQ} '${POSITIONS}'`;
+}
+
+/** Asks who has rights on the table, or on the history: `grantee`, `null` for everybody, and whether he may read the history. */
+export function readersQuery(schema: string): string {
+  return `select case when a.grantee operator(pg_catalog.<>) 0 then pg_catalog.pg_get_userbyid(a.grantee)::pg_catalog.text end as grantee,
+      pg_catalog.bool_or(c.relname ${EQ} 'migration_history' and a.privilege_type ${EQ} 'SELECT') as reads
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid ${EQ} c.relnamespace,
+      lateral pg_catalog.aclexplode(c.relacl) a
+    where n.nspname ${EQ} ${
+    quoteLiteral(schema)
+  } and c.relname ${EQ} any (array['migration_history', '${POSITIONS}'])
+      and a.grantee operator(pg_catalog.<>) c.relowner group by a.grantee`;
+}
+
+/** Whoever may read the history may read the positions, and nobody else has rights on them, whatever new tables are given. */
+export function rightsStatements(
+  schema: string,
+  readers: readonly Row[],
+): string {
+  const table = positionsTable(schema);
+  return readers.flatMap(({ grantee, reads }) => {
+    const who = grantee === null ? "public" : quoteIdentifier(String(grantee));
+    return [
+      `revoke all on ${table} from ${who}`,
+      ...(reads === true ? [`grant select on ${table} to ${who}`] : []),
+    ];
+  }).join("; ");
 }
 
 /** Half of each page stays free: a row that changes with every batch stays in its page. */

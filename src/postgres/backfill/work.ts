@@ -32,7 +32,9 @@ import {
   passStatement,
   positionQuery,
   POSITIONS,
+  readersQuery,
   readPosition,
+  rightsStatements,
   safetyQuery,
   stopStatement,
   takeStatement,
@@ -95,6 +97,10 @@ export class PostgresBackfillWork implements BackfillWork {
     const [known] = await connection.query(safetyQuery(schema));
     if (known === undefined) {
       await connection.query(createPositions(schema));
+      const readers = await connection.query(readersQuery(schema));
+      if (readers.length > 0) {
+        await connection.query(rightsStatements(schema, readers));
+      }
     } else if (known.safe !== true) {
       throw new RefusedError([
         `Cannot write to ${
