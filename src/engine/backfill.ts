@@ -114,7 +114,10 @@ class Filling {
         const ended = await this.#step();
         if (ended !== undefined) return ended;
       } catch (error) {
-        const failed = await this.#after(error);
+        const failed = await this.#after(error).catch(async (left) => {
+          await this.#note(left);
+          throw left;
+        });
         if (failed !== undefined) return { ended: "failed", error: failed };
       }
     }
@@ -128,6 +131,7 @@ class Filling {
     const turn: Turn = asked !== undefined
       ? { kind: "held", reason: asked }
       : await this.#session.transaction((work) => this.#turns.run(work));
+    this.#losses = 0;
     if (turn.kind !== "busy") this.#waitingSince = undefined;
     switch (turn.kind) {
       case "batch": {
@@ -164,7 +168,6 @@ class Filling {
     waiting: number,
   ): void {
     this.#retryUntil = undefined;
-    this.#losses = 0;
     this.#pulse.done(turn.rows, tookMs);
     this.#size.done(turn, { tookMs, aimMs: this.#turns.aimMs, waiting });
   }
@@ -196,6 +199,14 @@ class Filling {
       case "data":
         return this.#ofRow(error);
     }
+  }
+
+  /** Keeps what has left it open, for `status`; best effort, since the error is said all the same. */
+  async #note(error: unknown): Promise<void> {
+    if (this.#session.isLost || causeOf(error, InterruptedError)) return;
+    await this.#session.transaction(async (work) =>
+      void (await work.backfill()).note(this.id, failureText(error))
+    ).catch(() => {});
   }
 
   /** Somebody else was there first: fewer rows may get through. */

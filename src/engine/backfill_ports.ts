@@ -152,6 +152,9 @@ export interface BackfillWork {
   /** Tells the one that is open what to do. @returns whether there is one */
   control(id: number, control: BackfillControl): Promise<boolean>;
 
+  /** Keeps why this run has left it open. */
+  note(id: number, error: string): Promise<void>;
+
   /** Says that this run is there. */
   beat(id: number, beat: Beat): Promise<void>;
 

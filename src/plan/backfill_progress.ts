@@ -15,6 +15,8 @@ export interface OpenBackfill {
   readonly etaSeconds: number | null;
   readonly control: "paused" | null;
   readonly heldFor: string | null;
+  /** Why the last run has left it. */
+  readonly error: string | null;
   readonly rest: number;
   readonly aimMs: number;
   readonly batchRows: number | null;

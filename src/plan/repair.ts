@@ -143,6 +143,12 @@ function baseline(
 ): Planned<HistoryPlan> {
   const faults = wanted.flatMap(({ migration }) => {
     const row = rows.get(migration.name);
+    if (isOpen(migration, row)) {
+      return [
+        `Cannot record "${migration.name}": it is a backfill that has begun; let it finish, or count it as applied with ` +
+        `repair --mark-applied ${migration.name}`,
+      ];
+    }
     return row !== undefined && isUnfinished(migration, row)
       ? [unfinishedFault("record", row)]
       : [];

@@ -195,6 +195,7 @@ export class SessionWork implements Work {
         host: run.host(),
         pid: server.pooled ? null : connection.announcedPid ?? null,
       }),
+      hide: run.hide,
       given: server.pooled ? [SESSION_SETTINGS] : [],
       settings: (limits) => settingsList(this.#settings(limits), "transaction"),
       begun: (limits, begun, pid) => {

@@ -82,7 +82,7 @@ export function controlText(
 
 /** The lines of `status` below an open backfill. */
 export function openLines(open: OpenBackfill): string[] {
-  const { runner, heldFor, control } = open;
+  const { runner, heldFor, control, error } = open;
   const isSilent = runner === null ||
     (runner.beatAgoMs > SILENT_MS && heldFor === null);
   const lines = [progressText(open)];
@@ -95,5 +95,6 @@ export function openLines(open: OpenBackfill): string[] {
   } else if (heldFor !== null && control === null) {
     lines.push(`held: ${visible(heldFor)}`);
   }
+  if (error !== null) lines.push(`left with: ${visible(error)}`);
   return lines;
 }

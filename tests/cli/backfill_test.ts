@@ -279,6 +279,17 @@ scenario(
       `restore it, or roll "0001_fill" back with down and begin anew\n` +
       "Failed in T: 1 migration left open\n",
     ]);
+    assertMatch(
+      (await s.run("status")).stdout,
+      /^ {2}left with: Cannot go on with "0001_fill": it was begun by the key/m,
+    );
+    assertEquals(await s.run("baseline --to 0001_fill"), {
+      code: 1,
+      stdout: "",
+      stderr:
+        `${CONNECTED}error: Cannot record "0001_fill": it is a backfill that has begun; let it finish, or count it as applied with repair --mark-applied 0001_fill\n` +
+        "Failed in T: nothing was changed\n",
+    });
   },
 );
 
@@ -416,6 +427,7 @@ open   0001_fill                    postgres
       etaSeconds: 16_200,
       control: null,
       heldFor: null,
+      error: null,
       batchRows: 4_000,
       lastBatchMs: 480,
     });

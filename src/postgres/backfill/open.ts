@@ -19,7 +19,7 @@ export async function readOpen(
   const rows = await connection.query(
     `select b.history_id::pg_catalog.int4 as id, b.share::double precision as share,
     b.rows_done::double precision as rows_done, b.rows_total::double precision as rows_total,
-    b.rows_per_second, b.eta_seconds, b.control, b.held_for, b.rest::double precision as rest, b.aim_ms,
+    b.rows_per_second, b.eta_seconds, b.control, b.held_for, b.error, b.rest::double precision as rest, b.aim_ms,
     b.batch_rows, b.last_batch_ms, b.host, b.pid,
     pg_catalog.to_char(pg_catalog.timezone('UTC', b.beat_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as beat_at,
     (extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) b.beat_at)
@@ -44,6 +44,7 @@ function openOf(row: Row): OpenBackfill {
     etaSeconds: number(row.eta_seconds),
     control: row.control === "paused" ? "paused" : null,
     heldFor: text(row.held_for),
+    error: text(row.error),
     rest: Number(row.rest),
     aimMs: Number(row.aim_ms),
     batchRows: number(row.batch_rows),

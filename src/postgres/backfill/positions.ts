@@ -274,6 +274,17 @@ export function beatStatement(
     where history_id ${EQ} ${id} and run_id ${EQ} ${uuid(writer.runId)}`;
 }
 
+export function noteStatement(
+  schema: string,
+  id: number,
+  error: string,
+): string {
+  return `update only ${positionsTable(schema)} set error = ${
+    quoteLiteral(error)
+  }
+    where history_id ${EQ} ${id}`;
+}
+
 function ownership({ runId, host, pid }: Writer): string {
   return `run_id = ${uuid(runId)}, host = ${textOrNull(host)}, pid = ${
     pid ?? "null"

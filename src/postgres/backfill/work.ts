@@ -28,6 +28,7 @@ import {
   controlStatement,
   createPositions,
   keyOf,
+  noteStatement,
   openStatement,
   passStatement,
   positionQuery,
@@ -62,6 +63,8 @@ export interface BackfillHost {
   /** The schema of the history. */
   readonly schema: () => string;
   readonly writer: () => Writer;
+  /** Takes the password out of a text. */
+  readonly hide: (text: string) => string;
   /** Behind a pooler: the query for what it has set on the connection. */
   readonly given: readonly string[];
   /** The select list that applies the session's settings to the transaction. */
@@ -225,6 +228,11 @@ export class PostgresBackfillWork implements BackfillWork {
       controlStatement(schema(), id, control),
     );
     return rows.length > 0;
+  }
+
+  async note(id: number, error: string): Promise<void> {
+    const { schema, hide } = this.#host;
+    await this.#ahead(noteStatement(schema(), id, hide(error)));
   }
 
   async beat(id: number, beat: Beat): Promise<void> {
