@@ -148,13 +148,17 @@ export class Pulse {
       const at = await fills.look(this.id);
       if (at === undefined || at.lastKey === null) return undefined;
       const { position, lastKey, rowsTotal, rowsDone, passes } = at;
-      // Behind the first pass there is little to do, if anything.
+      // Behind the first pass there is little to do, if anything. Both counts are of this moment: the planner scales them
+      // by the size of the table, which grows meanwhile.
       const share = passes > 0 ? 1 : position === null ? 0 : shareOf(
         await fills.estimate(table, position, lastKey),
-        rowsTotal,
+        await fills.estimate(table, null, lastKey),
       );
       this.#progress.add({ at: clock.now(), share, rows: rowsDone });
-      const pace = this.#progress.pace();
+      const pace = {
+        ...this.#progress.pace(),
+        ...(passes > 0 && { etaSeconds: null }),
+      };
       void fills.beat(this.id, { heldFor: null, heldMs: 0, share, ...pace });
       return { share, rowsDone, rowsTotal, ...pace };
     });

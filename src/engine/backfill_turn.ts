@@ -153,7 +153,9 @@ export class Turns {
     const table = this.table!;
     const lastKey = await fills.lastKey(table);
     if (lastKey === undefined) return { kind: "over", ageMs: at.ageMs };
-    const rowsTotal = await fills.estimate(table, null, lastKey);
+    const rowsTotal = passes > 0
+      ? at.rowsTotal
+      : await fills.estimate(table, null, lastKey);
     void fills.beginPass(this.#at.id, { passes, lastKey, rowsTotal });
     return { kind: "pass" };
   }
