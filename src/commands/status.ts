@@ -1,5 +1,7 @@
 import type { Command } from "../cli/command.ts";
 import { ConnectionError, ConnectionLostError, ExitCode } from "../errors.ts";
+import type { Config } from "../cli/config.ts";
+import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { ServerInfo } from "../report/events.ts";
 import { isApplied } from "../plan/history.ts";
 import { type MigrationState, migrationStates } from "../plan/states.ts";
@@ -14,6 +16,7 @@ import {
 interface Reading {
   readonly server: ServerInfo;
   readonly states: readonly MigrationState[];
+  readonly backfills: ReadonlyMap<string, OpenBackfill>;
 }
 
 /** How often `--wait` looks, in milliseconds. */
@@ -25,14 +28,21 @@ export async function status(
   command: Command & { kind: "status" },
 ): Promise<Result> {
   const { ports, program, config } = context;
-  const { server, states } = await read(context, command.waitMs);
+  const { phase } = config;
+  const { server, states, backfills } = await read(context, command.waitMs);
   const asked = command.check || command.waitMs !== undefined;
   // Whoever asks for nothing but an answer gets it as the exit code.
   if (!(asked && config.verbosity === "quiet")) {
-    ports.report({ event: "status", server, states, program: { ...program } });
+    ports.report({
+      event: "status",
+      server,
+      states,
+      backfills,
+      program: { ...program },
+    });
   }
   if (!asked) return { exitCode: ExitCode.done };
-  if (pending(states) > 0) return { exitCode: ExitCode.pending };
+  if (pending(states, phase) > 0) return { exitCode: ExitCode.pending };
   return {
     exitCode: states.some(({ state }) => state === "changed")
       ? ExitCode.failed
@@ -47,6 +57,7 @@ async function read(
 ): Promise<Reading> {
   if (waitMs === undefined) return await readOnce(context);
   const { clock, report } = context.ports;
+  const { phase } = context.config;
   const deadline = clock.now() + waitMs;
   let reported: number | undefined;
   for (let again = false;;) {
@@ -63,10 +74,15 @@ async function read(
       });
     again ||= result !== undefined;
     const leftMs = deadline - clock.now();
-    if (result !== undefined && (pending(result.states) === 0 || leftMs <= 0)) {
+    if (
+      result !== undefined &&
+      (pending(result.states, phase) === 0 || leftMs <= 0)
+    ) {
       return result;
     }
-    const count = result === undefined ? undefined : pending(result.states);
+    const count = result === undefined
+      ? undefined
+      : pending(result.states, phase);
     if (count !== undefined && count !== reported) {
       report({ event: "waiting_for_migrations", pending: count, leftMs });
       reported = count;
@@ -80,15 +96,26 @@ function readOnce(
   context: Context,
   options?: SessionOptions,
 ): Promise<Reading> {
-  return withSession(context, ({ server, history }) =>
-    Promise.resolve({
-      server,
-      states: migrationStates(context.migrations, history),
-    }), options);
+  return withSession(context, async (session) => {
+    const states = migrationStates(context.migrations, session.history);
+    const open = states.filter(({ state }) => state === "open");
+    const positions = open.length === 0
+      ? new Map<number, OpenBackfill>()
+      : await session.openBackfills(open.map(({ row }) => row!.id));
+    const backfills = open.flatMap(({ name, row }) => {
+      const position = positions.get(row!.id);
+      return position === undefined ? [] : [[name, position] as const];
+    });
+    return { server: session.server, states, backfills: new Map(backfills) };
+  }, options);
 }
 
-function pending(states: readonly MigrationState[]): number {
+function pending(
+  states: readonly MigrationState[],
+  phase: Config["phase"],
+): number {
   return states.filter(({ migration, row }) =>
-    migration !== undefined && !isApplied(row)
+    migration !== undefined && !isApplied(row) &&
+    (phase === "all" || migration.phase === phase)
   ).length;
 }

@@ -4,19 +4,22 @@ import type { Context, Result } from "./context.ts";
 import { runPlan } from "./run.ts";
 
 /** Applies pending migrations. */
-export function up(
+export async function up(
   context: Context,
   command: Command & { kind: "up" },
 ): Promise<Result> {
-  const { migrations } = context;
+  const { migrations, config: { phase } } = context;
   const { request, dryRun } = command;
-  return runPlan(context, {
+  const result = await runPlan(context, {
     dryRun,
     planner: (history, done) =>
       planUp(migrations, history, {
         ...request,
+        phase,
+        done: done.map(({ migration }) => migration.name),
         ...(request.steps !== undefined &&
           { steps: request.steps - done.length }),
       }),
   });
+  return phase === "all" ? result : { ...result, phase };
 }

@@ -5,6 +5,7 @@
  */
 import { Connection } from "./connection/connection.ts";
 import type { LockHolder, ServerInfo } from "../report/events.ts";
+import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { HistoryRow } from "../plan/history.ts";
 import type { Backend, Session, Work } from "../engine/ports.ts";
 import type { Link } from "./wire/link.ts";
@@ -155,6 +156,13 @@ export class PostgresSession implements Session {
       under.close();
       await this.#unlock();
     }
+  }
+
+  async openBackfills(
+    ids: readonly number[],
+  ): Promise<ReadonlyMap<number, OpenBackfill>> {
+    const { readOpen } = await import("./backfill/open.ts");
+    return await readOpen(this.#connection, this.#history.schema, ids);
   }
 
   async lockHolder(): Promise<LockHolder | undefined> {
