@@ -61,7 +61,8 @@ const DRIVERS: Readonly<
   },
 };
 
-const MIGRATION_RULE = 'a migration imports "kysely" only';
+const MIGRATION_RULE =
+  "a migration imports packages, and what lies in migrations/";
 const REGISTRY_RULE = 'the registry imports the migrations and "kysely"';
 
 /** `node:`, `jsr:` and the like: not a file of this project. */
@@ -119,7 +120,8 @@ function importFault(edge: Import): string[] {
   const frozen = frozenRule(layer);
   const target = layerOf(to);
   if (frozen !== undefined) {
-    const allowed = layer === "migrations/mod.ts" && target === "migrations";
+    const allowed = target === "migrations" ||
+      (layer === "migrations" && SCHEME.test(to));
     return allowed ? [] : [`${from} imports ${to}: ${frozen}`];
   }
   if (target === undefined || target === SCRIPTS) {
@@ -172,8 +174,9 @@ function packageFault(edge: Import, layer: string, npm: string): string[] {
   }
   const driver = DRIVERS[npm];
   if (driver === undefined) {
-    const frozen = frozenRule(layer);
-    return frozen === undefined ? [] : [`${from} imports "${npm}": ${frozen}`];
+    return layer === "migrations/mod.ts"
+      ? [`${from} imports "${npm}": ${REGISTRY_RULE}`]
+      : [];
   }
   const allowed = driver[layer];
   if (allowed === "values" || (allowed === "types" && typeOnly)) return [];

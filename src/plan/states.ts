@@ -5,6 +5,7 @@
  */
 import { currentRows, type HistoryRow, isApplied } from "./history.ts";
 import { compareNames, type Migration } from "./migration.ts";
+import { shellWord } from "../text.ts";
 
 /** What a migration can be, as `status` prints it. */
 export type State =
@@ -111,7 +112,7 @@ export function changedFault({ name, migration, row }: MigrationState): string {
     `history has ${
       short(row!.checksum!)
     }; restore the file, or accept the edit with ` +
-    `repair --accept-checksum ${name}`;
+    `repair --accept-checksum ${shellWord(name)}`;
 }
 
 export function unfinishedFault(action: string, row: HistoryRow): string {
@@ -120,7 +121,9 @@ export function unfinishedFault(action: string, row: HistoryRow): string {
     ? `${what} began and did not end`
     : `${what} failed half-way`;
   return `Cannot ${action} "${row.name}": ${state} outside a transaction; look at the database, then run ` +
-    `repair --retry ${row.name} or repair --mark-applied ${row.name}`;
+    `repair --retry ${shellWord(row.name)} or repair --mark-applied ${
+      shellWord(row.name)
+    }`;
 }
 
 /** The names of at most five, quoted, and how many more there are. */

@@ -29,10 +29,7 @@ export const EXECUTABLE_SOURCES = [
   "deno.lock",
   "migrations",
   "src",
-  "scripts/build/bundle.ts",
-  "scripts/build/compile.ts",
-  "scripts/build/lazy_registry.ts",
-  "scripts/build/npm_runtime.ts",
+  "scripts/build",
 ];
 
 /** Nobody in particular, as in the image. */

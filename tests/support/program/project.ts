@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { dirname } from "node:path";
 import { pathToFileURL } from "node:url";
+import { isScript } from "../../../scripts/build/migration_files.ts";
 import { registrySource } from "../../../scripts/build/registry.ts";
 
 export interface Project {
@@ -22,8 +24,8 @@ export async function withProject<T>(
 }
 
 /**
- * Makes a project of migrations (`name → source`, the name with or without `.ts`); its disposal removes it. The registry
- * is generated, unless there is a `mod.ts` among them.
+ * Makes a project of migrations (`name → source`, the name with or without its ending; others may lie in folders); its
+ * disposal removes it. The registry is generated, unless there is a `mod.ts` among them.
  */
 export async function makeProject(
   migrations: Readonly<Record<string, string>>,
@@ -44,12 +46,22 @@ async function writeProject(
   migrations: Readonly<Record<string, string>>,
 ): Promise<Project> {
   const files = Object.entries(migrations).map(([name, source]) =>
-    [name.endsWith(".ts") ? name : `${name}.ts`, source] as const
+    [
+      isScript(name) || name.includes("/") ? name : `${name}.ts`,
+      source,
+    ] as const
   );
   await Deno.mkdir(`${folder}/migrations`);
   const write = (name: string, text: string) =>
     Deno.writeTextFile(`${folder}/${name}`, text);
-  const registry = await registrySource(Object.fromEntries(files));
+  const registry = await registrySource(
+    new Map(files.filter(([name]) => !name.includes("/"))),
+  );
+  for (const [name] of files) {
+    await Deno.mkdir(dirname(`${folder}/migrations/${name}`), {
+      recursive: true,
+    });
+  }
   const all = new Map([["mod.ts", registry], ...files]);
   await Promise.all(
     [...all].map(([name, source]) => write(`migrations/${name}`, source)),
