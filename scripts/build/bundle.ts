@@ -121,11 +121,20 @@ export async function currentCommit(): Promise<string> {
   return success ? new TextDecoder().decode(stdout).trim() : "unknown";
 }
 
+/** The bundler encodes what is not usual in a path. */
+function decoded(source: string): string {
+  try {
+    return decodeURIComponent(source);
+  } catch {
+    return source;
+  }
+}
+
 /** Sources as their authors know them, not where they lay in the copy. */
 function portable(map: string): string {
   const parsed: { sources: string[] } = JSON.parse(map);
   const sources = parsed.sources.map((source) =>
-    source.replace(/^(?:\.\.\/)+/, "")
+    decoded(source).replace(/^(?:\.\.\/)+/, "")
       .replace(/^node_modules\/\.deno\/.*\/node_modules\//, "npm/")
   );
   return JSON.stringify({ ...parsed, sources });

@@ -4,8 +4,9 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { withCheckout } from "../support/program/checkout.ts";
+import { writeMigrations } from "../support/program/project.ts";
 
 type Files = Readonly<Record<string, string>>;
 
@@ -19,11 +20,7 @@ async function assertRegistry(
 ): Promise<void> {
   await withCheckout(async ({ folder, task }) => {
     await Deno.remove(join(folder, "migrations"), { recursive: true });
-    for (const [name, text] of Object.entries(files)) {
-      const path = join(folder, "migrations", name);
-      await Deno.mkdir(dirname(path), { recursive: true });
-      await Deno.writeTextFile(path, text);
-    }
+    await writeMigrations(join(folder, "migrations"), files);
     for (const args of [[], ["--check"]]) {
       const result = await task(["registry", ...args]).result;
       assertEquals(result, { code, stdout: "", stderr: expected });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { isScript } from "../../../scripts/build/migration_files.ts";
 import { registrySource } from "../../../scripts/build/registry.ts";
@@ -41,31 +41,37 @@ export async function makeProject(
   }
 }
 
+/**
+ * Writes migrations (`name → source`) into a folder: the name with or without its ending, or the path of a file in a folder.
+ *
+ * @returns the files in the folder itself
+ */
+export async function writeMigrations(
+  folder: string,
+  migrations: Readonly<Record<string, string>>,
+): Promise<ReadonlyMap<string, string>> {
+  const files = new Map<string, string>();
+  for (const [name, source] of Object.entries(migrations)) {
+    const isWhole = isScript(name) || /[/]|\.(?:sql|TS)$/.test(name);
+    const file = isWhole ? name : `${name}.ts`;
+    await Deno.mkdir(dirname(join(folder, file)), { recursive: true });
+    await Deno.writeTextFile(join(folder, file), source);
+    if (!file.includes("/")) files.set(file, source);
+  }
+  return files;
+}
+
 async function writeProject(
   folder: string,
   migrations: Readonly<Record<string, string>>,
 ): Promise<Project> {
-  const files = Object.entries(migrations).map(([name, source]) =>
-    [
-      isScript(name) || name.includes("/") ? name : `${name}.ts`,
-      source,
-    ] as const
-  );
   await Deno.mkdir(`${folder}/migrations`);
   const write = (name: string, text: string) =>
     Deno.writeTextFile(`${folder}/${name}`, text);
-  const registry = await registrySource(
-    new Map(files.filter(([name]) => !name.includes("/"))),
-  );
-  for (const [name] of files) {
-    await Deno.mkdir(dirname(`${folder}/migrations/${name}`), {
-      recursive: true,
-    });
+  const files = await writeMigrations(`${folder}/migrations`, migrations);
+  if (!files.has("mod.ts")) {
+    await write("migrations/mod.ts", await registrySource(files));
   }
-  const all = new Map([["mod.ts", registry], ...files]);
-  await Promise.all(
-    [...all].map(([name, source]) => write(`migrations/${name}`, source)),
-  );
   const source = new URL("../../../src/", import.meta.url);
   await write(
     "main.ts",
