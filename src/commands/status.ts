@@ -2,6 +2,8 @@ import type { Command } from "../cli/command.ts";
 import { ConnectionError, ConnectionLostError, ExitCode } from "../errors.ts";
 import type { ServerInfo } from "../report/events.ts";
 import { isApplied } from "../plan/history.ts";
+import { kyselyFindings, type KyselyTable } from "../plan/kysely.ts";
+import type { Migration } from "../plan/migration.ts";
 import { type MigrationState, migrationStates } from "../plan/states.ts";
 import {
   type Context,
@@ -14,6 +16,7 @@ import {
 interface Reading {
   readonly server: ServerInfo;
   readonly states: readonly MigrationState[];
+  readonly kyselyTables: readonly KyselyTable[];
 }
 
 /** How often `--wait` looks, in milliseconds. */
@@ -25,11 +28,19 @@ export async function status(
   command: Command & { kind: "status" },
 ): Promise<Result> {
   const { ports, program, config } = context;
-  const { server, states } = await read(context, command.waitMs);
+  const { server, states, kyselyTables } = await read(context, command.waitMs);
   const asked = command.check || command.waitMs !== undefined;
   // Whoever asks for nothing but an answer gets it as the exit code.
   if (!(asked && config.verbosity === "quiet")) {
     ports.report({ event: "status", server, states, program: { ...program } });
+  }
+  const { faults, warnings } = kyselyFindings(
+    kyselyTables,
+    context.migrations,
+    pendingOf(states),
+  );
+  for (const message of [...faults, ...warnings]) {
+    ports.report({ event: "warning", message });
   }
   if (!asked) return { exitCode: ExitCode.done };
   if (pending(states) > 0) return { exitCode: ExitCode.pending };
@@ -80,15 +91,24 @@ function readOnce(
   context: Context,
   options?: SessionOptions,
 ): Promise<Reading> {
-  return withSession(context, ({ server, history }) =>
-    Promise.resolve({
-      server,
-      states: migrationStates(context.migrations, history),
-    }), options);
+  return withSession(
+    context,
+    ({ server, history, kyselyTables }) =>
+      Promise.resolve({
+        server,
+        kyselyTables,
+        states: migrationStates(context.migrations, history),
+      }),
+    options,
+  );
 }
 
 function pending(states: readonly MigrationState[]): number {
-  return states.filter(({ migration, row }) =>
-    migration !== undefined && !isApplied(row)
-  ).length;
+  return pendingOf(states).length;
+}
+
+function pendingOf(states: readonly MigrationState[]): Migration[] {
+  return states.flatMap(({ migration, row }) =>
+    migration !== undefined && !isApplied(row) ? [migration] : []
+  );
 }

@@ -1,4 +1,6 @@
 import type { Command } from "../cli/command.ts";
+import { RefusedError } from "../errors.ts";
+import { kyselyFindings } from "../plan/kysely.ts";
 import { planUp } from "../plan/plan.ts";
 import type { Context, Result } from "./context.ts";
 import { runPlan } from "./run.ts";
@@ -8,10 +10,22 @@ export function up(
   context: Context,
   command: Command & { kind: "up" },
 ): Promise<Result> {
-  const { migrations } = context;
+  const { migrations, ports } = context;
   const { request, dryRun } = command;
   return runPlan(context, {
     dryRun,
+    before: ({ kyselyTables }, { steps }) => {
+      const pending = steps.map(({ migration }) => migration);
+      const { faults, warnings } = kyselyFindings(
+        kyselyTables,
+        migrations,
+        pending,
+      );
+      if (faults.length > 0) throw new RefusedError(faults);
+      for (const message of warnings) {
+        ports.report({ event: "warning", message });
+      }
+    },
     planner: (history, done) =>
       planUp(migrations, history, {
         ...request,

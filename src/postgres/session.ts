@@ -6,6 +6,7 @@
 import { Connection } from "./connection/connection.ts";
 import type { LockHolder, ServerInfo } from "../report/events.ts";
 import type { HistoryRow } from "../plan/history.ts";
+import type { KyselyTable } from "../plan/kysely.ts";
 import type { Backend, Session, Work } from "../engine/ports.ts";
 import type { Link } from "./wire/link.ts";
 import { Monitor } from "./monitor.ts";
@@ -27,6 +28,7 @@ const LAST_WORDS_MS = 3_600;
 export interface SessionOptions extends WorkOptions, SessionHistoryOptions {
   readonly server: ServerInfo;
   readonly chosenSchema: string | undefined;
+  readonly kyselyTables: readonly KyselyTable[];
   /** Opens another link to the same server, to watch this one. @throws {ConnectionError} */
   readonly openSecond: () => Promise<Link>;
   /** Aborts when the process is asked to stop; its reason is the error of everything in flight. */
@@ -37,6 +39,7 @@ export interface SessionOptions extends WorkOptions, SessionHistoryOptions {
 export class PostgresSession implements Session {
   readonly server: ServerInfo;
   readonly history: readonly HistoryRow[];
+  readonly kyselyTables: readonly KyselyTable[];
   readonly #connection: Connection;
   readonly #options: SessionOptions;
   readonly #history: SessionHistory;
@@ -62,6 +65,7 @@ export class PostgresSession implements Session {
     });
     this.server = options.server;
     this.history = options.history?.rows ?? [];
+    this.kyselyTables = options.kyselyTables;
     this.#history = new SessionHistory(this.#connection, options);
     if (!this.server.pooled) this.#backendPid = this.#connection.announcedPid;
     options.stop.addEventListener("abort", this.#onStop, { once: true });
