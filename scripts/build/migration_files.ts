@@ -83,23 +83,28 @@ export function passedOver(
     );
 }
 
-/** One line for the names that Kysely's own migrator would run in another order; none when there are none. */
+/**
+ * One line for the names whose order is another than that of `localeCompare`; none when there are none.
+ *
+ * Kysely's migrator applies them by code unit, too. It compares them by language where it checks what was applied at the
+ * same time, and so do most listings of a folder.
+ */
 export function orderWarnings(names: readonly string[]): string[] {
   const ours = names.toSorted(compareNames);
   const place = new Map(ours.map((name, i) => [name, i]));
-  const kysely = ours.toSorted((a, b) => a.localeCompare(b, "en"));
-  const pairs = kysely.slice(1).flatMap((after, i) => {
-    const before = kysely[i]!;
-    return place.get(before)! < place.get(after)!
+  const listed = ours.toSorted((a, b) => a.localeCompare(b, "en"));
+  const pairs = listed.slice(1).flatMap((second, i) => {
+    const first = listed[i]!;
+    return place.get(first)! < place.get(second)!
       ? []
-      : [`${JSON.stringify(before)} before ${JSON.stringify(after)}`];
+      : [`${JSON.stringify(second)} before ${JSON.stringify(first)}`];
   });
   if (pairs.length === 0) return [];
   const more = pairs.length > 5 ? ` and ${pairs.length - 5} more` : "";
   return [
-    `Kysely's own migrator sorts ${
+    `Migrations run by code unit, ${
       pairs.slice(0, 5).join(", ")
-    }${more}; this program, which compares code units, after it: ` +
+    }${more}, and not in the order of localeCompare, which Kysely's own migrator expects of what was applied at the same time: ` +
     "where the order matters, rename the files of those that no database has yet, so that both sort them alike",
   ];
 }

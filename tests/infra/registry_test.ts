@@ -169,7 +169,7 @@ warning: Passing over "0009.sql": a migration is a file in .ts, .mts, .js or .mj
 warning: Passing over "0010.TS": a migration is a file in .ts, .mts, .js or .mjs
 warning: Passing over "0011.d.ts": a migration is a file in .ts, .mts, .js or .mjs
 warning: Passing over "2026/0012.ts": migrations are not looked for in folders, and none imports it
-warning: Kysely's own migrator sorts "2024_init" before "20240105_orders"; this program, which compares code units, after it: where the order matters, rename the files of those that no database has yet, so that both sort them alike
+warning: Migrations run by code unit, "20240105_orders" before "2024_init", and not in the order of localeCompare, which Kysely's own migrator expects of what was applied at the same time: where the order matters, rename the files of those that no database has yet, so that both sort them alike
 `,
   );
 });

@@ -17,10 +17,9 @@ Deno.test("passedOver() names what looks like a migration and is none", () => {
   );
 });
 
-Deno.test("orderWarnings() names what Kysely sorts differently", () => {
+Deno.test("orderWarnings() names what localeCompare sorts differently", () => {
   assertEquals(orderWarnings(["20240105_orders", "2024_init", "2025"]), [
-    `Kysely's own migrator sorts "2024_init" before "20240105_orders"; this program, which compares code units, after it: ` +
-    "where the order matters, rename the files of those that no database has yet, so that both sort them alike",
+    `Migrations run by code unit, "20240105_orders" before "2024_init", and not in the order of localeCompare, which Kysely's own migrator expects of what was applied at the same time: where the order matters, rename the files of those that no database has yet, so that both sort them alike`,
   ]);
   assertEquals(orderWarnings(["a", "B", "c"]).length, 1);
 });
