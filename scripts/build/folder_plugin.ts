@@ -16,7 +16,10 @@ const FILE_MODULE = /^(?:node:)?fs(?:\/promises)?$/;
 /** Functions of `Deno` that do. */
 const FILE_FUNCTION = /^(?:read|open|stat|lstat|realPath|writeFile|writeText)/;
 
-const PLACES = ["url", "dirname", "filename"];
+/** What stands around an expression and changes nothing. */
+const WRAPPERS = ["ChainExpression", "TSAsExpression", "TSNonNullExpression"];
+
+const PLACES = ["url", "dirname", "filename", "resolve"];
 
 const plugin: Deno.lint.Plugin = {
   name: "folder",
@@ -68,16 +71,29 @@ const plugin: Deno.lint.Plugin = {
               report(node, ENVIRONMENT);
             }
           },
-          ImportExpression(node) {
-            if (node.source.type === "Literal") {
-              importing(node, node.source.value);
+          VariableDeclarator(node) {
+            const { id, init } = node;
+            if (init === null || id.type !== "ObjectPattern") return;
+            const isDeno = isNamed(init, "Deno");
+            if (!isDeno && !isNamed(init, "process")) return;
+            for (const name of keysOf(id)) {
+              if (name === "env") report(node, ENVIRONMENT);
+              if (isDeno && FILE_FUNCTION.test(name ?? "")) {
+                report(node, `file Deno.${name}`);
+              }
             }
+          },
+          ImportExpression(node) {
+            const { source } = node;
+            if (source.type === "Literal") importing(node, source.value);
+            // It is not known when the executable is built.
+            else report(node, "file import(…)");
           },
           CallExpression(node) {
             const [first] = node.arguments;
-            if (isNamed(node.callee, "require") && first?.type === "Literal") {
-              importing(node, first.value);
-            }
+            if (!isNamed(node.callee, "require")) return;
+            if (first?.type === "Literal") importing(node, first.value);
+            else report(node, "file require(…)");
           },
         };
       },
@@ -102,18 +118,30 @@ function propertyName(node: Deno.lint.MemberExpression): string | undefined {
   return property.type === "Literal" ? String(property.value) : undefined;
 }
 
+/** What stands in an expression; the types of the linter's nodes do not all say that they have a parent. */
+type Parented = Deno.lint.Node & { readonly parent: Deno.lint.Node };
+
 /** What is read of `process.env`. */
 function processNames(
   node: Deno.lint.MemberExpression,
 ): (string | undefined)[] {
-  const { parent } = node;
-  if (parent.type === "MemberExpression" && parent.object === node) {
+  let value: Parented = node;
+  while (WRAPPERS.includes(value.parent.type)) value = value.parent as Parented;
+  const { parent } = value;
+  if (parent.type === "MemberExpression" && parent.object === value) {
     return [propertyName(parent)];
   }
-  if (
-    parent.type !== "VariableDeclarator" || parent.id.type !== "ObjectPattern"
-  ) return [undefined];
-  return parent.id.properties.map((one) =>
+  return parent.type === "VariableDeclarator" &&
+      parent.id.type === "ObjectPattern"
+    ? keysOf(parent.id)
+    : [undefined];
+}
+
+/** What a pattern takes; `undefined` for the rest, and for what the code does not show. */
+function keysOf(
+  { properties }: Deno.lint.ObjectPattern,
+): (string | undefined)[] {
+  return properties.map((one) =>
     one.type === "Property" && one.key.type === "Identifier" && !one.computed
       ? one.key.name
       : undefined

@@ -14,7 +14,7 @@ import { isScript, REGISTRY_FILE } from "./migration_files.ts";
 
 /** What a file can read only if it says one of these words. */
 const SUSPECT =
-  /\benv\b|\bimport\.meta\b|\b__(?:dir|file)name\b|\bDeno\b|\bfs\b/;
+  /\benv\b|\bimport\.meta\b|\b__(?:dir|file)name\b|\bDeno\b|\bfs\b|\bimport\s*\(|\brequire\b/;
 
 /**
  * One line for each place that reads what is not there in an executable: a file, or a variable that is not in `environment`.

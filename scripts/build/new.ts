@@ -90,7 +90,7 @@ export function nextMigrationName(
   const last = existing.toSorted(compareNames).at(-1);
   if (last !== undefined && compareNames(name, last) <= 0) {
     throw new RangeError(
-      `Cannot name a migration "${name}": "${last}" sorts after it, so it would be out of order`,
+      `Cannot name a migration "${name}": "${last}" sorts after it, so it would be out of order; create the file by hand, under a name that sorts last`,
     );
   }
   return name;

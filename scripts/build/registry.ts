@@ -169,6 +169,13 @@ export async function readFolder(folder: URL): Promise<Map<string, string>> {
   return files;
 }
 
+/** Names and checksums of the migrations in a folder; none of their code is loaded. */
+export async function listFolder(
+  folder: URL,
+): Promise<readonly { readonly name: string; readonly checksum: string }[]> {
+  return await readEntries(await readFolder(folder));
+}
+
 async function readEntries(
   files: Sources,
 ): Promise<{ name: string; file: string; checksum: string }[]> {

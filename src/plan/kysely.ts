@@ -11,8 +11,9 @@ import { byName } from "./states.ts";
 export interface KyselyTable {
   /** As `--from-kysely` takes it. */
   readonly table: string;
-  /** Of the migrations that it lists. */
-  readonly names: readonly string[];
+  readonly owner: string;
+  /** Of the migrations that it lists; `undefined` when it was not read, since nobody has trusted its owner. */
+  readonly names: readonly string[] | undefined;
 }
 
 /** Finds the migration that a name in Kysely's table stands for: where a provider of its own has given it, also with path and ending. */
@@ -46,7 +47,19 @@ export function kyselyFindings(
   const warnings: string[] = [];
   if (pending.length === 0) return { faults, warnings };
   const find = kyselyNames(migrations);
-  for (const { table, names } of tables) {
+  for (const { table, owner, names } of tables) {
+    if (names === undefined) {
+      warnings.push(
+        `${
+          quote(table)
+        } has the form of the table of Kysely's own migrator, and is not read because it belongs to ${
+          quote(owner)
+        }; if that migrator has been at work here, pass --trust-history-owner ${
+          shellWord(owner)
+        }`,
+      );
+      continue;
+    }
     const known = new Set(names.flatMap((name) => find(name) ?? []));
     const applied = pending.filter((one) => known.has(one)).length;
     const says = `${quote(table)} says that Kysely's own migrator has applied`;

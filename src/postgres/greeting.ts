@@ -92,8 +92,7 @@ export class Greeting implements Questions {
     | "names" = {
       form: "own",
     };
-  /** Schema and name of each. */
-  #kyselyTables: readonly (readonly [schema: string, name: string])[] = [];
+  #kyselyTables: readonly KyselyFacts[] = [];
   #kyselyNames: readonly Rows[] = [];
   #questions = 1;
   #found: Found | undefined;
@@ -141,10 +140,13 @@ export class Greeting implements Questions {
     return {
       place,
       history: this.#history,
-      kyselyTables: this.#kyselyNames.map((rows, i) => ({
-        table: this.#kyselyTables[i]!.join("."),
-        names: rows.map(({ fields }) => String((fields as unknown[])[0])),
-      })),
+      kyselyTables: this.#kyselyTables.map(
+        ([schema, name, owner, trusted], i) => ({
+          table: `${schema}.${name}`,
+          owner,
+          names: trusted ? namesOf(this.#kyselyNames[i] ?? []) : undefined,
+        }),
+      ),
       warnings: place.passedOver,
     };
   }
@@ -206,13 +208,29 @@ export class Greeting implements Questions {
 
   #askNames(tables: unknown): string | undefined {
     if (tables === null) return undefined;
-    this.#kyselyTables = tables as [string, string][];
+    this.#kyselyTables = tables as KyselyFacts[];
+    const trusted = this.#kyselyTables.filter(([, , , trusted]) => trusted);
+    if (trusted.length === 0) return undefined;
     this.#asked = "names";
-    return this.#kyselyTables.map((table) =>
-      `copy ${table.map(quoteIdentifier).join(".")} (name) to stdout`
+    // The trusted ones come first.
+    return trusted.map(([schema, name]) =>
+      `copy ${[schema, name].map(quoteIdentifier).join(".")} (name) to stdout`
     ).join("; ");
   }
 }
+
+/** The one column of rows that COPY has read. */
+function namesOf(rows: Rows): string[] {
+  return rows.map(({ fields }) => String((fields as readonly unknown[])[0]));
+}
+
+/** What is told of a table of Kysely's: see `kyselyTablesQuery`. */
+type KyselyFacts = readonly [
+  schema: string,
+  name: string,
+  owner: string,
+  trusted: boolean,
+];
 
 /** Where the history is, and with it what a statement reads. */
 function questionOf(schema: string | undefined, read: string): string {

@@ -80,6 +80,7 @@ export async function up() {
   console.log(text, ONE, two, process.env.NAMED, process.env.DATABASE_URL);
   console.log(globalThis.process.env["THREE"], Deno.env.get("FOUR")!);
   console.log(Object.keys(process.env), Deno.env.toObject());
+  console.log((process.env as any).FIVE, process?.env?.SIX, process.env!.NAMED);
 }
 `,
       "0002_b.mts": `import { readFileSync } from "node:fs";
@@ -91,21 +92,39 @@ export const up = async () => {
   console.log(env);
 };
 `,
+      "0003_c.ts": `const { env, cwd } = process;
+const { readTextFile: read } = Deno;
+const { SEVEN, ...rest } = process.env;
+export async function up() {
+  await import("./lib/" + cwd());
+  console.log(env, read, SEVEN, rest, import.meta.resolve("./x"), import.meta.main);
+}
+`,
       "lib/reads.cjs": `require("fs");
 console.log(__dirname);
+require(__dirname + "/x.cjs");
 `,
     },
     1,
     [
       ...[env(5, "ONE"), env(5, "TWO"), env(8, "THREE"), env(8, "FOUR")],
       unnamed("migrations/0001_a.ts", 9),
+      ...[env(10, "FIVE"), env(10, "SIX")],
       file("migrations/0002_b.mts", 1, "node:fs"),
       unnamed("migrations/0002_b.mts", 2),
       file("migrations/0002_b.mts", 4, "import.meta.url"),
       file("migrations/0002_b.mts", 5, "Deno.readTextFile"),
       file("migrations/0002_b.mts", 6, "fs/promises"),
+      unnamed("migrations/0003_c.ts", 1),
+      file("migrations/0003_c.ts", 2, "Deno.readTextFile"),
+      env(3, "SEVEN").replace("0001_a", "0003_c"),
+      unnamed("migrations/0003_c.ts", 3),
+      file("migrations/0003_c.ts", 5, "import(…)"),
+      file("migrations/0003_c.ts", 6, "import.meta.resolve"),
       file("migrations/lib/reads.cjs", 1, "fs"),
       file("migrations/lib/reads.cjs", 2, "__dirname"),
+      file("migrations/lib/reads.cjs", 3, "require(…)"),
+      file("migrations/lib/reads.cjs", 3, "__dirname"),
     ].join(""),
   );
 });

@@ -33,7 +33,9 @@ Deno.test("kyselyNames() prefers the very name, and takes a similar one when the
 
 Deno.test("kyselyFindings() says nothing when nothing that is pending was applied", () => {
   const none = { faults: [], warnings: [] };
-  const table = (...names: string[]) => [{ table: "public.x", names }];
+  const table = (
+    ...names: string[]
+  ) => [{ table: "public.x", owner: "o", names }];
 
   assertEquals(kyselyFindings([], migrations, migrations), none);
   assertEquals(kyselyFindings(table(), migrations, migrations), none);
