@@ -46,14 +46,20 @@ export async function listMigrations(
   return JSON.parse(await evaluate(root, LIST, environment));
 }
 
-/** The names of the variables that a checkout's migrations may read. @throws {Error} when they cannot be read */
-export async function environmentOf(root: URL): Promise<readonly string[]> {
-  const setup = new URL(`migrations/${SETUP_FILE}`, root);
-  if (!await exists(setup)) return [];
-  const source = `import * as setup from "./migrations/${SETUP_FILE}";
-console.log(JSON.stringify(setup.environment ?? []));
+/** Prints the names of the variables that migrations may read; what is wrong with the setup is told when it is loaded with them. */
+const ENVIRONMENT = `let names = [];
+try {
+  const { environment } = await import("./migrations/${SETUP_FILE}");
+  if (Array.isArray(environment)) names = environment;
+} catch { /* told later */ }
+console.log("\\n" + JSON.stringify(names));
 `;
-  return JSON.parse((await evaluate(root, source, [])).split("\n").at(-2)!);
+
+/** The names of the variables that a checkout's migrations may read. */
+export async function environmentOf(root: URL): Promise<readonly string[]> {
+  if (!await exists(new URL(`migrations/${SETUP_FILE}`, root))) return [];
+  const printed = await evaluate(root, ENVIRONMENT, []);
+  return JSON.parse(printed.trimEnd().split("\n").at(-1)!);
 }
 
 /** Puts the list into a copy of the sources. @throws {Error} naming every migration that cannot be loaded */

@@ -152,9 +152,30 @@ Deno.test("registry: a file that throws while it is loaded, and a setup that is 
     "Cannot load the migration \"0001_a\": TypeError: Cannot read properties of null (reading 'x') (at migrations/0001_a.ts:2:7)\n",
   );
   await assertRegistry(
-    { "0001_a.ts": UP, "setup.ts": "export const plugin = [];\n" },
+    {
+      "0001_a.ts": UP,
+      "setup.ts":
+        'export const plugin = [];\nexport const environment = "A";\n',
+    },
     1,
-    'Cannot use migrations/setup.ts: it exports "plugin", and may export plugins and environment only\n',
+    `\
+Cannot use migrations/setup.ts: it exports "plugin", and may export plugins and environment only
+Cannot use migrations/setup.ts: its environment is no array of names of variables
+`,
+  );
+  await assertRegistry(
+    {
+      "0001_a.ts": UP,
+      "setup.ts":
+        'console.log("[]");\nexport const environment = ["A"];\nnull!.x;\n',
+    },
+    1,
+    "[]\nCannot load migrations/setup.ts: TypeError: Cannot read properties of null (reading 'x') (at migrations/setup.ts:3:7)\n",
+  );
+  await assertRegistry(
+    { "0001_a.ts": "export async function up( {\n", "0002_b.ts": UP },
+    1,
+    'Cannot load the migration "0001_a": TypeError: SyntaxError: Unexpected token `<eof>`. Expected identifier, string literal, numeric literal or [ for the computed key (at migrations/0001_a.ts:1:28)\n',
   );
 });
 
