@@ -35,8 +35,8 @@ export async function judgeFolder(
   return { faults, warnings };
 }
 
-/** One line for each file that is left out although it looks like a migration, and for an order that Kysely has not. */
-export async function folderWarnings(
+/** One line for each file that is left out although it looks like a migration, and for an order that may surprise. */
+async function folderWarnings(
   root: URL,
   modules: Modules,
 ): Promise<string[]> {
@@ -62,15 +62,16 @@ export async function folderWarnings(
   ];
 }
 
-/** Paths from the folder; folders themselves, where they have the name of a script, end in `/`. */
+/** The paths of all files, from the folder. Links to folders lead nowhere: they may lead in a circle. */
 async function listFolder(folder: string, within = ""): Promise<string[]> {
   const paths: string[] = [];
-  for await (const { name } of Deno.readDir(join(folder, within))) {
+  for await (
+    const { name, isDirectory } of Deno.readDir(join(folder, within))
+  ) {
     if (name.startsWith(".") || name === "node_modules") continue;
     const path = `${within}${name}`;
-    const { isDirectory } = await Deno.stat(join(folder, path));
     if (isDirectory) paths.push(...await listFolder(folder, `${path}/`));
-    else paths.push(path);
+    else if ((await Deno.stat(join(folder, path))).isFile) paths.push(path);
   }
   return paths.sort(compareNames);
 }

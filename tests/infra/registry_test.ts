@@ -179,6 +179,24 @@ Cannot use migrations/setup.ts: its environment is no array of names of variable
   );
 });
 
+Deno.test("registry: links to files are taken, links to folders are not", async () => {
+  await withCheckout(async ({ folder, task }) => {
+    const migrations = join(folder, "migrations");
+    await Deno.remove(migrations, { recursive: true });
+    await writeMigrations(migrations, { "lib/a.ts": UP });
+    await Deno.symlink("lib/a.ts", join(migrations, "0001_a.ts"));
+    await Deno.symlink(".", join(migrations, "circle"));
+    await Deno.symlink("lib", join(migrations, "0002_b.ts"));
+    const { code, stderr } = await task(["registry"]).result;
+    assertEquals([code, stderr], [
+      0,
+      'warning: Passing over "lib/a.ts": migrations are not looked for in folders, and none imports it\n',
+    ]);
+    const mod = await Deno.readTextFile(join(migrations, "mod.ts"));
+    assertEquals(mod.match(/name: "[^"]*"/g), ['name: "0001_a"']);
+  });
+});
+
 Deno.test("registry: every way to export a migration is taken, and what it leaves out is named", async () => {
   await assertRegistry(
     {
