@@ -34,11 +34,12 @@ export async function status(
   if (!(asked && config.verbosity === "quiet")) {
     ports.report({ event: "status", server, states, program: { ...program } });
   }
-  const { faults, warnings } = kyselyFindings(
-    kyselyTables,
-    context.migrations,
-    pendingOf(states),
-  );
+  const { faults, warnings } = kyselyFindings(kyselyTables, {
+    migrations: context.migrations,
+    pending: pendingOf(states),
+    schema: server.schema,
+    isChosen: config.schema !== undefined,
+  });
   for (const message of [...faults, ...warnings]) {
     ports.report({ event: "warning", message });
   }

@@ -10,17 +10,17 @@ export function up(
   context: Context,
   command: Command & { kind: "up" },
 ): Promise<Result> {
-  const { migrations, ports } = context;
+  const { migrations, ports, config } = context;
   const { request, dryRun } = command;
   return runPlan(context, {
     dryRun,
-    before: ({ kyselyTables }, { steps }) => {
-      const pending = steps.map(({ migration }) => migration);
-      const { faults, warnings } = kyselyFindings(
-        kyselyTables,
+    before: ({ kyselyTables, server }, { steps }) => {
+      const { faults, warnings } = kyselyFindings(kyselyTables, {
         migrations,
-        pending,
-      );
+        pending: steps.map(({ migration }) => migration),
+        schema: server.schema,
+        isChosen: config.schema !== undefined,
+      });
       if (faults.length > 0) throw new RefusedError(faults);
       for (const message of warnings) {
         ports.report({ event: "warning", message });

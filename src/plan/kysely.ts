@@ -11,6 +11,7 @@ import { byName } from "./states.ts";
 export interface KyselyTable {
   /** As `--from-kysely` takes it. */
   readonly table: string;
+  readonly schema: string;
   readonly owner: string;
   /** Of the migrations that it lists; `undefined` when it was not read, since nobody has trusted its owner. */
   readonly names: readonly string[] | undefined;
@@ -34,20 +35,27 @@ export interface KyselyFindings {
   readonly warnings: readonly string[];
 }
 
-/**
- * @param migrations all that the program carries
- * @param pending those that are to be applied
- */
+export interface KyselyQuestion {
+  /** All that the program carries. */
+  readonly migrations: readonly Migration[];
+  /** Those that are to be applied. */
+  readonly pending: readonly Migration[];
+  /** The schema that they are for. */
+  readonly schema: string | null;
+  /** Whether somebody has chosen it: then a table in another one speaks of that. */
+  readonly isChosen: boolean;
+}
+
 export function kyselyFindings(
   tables: readonly KyselyTable[],
-  migrations: readonly Migration[],
-  pending: readonly Migration[],
+  { migrations, pending, schema, isChosen }: KyselyQuestion,
 ): KyselyFindings {
   const faults: string[] = [];
   const warnings: string[] = [];
   if (pending.length === 0) return { faults, warnings };
   const find = kyselyNames(migrations);
-  for (const { table, owner, names } of tables) {
+  for (const { table, schema: itsSchema, owner, names } of tables) {
+    const isHere = itsSchema === schema;
     if (names === undefined) {
       warnings.push(
         `${
@@ -64,15 +72,27 @@ export function kyselyFindings(
     const applied = pending.filter((one) => known.has(one)).length;
     const says = `${quote(table)} says that Kysely's own migrator has applied`;
     if (applied > 0) {
-      faults.push(
-        `Cannot apply ${count(pending.length)}: ${says} ${
-          applied === pending.length ? "" : `${applied} of `
-        }${
-          pending.length === 1 ? "it" : "them"
-        } already; record what it has applied: baseline --from-kysely ${
-          shellWord(table)
-        }`,
-      );
+      const some = applied === pending.length ? "" : `${applied} of `;
+      const them = pending.length === 1 ? "it" : "them";
+      const record = `baseline --from-kysely ${shellWord(table)}`;
+      if (isHere || !isChosen) {
+        const other = isHere || schema === null
+          ? ""
+          : `; if that was in another schema than ${
+            quote(schema)
+          }, pass --schema ${shellWord(schema)}`;
+        faults.push(
+          `Cannot apply ${
+            count(pending.length)
+          }: ${says} ${some}${them} already; record what it has applied: ${record}${other}`,
+        );
+      } else {
+        warnings.push(
+          `${says} ${applied} of ${pending.length} pending migrations; if that was in the schema ${
+            quote(schema ?? "")
+          }, record what it has applied: ${record}`,
+        );
+      }
     } else if (known.size === 0 && names.length > 0) {
       warnings.push(
         `${says} ${

@@ -143,6 +143,7 @@ export class Greeting implements Questions {
       kyselyTables: this.#kyselyTables.map(
         ([schema, name, owner, trusted], i) => ({
           table: `${schema}.${name}`,
+          schema,
           owner,
           names: trusted ? namesOf(this.#kyselyNames[i] ?? []) : undefined,
         }),

@@ -1,5 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { kyselyFindings, kyselyNames } from "../../src/plan/kysely.ts";
+import {
+  kyselyFindings,
+  kyselyNames,
+  type KyselyQuestion,
+} from "../../src/plan/kysely.ts";
 import type { Migration } from "../../src/plan/migration.ts";
 
 const migrations = ["a.js", "a", "b", "caf\u00e9"].map((name) => ({
@@ -31,17 +35,43 @@ Deno.test("kyselyNames() prefers the very name, and takes a similar one when the
   );
 });
 
+/** What is found of one table, in the schema `app`. */
+function findings(
+  names: readonly string[],
+  more: Partial<KyselyQuestion> = {},
+) {
+  return kyselyFindings(
+    [{ table: "app.x", schema: "app", owner: "o", names }],
+    {
+      ...{ migrations, pending: migrations, schema: "app", isChosen: false },
+      ...more,
+    },
+  );
+}
+
 Deno.test("kyselyFindings() says nothing when nothing that is pending was applied", () => {
   const none = { faults: [], warnings: [] };
-  const table = (
-    ...names: string[]
-  ) => [{ table: "public.x", owner: "o", names }];
 
-  assertEquals(kyselyFindings([], migrations, migrations), none);
-  assertEquals(kyselyFindings(table(), migrations, migrations), none);
-  assertEquals(kyselyFindings(table("a"), migrations, []), none);
-  assertEquals(
-    kyselyFindings(table("a"), migrations, migrations.slice(2)),
-    none,
-  );
+  assertEquals(findings([]), none);
+  assertEquals(findings(["a"], { pending: [] }), none);
+  assertEquals(findings(["a"], { pending: migrations.slice(2) }), none);
+});
+
+Deno.test("kyselyFindings() refuses what was applied in this schema, or in nobody knows which", () => {
+  const text =
+    'Cannot apply 4 migrations: "app.x" says that Kysely\'s own migrator has applied 1 of them already; ' +
+    "record what it has applied: baseline --from-kysely app.x";
+
+  assertEquals(findings(["a"]).faults, [text]);
+  assertEquals(findings(["a"], { isChosen: true }).faults, [text]);
+  assertEquals(findings(["a"], { schema: "it's" }).faults, [
+    `${text}; if that was in another schema than "it's", pass --schema 'it'\\''s'`,
+  ]);
+  assertEquals(findings(["a"], { schema: "public", isChosen: true }), {
+    faults: [],
+    warnings: [
+      '"app.x" says that Kysely\'s own migrator has applied 1 of 4 pending migrations; if that was in the schema "public", ' +
+      "record what it has applied: baseline --from-kysely app.x",
+    ],
+  });
 });
