@@ -48,60 +48,72 @@ export interface KyselyQuestion {
 
 export function kyselyFindings(
   tables: readonly KyselyTable[],
-  { migrations, pending, schema, isChosen }: KyselyQuestion,
+  question: KyselyQuestion,
 ): KyselyFindings {
+  const { migrations, pending, schema, isChosen } = question;
   const faults: string[] = [];
   const warnings: string[] = [];
   if (pending.length === 0) return { faults, warnings };
   const find = kyselyNames(migrations);
-  for (const { table, schema: itsSchema, owner, names } of tables) {
-    const isHere = itsSchema === schema;
+  for (const table of tables) {
+    const { names } = table;
     if (names === undefined) {
-      warnings.push(
-        `${
-          quote(table)
-        } has the form of the table of Kysely's own migrator, and is not read because it belongs to ${
-          quote(owner)
-        }; if that migrator has been at work here, pass --trust-history-owner ${
-          shellWord(owner)
-        }`,
-      );
+      warnings.push(strangerText(table));
       continue;
     }
     const known = new Set(names.flatMap((name) => find(name) ?? []));
     const applied = pending.filter((one) => known.has(one)).length;
-    const says = `${quote(table)} says that Kysely's own migrator has applied`;
-    if (applied > 0) {
-      const some = applied === pending.length ? "" : `${applied} of `;
-      const them = pending.length === 1 ? "it" : "them";
-      const record = `baseline --from-kysely ${shellWord(table)}`;
-      if (isHere || !isChosen) {
-        const other = isHere || schema === null
-          ? ""
-          : `; if that was in another schema than ${
-            quote(schema)
-          }, pass --schema ${shellWord(schema)}`;
-        faults.push(
-          `Cannot apply ${
-            count(pending.length)
-          }: ${says} ${some}${them} already; record what it has applied: ${record}${other}`,
-        );
-      } else {
-        warnings.push(
-          `${says} ${applied} of ${pending.length} pending migrations; if that was in the schema ${
-            quote(schema ?? "")
-          }, record what it has applied: ${record}`,
-        );
-      }
+    if (applied > 0 && (table.schema === schema || !isChosen)) {
+      faults.push(appliedText(table, applied, question));
+    } else if (applied > 0) {
+      const place = quote(schema ?? "");
+      warnings.push(
+        `${says(table)} ${applied} of ${pending.length} pending migrations; ` +
+          `if that was in the schema ${place}, ${record(table)}`,
+      );
     } else if (known.size === 0 && names.length > 0) {
       warnings.push(
-        `${says} ${
+        `${says(table)} ${
           count(names.length)
-        } to this database, none of which this program carries; if it has the same ones under other names, record them: baseline --to NAME, with the last that this database has`,
+        } to this database, none of which this program carries; ` +
+          "if it has the same ones under other names, record them: baseline --to NAME, with the last that this database has",
       );
     }
   }
   return { faults, warnings };
+}
+
+function appliedText(
+  table: KyselyTable,
+  applied: number,
+  { pending, schema }: KyselyQuestion,
+): string {
+  const some = applied === pending.length ? "" : `${applied} of `;
+  const them = pending.length === 1 ? "it" : "them";
+  const text = `Cannot apply ${count(pending.length)}: ` +
+    `${says(table)} ${some}${them} already; ${record(table)}`;
+  if (schema === null || table.schema === schema) return text;
+  const [shown, word] = [quote(schema), shellWord(schema)];
+  return `${text}; if that was in another schema than ${shown}, pass --schema ${word}`;
+}
+
+function strangerText({ table, owner }: KyselyTable): string {
+  const [shown, word] = [quote(owner), shellWord(owner)];
+  return `${
+    quote(table)
+  } has the form of the table of Kysely's own migrator, ` +
+    `and is not read because it belongs to ${shown}; ` +
+    `if that migrator has been at work here, pass --trust-history-owner ${word}`;
+}
+
+function says({ table }: KyselyTable): string {
+  return `${quote(table)} says that Kysely's own migrator has applied`;
+}
+
+function record({ table }: KyselyTable): string {
+  return `record what it has applied: baseline --from-kysely ${
+    shellWord(table)
+  }`;
 }
 
 function count(number: number): string {
