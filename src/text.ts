@@ -22,6 +22,11 @@ export function quote(text: string): string {
   return `"${visible(shown)}"`;
 }
 
+/** A name as a word of a command line, for a POSIX shell. */
+export function shellWord(name: string): string {
+  return /^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
+}
+
 /** Quotes the value of an option or a variable. What may be a connection string, or `-pPASSWORD`, is hidden. */
 export function quoteValue(value: string): string {
   const head = /^(?:[a-z][a-z0-9+.-]*:\/\/|-[a-z](?=.))/i.exec(value)?.[0];

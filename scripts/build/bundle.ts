@@ -6,9 +6,9 @@
  */
 import { cp } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
-import { makeRegistryLazy, MAP_FILE } from "./lazy_registry.ts";
+import { environmentOf, makeRegistryLazy, MAP_FILE } from "./lazy_registry.ts";
 import type { SourceMap } from "../../src/registry/source_map.ts";
 import { exists } from "../dev/server_data.ts";
 
@@ -19,6 +19,8 @@ export interface Bundle {
   readonly maps: readonly string[];
   /** The path of the one source map that the executable itself needs. */
   readonly map: string;
+  /** The names of the variables that migrations may read. */
+  readonly environment: readonly string[];
 }
 
 /** What the program is made of. */
@@ -33,7 +35,10 @@ const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
  */
 export async function bundle(folder: string, commit: string): Promise<Bundle> {
   for (const part of PARTS) {
-    await cp(join(CHECKOUT, part), join(folder, part), { recursive: true });
+    await cp(join(CHECKOUT, part), join(folder, part), {
+      recursive: true,
+      dereference: true,
+    });
   }
   const build = join(folder, "src", "cli", "build.ts");
   if (!await exists(build)) throw new Error(`Cannot bundle: no "${build}"`);
@@ -41,7 +46,8 @@ export async function bundle(folder: string, commit: string): Promise<Bundle> {
     build,
     `export const COMMIT: string | null = ${JSON.stringify(commit)};\n`,
   );
-  await makeRegistryLazy(folder);
+  const environment = await environmentOf(pathToFileURL(`${folder}/`));
+  await makeRegistryLazy(folder, environment);
   // The main module gives the code its name.
   const name = "battlescope-migrate";
   await Deno.rename(
@@ -79,6 +85,7 @@ export async function bundle(folder: string, commit: string): Promise<Bundle> {
     code: join(output, `${name}.js`),
     maps,
     map: await writeMigrationsMap(output, maps),
+    environment,
   };
 }
 
@@ -114,11 +121,20 @@ export async function currentCommit(): Promise<string> {
   return success ? new TextDecoder().decode(stdout).trim() : "unknown";
 }
 
+/** The bundler encodes what is not usual in a path. */
+function decoded(source: string): string {
+  try {
+    return decodeURIComponent(source);
+  } catch {
+    return source;
+  }
+}
+
 /** Sources as their authors know them, not where they lay in the copy. */
 function portable(map: string): string {
   const parsed: { sources: string[] } = JSON.parse(map);
   const sources = parsed.sources.map((source) =>
-    source.replace(/^(?:\.\.\/)+/, "")
+    decoded(source).replace(/^(?:\.\.\/)+/, "")
       .replace(/^node_modules\/\.deno\/.*\/node_modules\//, "npm/")
   );
   return JSON.stringify({ ...parsed, sources });

@@ -14,7 +14,10 @@ import { VARIABLES } from "../../src/cli/options.ts";
 import type { ProgramInfo } from "../../src/cli/version.ts";
 import { type Bundle, bundle, currentCommit } from "./bundle.ts";
 import { npmRuntime } from "./npm_runtime.ts";
+import { judgeFolder } from "./folder_faults.ts";
 import { MIGRATIONS_FOLDER, staleRegistry } from "./registry.ts";
+
+const CHECKOUT = new URL("../../", import.meta.url);
 
 /** The name that we give to a platform → Deno's. */
 const TARGETS = {
@@ -38,7 +41,6 @@ const PERMISSIONS = [
   "--deny-import",
   "--allow-net",
   "--allow-read",
-  `--allow-env=${VARIABLES.join(",")}`,
 ];
 
 const USAGE =
@@ -61,6 +63,7 @@ async function compile(
   { targets, runtime, output }: Options,
 ): Promise<void> {
   await refuseStaleRegistry();
+  await refuseFaults();
   await Deno.mkdir(output, { recursive: true });
   const commit = await currentCommit();
   const compiler = await findCompiler(runtime);
@@ -94,6 +97,13 @@ async function refuseStaleRegistry(): Promise<void> {
   );
 }
 
+async function refuseFaults(): Promise<void> {
+  const { faults } = await judgeFolder(CHECKOUT);
+  if (faults.length > 0) {
+    throw new Error(`Cannot compile:\n  ${faults.join("\n  ")}`);
+  }
+}
+
 async function findCompiler(runtime: "deno" | "npm"): Promise<Compiler> {
   if (runtime === "deno") {
     return { deno: Deno.execPath(), version: Deno.version.deno, env: {} };
@@ -104,7 +114,7 @@ async function findCompiler(runtime: "deno" | "npm"): Promise<Compiler> {
 
 async function compileFor(
   target: Target,
-  { code, map }: Bundle,
+  { code, map, environment }: Bundle,
   { deno, env }: Compiler,
   folder: string,
 ): Promise<string> {
@@ -114,7 +124,9 @@ async function compileFor(
       ...["compile", "--quiet", `--target=${TARGETS[target]}`],
       // The bundle is complete: whatever else there may be to resolve, check or cache, it is not wanted.
       ...["--no-check", "--no-config", "--no-lock", "--no-npm", "--no-remote"],
-      ...["--no-code-cache", ...PERMISSIONS, `--include=${map}`],
+      ...["--no-code-cache", ...PERMISSIONS],
+      `--allow-env=${[...VARIABLES, ...environment].join(",")}`,
+      `--include=${map}`,
       ...[`--output=${path}`, code],
     ],
     env: { ...env, NO_COLOR: "1" },

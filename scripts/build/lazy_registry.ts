@@ -4,6 +4,11 @@
  * @module
  */
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { VARIABLES } from "../../src/cli/options.ts";
+import { exists } from "../dev/server_data.ts";
+import { denoOutput } from "./deno_command.ts";
+import { SETUP_FILE } from "./migration_files.ts";
 import type { Listed } from "../../src/registry/executable.ts";
 
 /** The name of the source map of the migrations' code, beside the code. */
@@ -39,9 +44,37 @@ try {
 }
 `;
 
+/** The list of a checkout's migrations, loaded as an executable would. @throws {Error} naming all that cannot be loaded */
+export async function listMigrations(
+  root: URL,
+  environment: readonly string[],
+): Promise<Listed[]> {
+  return JSON.parse(await evaluate(root, LIST, environment));
+}
+
+/** Prints the names of the variables that migrations may read; what is wrong with the setup is told when it is loaded with them. */
+const ENVIRONMENT = `let names = [];
+try {
+  const { environment } = await import("./migrations/${SETUP_FILE}");
+  if (Array.isArray(environment)) names = environment;
+} catch { /* told later */ }
+console.log("\\n" + JSON.stringify(names));
+`;
+
+/** The names of the variables that a checkout's migrations may read. */
+export async function environmentOf(root: URL): Promise<readonly string[]> {
+  if (!await exists(new URL(`migrations/${SETUP_FILE}`, root))) return [];
+  const printed = await evaluate(root, ENVIRONMENT, []);
+  return JSON.parse(printed.trimEnd().split("\n").at(-1)!);
+}
+
 /** Puts the list into a copy of the sources. @throws {Error} naming every migration that cannot be loaded */
-export async function makeRegistryLazy(folder: string): Promise<void> {
-  const list: Listed[] = JSON.parse(await evaluate(folder, LIST));
+export async function makeRegistryLazy(
+  folder: string,
+  environment: readonly string[],
+): Promise<void> {
+  const root = pathToFileURL(`${folder}/`);
+  const list = await listMigrations(root, environment);
   const lines = list.map((one) => `  ${JSON.stringify(one)},\n`);
   await Deno.writeTextFile(
     join(folder, "src", "embedded.ts"),
@@ -58,16 +91,20 @@ ${lines.join("")}],
   );
 }
 
-/** Runs code beside the sources, with no permission at all, and returns what it prints. */
-async function evaluate(folder: string, code: string): Promise<string> {
-  await Deno.writeTextFile(join(folder, "list.ts"), code);
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--frozen", "--no-prompt", "list.ts"],
-    cwd: folder,
-    env: { NO_COLOR: "1" },
-  }).output();
-  if (success) return new TextDecoder().decode(stdout);
-  throw new Error(
-    `Cannot compile: ${new TextDecoder().decode(stderr).trim()}`,
+/** Runs code beside the sources, which sees no more of the environment than an executable, and returns what it prints. */
+async function evaluate(
+  root: URL,
+  code: string,
+  environment: readonly string[],
+): Promise<string> {
+  const { success, stdout, stderr } = await denoOutput(
+    [
+      ...["run", "--quiet", "--no-prompt", "--ext=ts"],
+      ...[`--allow-env=${[...VARIABLES, ...environment].join(",")}`, "-"],
+    ],
+    root,
+    code,
   );
+  if (success) return stdout;
+  throw new Error(stderr);
 }

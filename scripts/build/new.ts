@@ -6,8 +6,9 @@
  */
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { compareNames, NAME_PATTERN } from "../../src/plan/migration.ts";
+import { compareNames } from "../../src/plan/migration.ts";
 import { MIGRATIONS_FOLDER, writeRegistry } from "./registry.ts";
+import { migrationName } from "./migration_files.ts";
 
 export interface CreateMigrationOptions {
   /** @default {MIGRATIONS_FOLDER} */
@@ -15,6 +16,9 @@ export interface CreateMigrationOptions {
   /** @default {new Date()} */
   readonly now?: Date;
 }
+
+/** It is to be read in a table. */
+const LONGEST = 200;
 
 const TEMPLATE = `\
 import { type Kysely, sql } from "kysely";
@@ -78,15 +82,15 @@ export function nextMigrationName(
     ? formatTimestamp(secondAfter(newest))
     : formatTimestamp(now);
   const name = `${timestamp}_${slug}`;
-  if (!NAME_PATTERN.test(name)) {
+  if (name.length > LONGEST) {
     throw new RangeError(
-      `Cannot name a migration "${name}": it is longer than 200 characters`,
+      `Cannot name a migration "${name}": it is longer than ${LONGEST} characters`,
     );
   }
   const last = existing.toSorted(compareNames).at(-1);
   if (last !== undefined && compareNames(name, last) <= 0) {
     throw new RangeError(
-      `Cannot name a migration "${name}": "${last}" sorts after it, so it would be out of order`,
+      `Cannot name a migration "${name}": "${last}" sorts after it, so it would be out of order; create the file by hand, under a name that sorts last`,
     );
   }
   return name;
@@ -141,9 +145,7 @@ async function createFile(
 async function listNames(folder: URL): Promise<string[]> {
   try {
     const entries = await Array.fromAsync(Deno.readDir(folder));
-    return entries
-      .filter(({ name }) => name.endsWith(".ts") && name !== "mod.ts")
-      .map(({ name }) => name.slice(0, -".ts".length));
+    return entries.flatMap(({ name }) => migrationName(name) ?? []);
   } catch (error) {
     throw new Error(
       `Cannot read the folder "${fileURLToPath(folder)}": ${reasonOf(error)}`,

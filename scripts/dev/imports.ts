@@ -33,10 +33,17 @@ export interface ModuleGraph {
     readonly error?: string;
     readonly dependencies?: readonly {
       readonly specifier: string;
-      readonly code?: { readonly specifier?: string };
-      readonly type?: { readonly specifier?: string };
+      readonly code?: Resolution;
+      readonly type?: Resolution;
     }[];
   }[];
+}
+
+/** Where an import leads, or why it leads nowhere; lines are counted from 0. */
+interface Resolution {
+  readonly specifier?: string;
+  readonly error?: string;
+  readonly span?: { readonly start: { readonly line: number } };
 }
 
 /** Asks Deno for the imports of every file, first of the two that lead to most of the others. */

@@ -13,7 +13,11 @@ import {
   type LocalOptions,
   useLocalDatabase,
 } from "./local_database.ts";
-import { MIGRATIONS_FOLDER, staleRegistry } from "../build/registry.ts";
+import {
+  listFolder,
+  MIGRATIONS_FOLDER,
+  staleRegistry,
+} from "../build/registry.ts";
 import { watchSignals } from "./signals.ts";
 
 /** The environment, and what `.env` adds to it. @throws {SyntaxError} */
@@ -61,7 +65,7 @@ export async function runLocally(
 
 /** Whether a migration was applied with another source than it has now. */
 async function hasEditedMigration(url: string): Promise<boolean> {
-  const { migrations } = await import("../../migrations/mod.ts");
+  const migrations = await listFolder(MIGRATIONS_FOLDER);
   const sql = postgres(url, { max: 1, onnotice: () => {} });
   try {
     const [table] =

@@ -151,7 +151,7 @@ async function giveTo(
 }
 
 /** Whether there is such a file or folder. */
-export async function exists(path: string): Promise<boolean> {
+export async function exists(path: string | URL): Promise<boolean> {
   try {
     await Deno.stat(path);
     return true;

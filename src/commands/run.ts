@@ -19,6 +19,8 @@ import {
 export interface RunRequest {
   readonly planner: Planner;
   readonly dryRun: boolean;
+  /** Looks at the first plan. @throws {RefusedError} when it must not be carried out */
+  readonly before?: (session: Session, plan: Plan) => void;
   /** What is asked before anything runs; nothing is asked when missing. */
   readonly question?: (plan: Plan) => string;
 }
@@ -34,6 +36,7 @@ export function runPlan(
     for (const message of plan.warnings) {
       ports.report({ event: "warning", message });
     }
+    request.before?.(session, plan);
     if (request.dryRun || request.question !== undefined) {
       for (const { direction, migration } of plan.steps) {
         ports.report({

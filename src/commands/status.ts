@@ -4,6 +4,8 @@ import type { Config } from "../cli/config.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { ServerInfo } from "../report/events.ts";
 import { isApplied } from "../plan/history.ts";
+import { kyselyFindings, type KyselyTable } from "../plan/kysely.ts";
+import type { Migration } from "../plan/migration.ts";
 import { type MigrationState, migrationStates } from "../plan/states.ts";
 import {
   type Context,
@@ -17,6 +19,7 @@ interface Reading {
   readonly server: ServerInfo;
   readonly states: readonly MigrationState[];
   readonly backfills: ReadonlyMap<string, OpenBackfill>;
+  readonly kyselyTables: readonly KyselyTable[];
 }
 
 /** How often `--wait` looks, in milliseconds. */
@@ -29,7 +32,10 @@ export async function status(
 ): Promise<Result> {
   const { ports, program, config } = context;
   const { phase } = config;
-  const { server, states, backfills } = await read(context, command.waitMs);
+  const { server, states, backfills, kyselyTables } = await read(
+    context,
+    command.waitMs,
+  );
   const asked = command.check || command.waitMs !== undefined;
   // Whoever asks for nothing but an answer gets it as the exit code.
   if (!(asked && config.verbosity === "quiet")) {
@@ -40,6 +46,15 @@ export async function status(
       backfills,
       program: { ...program },
     });
+  }
+  const { faults, warnings } = kyselyFindings(kyselyTables, {
+    migrations: context.migrations,
+    pending: pendingOf(states),
+    schema: server.schema,
+    isChosen: config.schema !== undefined,
+  });
+  for (const message of [...faults, ...warnings]) {
+    ports.report({ event: "warning", message });
   }
   if (!asked) return { exitCode: ExitCode.done };
   if (pending(states, phase) > 0) return { exitCode: ExitCode.pending };
@@ -97,7 +112,8 @@ function readOnce(
   options?: SessionOptions,
 ): Promise<Reading> {
   return withSession(context, async (session) => {
-    const states = migrationStates(context.migrations, session.history);
+    const { server, history, kyselyTables } = session;
+    const states = migrationStates(context.migrations, history);
     const open = states.filter(({ state }) => state === "open");
     const positions = open.length === 0
       ? new Map<number, OpenBackfill>()
@@ -106,7 +122,7 @@ function readOnce(
       const position = positions.get(row!.id);
       return position === undefined ? [] : [[name, position] as const];
     });
-    return { server: session.server, states, backfills: new Map(backfills) };
+    return { server, states, kyselyTables, backfills: new Map(backfills) };
   }, options);
 }
 
@@ -114,8 +130,13 @@ function pending(
   states: readonly MigrationState[],
   phase: Config["phase"],
 ): number {
-  return states.filter(({ migration, row }) =>
-    migration !== undefined && !isApplied(row) &&
-    (phase === "all" || migration.phase === phase)
+  return pendingOf(states).filter((migration) =>
+    phase === "all" || migration.phase === phase
   ).length;
+}
+
+function pendingOf(states: readonly MigrationState[]): Migration[] {
+  return states.flatMap(({ migration, row }) =>
+    migration !== undefined && !isApplied(row) ? [migration] : []
+  );
 }

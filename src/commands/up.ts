@@ -1,4 +1,6 @@
 import type { Command } from "../cli/command.ts";
+import { RefusedError } from "../errors.ts";
+import { kyselyFindings } from "../plan/kysely.ts";
 import { planUp } from "../plan/plan.ts";
 import type { Context, Result } from "./context.ts";
 import { runPlan } from "./run.ts";
@@ -8,10 +10,23 @@ export async function up(
   context: Context,
   command: Command & { kind: "up" },
 ): Promise<Result> {
-  const { migrations, config: { phase } } = context;
+  const { migrations, ports, config } = context;
+  const { phase } = config;
   const { request, dryRun } = command;
   const result = await runPlan(context, {
     dryRun,
+    before: ({ kyselyTables, server }, { steps }) => {
+      const { faults, warnings } = kyselyFindings(kyselyTables, {
+        migrations,
+        pending: steps.map(({ migration }) => migration),
+        schema: server.schema,
+        isChosen: config.schema !== undefined,
+      });
+      if (faults.length > 0) throw new RefusedError(faults);
+      for (const message of warnings) {
+        ports.report({ event: "warning", message });
+      }
+    },
     planner: (history, done) =>
       planUp(migrations, history, {
         ...request,

@@ -10,6 +10,7 @@ import type { AppliedRow, HistoryChange } from "../plan/history.ts";
 import { outcomeOf, type TracedRow } from "../plan/outcome.ts";
 import type { Step } from "../plan/plan.ts";
 import type { Session, Work } from "./ports.ts";
+import { shellWord } from "../text.ts";
 
 /** Where the journal of a step is written. */
 interface Place extends Loss {
@@ -89,7 +90,9 @@ export class Journal {
       idempotent && direction === "up"
         ? "The history says running, and it is idempotent: the next up tries it again"
         : "The history says running: look at the database, then " +
-          `run repair --retry ${name} or repair --mark-applied ${name}`,
+          `run repair --retry ${shellWord(name)} or repair --mark-applied ${
+            shellWord(name)
+          }`,
     );
   }
 

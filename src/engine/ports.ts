@@ -8,6 +8,7 @@ import type { Event, LockHolder, ServerInfo } from "../report/events.ts";
 import type { BackfillWork } from "./backfill_ports.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { HistoryChange, HistoryRow } from "../plan/history.ts";
+import type { KyselyTable } from "../plan/kysely.ts";
 import type { TracedRow } from "../plan/outcome.ts";
 import type { Step } from "../plan/plan.ts";
 
@@ -42,6 +43,9 @@ export interface Session {
 
   /** The history as it was at the log-in, without a lock; empty when there was no table. */
   readonly history: readonly HistoryRow[];
+
+  /** Tables of Kysely's own migrator as they were at the log-in, looked for when the history says that nothing was ever applied. */
+  readonly kyselyTables: readonly KyselyTable[];
 
   /** Whether the connection is lost. A commit that was not answered by then may have taken effect. */
   readonly isLost: boolean;

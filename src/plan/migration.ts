@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { Hide } from "../text.ts";
 import { type Backfill, backfillFaults } from "./backfill.ts";
 import type { Kysely } from "kysely";
+import { type Hide, quote } from "../text.ts";
+import { type Setup, setupFaults, withPlugins } from "./setup.ts";
 import type { Locate } from "../stack.ts";
 
 /** Options that a migration file may export as `options`. */
@@ -72,8 +73,11 @@ export interface Migration {
   readonly down?: MigrationFunction;
 }
 
-/** Letters, digits, `_` and `-`; the length keeps names readable in a table and below every file system's limit. */
-export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,199}$/;
+/** What the name of a file can be without its extension, on one line, and as long as the column of Kysely's own table. */
+export const NAME_PATTERN = /^[^/\p{Cc}\p{Cs}\u2028\u2029]{1,255}$/u;
+
+export const NAME_RULE =
+  "its name must have 1 to 255 characters, and no / or control character";
 
 /** The one order of migrations: by code unit, the same on every machine and in every locale. */
 export function compareNames(a: string, b: string): number {
@@ -97,18 +101,20 @@ export async function checksumOf(source: string): Promise<string> {
 /**
  * Turns the registry into migrations in their order.
  *
- * @throws {TypeError} naming every entry that is not a migration: a bad or repeated name, no `up` function, unknown options.
+ * @throws {TypeError} naming every entry that is not a migration: a bad or repeated name, no `up` function, unknown options;
+ * and what is wrong with the setup
  */
 export function readRegistry(
   registry: readonly RegistryEntry[],
+  setup: Setup = {},
 ): readonly Migration[] {
-  const faults: string[] = [];
+  const faults = setupFaults(setup);
   const seen = new Set<string>();
   const migrations = registry.map((entry) => {
     const fault = (text: string) =>
       void faults.push(`Cannot use the migration "${entry.name}": ${text}`);
     if (!NAME_PATTERN.test(entry.name)) {
-      fault("its name may hold letters, digits, _ and - only");
+      fault(NAME_RULE);
     }
     if (seen.has(entry.name)) fault("its name is used twice");
     seen.add(entry.name);
@@ -120,7 +126,7 @@ export function readRegistry(
     if (backfill !== undefined) {
       wrong.forEach(fault);
       if (up !== undefined) fault("it exports up and backfill: one of them");
-    } else if (typeof up !== "function") fault("it exports no up function");
+    } else if (typeof up !== "function") fault(noUpText(entry.module));
     if (down !== undefined && typeof down !== "function") {
       fault("its down is not a function");
     }
@@ -131,7 +137,7 @@ export function readRegistry(
       (options ?? {}) as MigrationOptions;
     // As Kysely calls them: methods of what exports them.
     const method = (name: "up" | "down"): MigrationFunction => async (db) =>
-      await (owner[name] as MigrationFunction)(db);
+      await (owner[name] as MigrationFunction)(withPlugins(db, setup));
     return Object.freeze({
       name: entry.name,
       checksum: entry.checksum,
@@ -174,6 +180,19 @@ function ownerOf(module: object): Record<string, unknown> {
     (typeof (preferred as Record<string, unknown>).up === "function" ||
       (preferred as Record<string, unknown>).backfill !== undefined);
   return isMigration ? preferred as Record<string, unknown> : exported;
+}
+
+/** Why there is no `up`, and what to do. */
+function noUpText(module: object): string {
+  const [name] =
+    Object.entries(module).find(([, one]) =>
+      typeof one === "object" && one !== null && typeof one.up === "function"
+    ) ?? [];
+  return name === undefined
+    ? "it exports no up function; if it is no migration, move it into a folder in migrations/, such as migrations/lib/"
+    : `it exports no up function; its ${
+      quote(name)
+    } has one: export that as the default (export default ${name})`;
 }
 
 function optionFaults(options: unknown, isBackfill: boolean): string[] {

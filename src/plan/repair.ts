@@ -11,9 +11,9 @@ import {
 } from "./history.ts";
 import { compareNames, type Migration } from "./migration.ts";
 import type { Planned } from "./plan.ts";
-import { quoteValue } from "../text.ts";
+import { kyselyNames } from "./kysely.ts";
+import { quote, quoteValue } from "../text.ts";
 import {
-  byName,
   inOrder,
   isChanged,
   isOpen,
@@ -57,25 +57,37 @@ export function planBaselineFromKysely(
   kysely: readonly { readonly name: string; readonly timestamp: string }[],
 ): Planned<HistoryPlan> {
   const rows = currentRows(history);
-  const embedded = byName(migrations);
-  const unknown = inOrder(kysely).filter(({ name }) => !embedded.has(name));
+  const find = kyselyNames(migrations);
+  const unknown = inOrder(kysely).filter(({ name }) => !find(name));
   if (unknown.length > 0) {
-    const fault = `Cannot record ${
-      names(unknown)
-    } as applied: this program does not carry ${
-      unknown.length === 1 ? "it" : "them"
-    }; add the ${
-      unknown.length === 1 ? "file" : "files"
-    } to migrations/ or run the version of the program that does`;
+    const [it, file] = unknown.length === 1
+      ? ["it", "the file"]
+      : ["them", "the files"];
+    const same = inOrder(migrations)[kysely.length - 1];
+    const fault =
+      `Cannot record ${
+        names(unknown)
+      } as applied: this program does not carry ${it}; add ${file} to migrations/ or run the version of the program that does; ` +
+      `if it carries ${it} under other names, record what this database has: baseline --to NAME${
+        same === undefined
+          ? ""
+          : ` (the table lists ${kysely.length}, and number ${kysely.length} here is ${
+            quote(same.name)
+          })`
+      }`;
     return { ok: false, faults: [fault] };
   }
+  const times = new Map<Migration, string>();
+  for (const { name, timestamp } of kysely) {
+    const migration = find(name)!;
+    if (isApplied(rows.get(migration.name)) || times.has(migration)) continue;
+    times.set(migration, timestamp);
+  }
   return baseline(
-    inOrder(kysely)
-      .filter(({ name }) => !isApplied(rows.get(name)))
-      .map(({ name, timestamp }) => ({
-        migration: embedded.get(name)!,
-        appliedAt: timestamp,
-      })),
+    inOrder([...times.keys()]).map((migration) => ({
+      migration,
+      appliedAt: times.get(migration)!,
+    })),
     rows,
   );
 }

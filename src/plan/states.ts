@@ -5,6 +5,7 @@
  */
 import { currentRows, type HistoryRow, isApplied } from "./history.ts";
 import { compareNames, type Migration, type Phase } from "./migration.ts";
+import { shellWord } from "../text.ts";
 
 /** What a migration can be, as `status` prints it. */
 export type State =
@@ -145,7 +146,7 @@ export function changedFault({ name, migration, row }: MigrationState): string {
     `history has ${
       short(row!.checksum!)
     }; restore the file, or accept the edit with ` +
-    `repair --accept-checksum ${name}`;
+    `repair --accept-checksum ${shellWord(name)}`;
 }
 
 /** Why a backfill that has begun cannot go on. */
@@ -155,13 +156,17 @@ export function backfillFault(
 ): string {
   if (row.status === "failed") {
     return `Cannot go on with "${name}": a batch of it has failed; put right what failed, then go on from there with ` +
-      `repair --retry ${name}, or count it as applied with repair --mark-applied ${name}`;
+      `repair --retry ${
+        shellWord(name)
+      }, or count it as applied with repair --mark-applied ${shellWord(name)}`;
   }
   return `Cannot go on with "${name}": it has begun, but its checksum is ${
     short(checksum)
   } and the history has ${
     short(row.checksum ?? "")
-  }; restore the file, or go on with the edited one with repair --retry ${name}`;
+  }; restore the file, or go on with the edited one with repair --retry ${
+    shellWord(name)
+  }`;
 }
 
 export function unfinishedFault(action: string, row: HistoryRow): string {
@@ -170,7 +175,9 @@ export function unfinishedFault(action: string, row: HistoryRow): string {
     ? `${what} began and did not end`
     : `${what} failed half-way`;
   return `Cannot ${action} "${row.name}": ${state} outside a transaction; look at the database, then run ` +
-    `repair --retry ${row.name} or repair --mark-applied ${row.name}`;
+    `repair --retry ${shellWord(row.name)} or repair --mark-applied ${
+      shellWord(row.name)
+    }`;
 }
 
 /** The names of at most five, quoted, and how many more there are. */

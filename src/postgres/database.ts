@@ -116,7 +116,7 @@ export class PostgresDatabase implements Database {
       );
       const { server } = greeting;
       assertSupported(server.versionNumber, at);
-      const { place, history, warnings } = greeting.found;
+      const { place, history, kyselyTables, warnings } = greeting.found;
       for (const message of warnings) this.#warn(message);
       return new PostgresSession(link, {
         server: {
@@ -134,6 +134,7 @@ export class PostgresDatabase implements Database {
         waitForDbMs: config.waitForDbMs,
         place,
         history,
+        kyselyTables,
         pipeline: config.pipeline,
         lockTimeoutMs: config.lockTimeoutMs,
         lockRetryMs: config.lockRetryMs,

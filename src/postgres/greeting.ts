@@ -18,9 +18,15 @@ import {
 import { copyStatement, type HistoryState, HORIZON } from "./history/rows.ts";
 import { CopiedHistory } from "./history/copied.ts";
 import type { Questions, Reply } from "./wire/log_in.ts";
-import { elsewhereQuery, pathQuery } from "./history/place_query.ts";
+import {
+  elsewhereQuery,
+  kyselyTablesQuery,
+  pathQuery,
+} from "./history/place_query.ts";
+import type { KyselyTable } from "../plan/kysely.ts";
+import { quoteIdentifier } from "../sql/quote.ts";
 import { SERVER_STARTED } from "./settings.ts";
-import type { Row } from "./wire/protocol.ts";
+import type { Row, Rows } from "./wire/protocol.ts";
 
 /** What the server says of itself. */
 export interface ServerFacts {
@@ -38,6 +44,8 @@ export interface FoundHistory {
   readonly place: Place;
   /** `undefined` when there is no history yet. */
   readonly history: HistoryState | undefined;
+  /** Those of Kysely's own migrator, when the history says that nothing was ever applied. */
+  readonly kyselyTables: readonly KyselyTable[];
   /** What was passed over on the way. */
   readonly warnings: readonly string[];
 }
@@ -78,12 +86,17 @@ export function greetingQuery(schema: string | undefined): string {
 export class Greeting implements Questions {
   readonly #options: GreetingOptions;
   #server: Row | undefined;
-  /** What the last question read, as far as that is known; or that it asked for histories in other schemas. */
-  #asked: { readonly table?: string; readonly form: Form } | "elsewhere" = {
-    form: "own",
-  };
+  /** What the last question read, as far as that is known; or what else it asked for: histories in other schemas, tables of Kysely. */
+  #asked:
+    | { readonly table?: string; readonly form: Form }
+    | "others"
+    | "names" = {
+      form: "own",
+    };
   /** What has been copied in answer to it. */
   #copied: CopiedHistory;
+  #kyselyTables: readonly KyselyFacts[] = [];
+  #kyselyNames: readonly Rows[] = [];
   #questions = 1;
   #found: Found | undefined;
   #history: HistoryState | undefined;
@@ -133,31 +146,46 @@ export class Greeting implements Questions {
   get found(): FoundHistory {
     if (this.#failure !== undefined) throw this.#failure;
     const place = this.#found!;
-    return { place, history: this.#history, warnings: place.passedOver };
+    return {
+      place,
+      history: this.#history,
+      kyselyTables: this.#kyselyTables.map(
+        ([schema, name, owner, trusted], i) => ({
+          table: `${schema}.${name}`,
+          schema,
+          owner,
+          names: trusted ? namesOf(this.#kyselyNames[i] ?? []) : undefined,
+        }),
+      ),
+      warnings: place.passedOver,
+    };
   }
 
   #next({ results, failure }: Reply): string | undefined {
     const [first, path] = results.map((rows) => rows[0]);
     const rows = results[2];
-    const { schema, trustedOwner } = this.#options;
+    const { schema } = this.#options;
     const unread = () =>
       new Error("Cannot read the history", { cause: failure });
-    if (this.#asked === "elsewhere") {
+    if (this.#asked === "others") {
       if (first === undefined) throw unread();
       const elsewhere = first.elsewhere as readonly string[] | null;
-      if (elsewhere === null) return undefined;
-      throw elsewhereError(elsewhere, this.#found!.schema);
+      if (elsewhere !== null) {
+        throw elsewhereError(elsewhere, this.#found!.schema);
+      }
+      return this.#askNames(first.kysely);
+    }
+    if (this.#asked === "names") {
+      // One that is gone by now says nothing.
+      this.#kyselyNames = failure === undefined ? results : [];
+      return undefined;
     }
     this.#server ??= first;
     if (path === undefined) throw unread();
     const found = placeOf(String(path.facts), this.server.user);
     this.#found = found;
     if (found.form === "missing") {
-      if (schema !== undefined) return undefined;
-      this.#asked = "elsewhere";
-      return `select pg_catalog.array_to_json(${
-        elsewhereQuery(trustedOwner)
-      }) as elsewhere`;
+      return this.#askOthers(schema === undefined);
     }
     const table = historyTable(found.schema!);
     const isFirst = schema !== undefined || (found.isFirst && path.clean);
@@ -167,14 +195,53 @@ export class Greeting implements Questions {
     ) {
       const horizon = String(path.horizon);
       this.#history = this.#copied.state(horizon);
-      return undefined;
+      // What was rolled back was applied once, and not by another migrator.
+      return this.#history.rows.every(({ status }) => status === "failed")
+        ? this.#askOthers(false)
+        : undefined;
     }
     if (this.#questions++ === MOST_QUESTIONS) throw unread();
     this.#asked = { table, form: found.form };
     this.#copied = new CopiedHistory(found.form, this.#options.carries);
     return questionOf(schema, copyStatement(table, found.form));
   }
+
+  /** Where nothing is applied, another migrator may have been at work; where there is no history, there may be one elsewhere. */
+  #askOthers(isMissing: boolean): string {
+    const { trustedOwner } = this.#options;
+    this.#asked = "others";
+    return `select ${
+      isMissing
+        ? `pg_catalog.array_to_json(${elsewhereQuery(trustedOwner)})`
+        : "null"
+    } as elsewhere, ${kyselyTablesQuery(trustedOwner)} as kysely`;
+  }
+
+  #askNames(tables: unknown): string | undefined {
+    if (tables === null) return undefined;
+    this.#kyselyTables = tables as KyselyFacts[];
+    const trusted = this.#kyselyTables.filter(([, , , trusted]) => trusted);
+    if (trusted.length === 0) return undefined;
+    this.#asked = "names";
+    // The trusted ones come first.
+    return trusted.map(([schema, name]) =>
+      `copy ${[schema, name].map(quoteIdentifier).join(".")} (name) to stdout`
+    ).join("; ");
+  }
 }
+
+/** The one column of rows that COPY has read. */
+function namesOf(rows: Rows): string[] {
+  return rows.map(({ fields }) => String((fields as readonly unknown[])[0]));
+}
+
+/** What is told of a table of Kysely's: see `kyselyTablesQuery`. */
+type KyselyFacts = readonly [
+  schema: string,
+  name: string,
+  owner: string,
+  trusted: boolean,
+];
 
 /** Where the history is, and with it what a statement reads. */
 function questionOf(schema: string | undefined, read: string): string {

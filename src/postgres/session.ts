@@ -7,6 +7,7 @@ import { Connection } from "./connection/connection.ts";
 import type { LockHolder, ServerInfo } from "../report/events.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { HistoryRow } from "../plan/history.ts";
+import type { KyselyTable } from "../plan/kysely.ts";
 import type { Backend, Session, Work } from "../engine/ports.ts";
 import type { Link } from "./wire/link.ts";
 import type { WatchedBackend } from "./activity.ts";
@@ -33,6 +34,7 @@ export interface SessionOptions extends WorkOptions, SessionHistoryOptions {
   /** How long to keep trying to reach it, in milliseconds. */
   readonly waitForDbMs: number;
   readonly chosenSchema: string | undefined;
+  readonly kyselyTables: readonly KyselyTable[];
   /** Opens another link to the same server, to watch this one. @throws {ConnectionError} */
   readonly openSecond: () => Promise<Link>;
   /** Aborts when the process is asked to stop; its reason is the error of everything in flight. */
@@ -43,6 +45,7 @@ export interface SessionOptions extends WorkOptions, SessionHistoryOptions {
 export class PostgresSession implements Session {
   readonly server: ServerInfo;
   readonly history: readonly HistoryRow[];
+  readonly kyselyTables: readonly KyselyTable[];
   readonly #connection: Connection;
   readonly #options: SessionOptions;
   readonly #history: SessionHistory;
@@ -68,6 +71,7 @@ export class PostgresSession implements Session {
     });
     this.server = options.server;
     this.history = options.history?.rows ?? [];
+    this.kyselyTables = options.kyselyTables;
     this.#history = new SessionHistory(this.#connection, options);
     if (!this.server.pooled) this.#backend = this.backend;
     options.stop.addEventListener("abort", this.#onStop, { once: true });

@@ -11,12 +11,15 @@ import {
   readRegistry,
   type RegistryEntry,
 } from "../plan/migration.ts";
+import type { Setup } from "../plan/setup.ts";
 import { type Locate, located } from "../stack.ts";
+import { quote } from "../text.ts";
 
 /** Imports a registry. */
-export type ImportRegistry = () => Promise<
-  { readonly migrations: readonly RegistryEntry[] }
->;
+export type ImportRegistry = () => Promise<{
+  readonly migrations: readonly RegistryEntry[];
+  readonly setup?: Setup;
+}>;
 
 /**
  * The migrations of a registry, in their order, watched.
@@ -27,16 +30,17 @@ export async function loadMigrations(
   loader: MigrationLoader,
   load: ImportRegistry,
 ): Promise<readonly Migration[]> {
-  const { migrations } = await loader.load(load);
-  return checked(migrations).map((one) => loader.watch(one));
+  const { migrations, setup } = await loader.load(load);
+  return checked(migrations, setup).map((one) => loader.watch(one));
 }
 
 /** @throws {RefusedError} naming everything that is no migration */
 export function checked(
   entries: readonly RegistryEntry[],
+  setup?: Setup,
 ): readonly Migration[] {
   try {
-    return readRegistry(entries);
+    return readRegistry(entries, setup);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     throw new RefusedError(error.message.split("\n"));
@@ -46,20 +50,22 @@ export function checked(
 /**
  * What is said of code that cannot be loaded.
  *
- * @param name of the migration, if it is known; else the place of the error says it, if that is known
+ * @param file of the folder, if it is known; else the place of the error says it, if that is known
  */
 export function loadFault(
   error: unknown,
   { hide }: MigrationLoader,
   locate: Locate,
-  name?: string,
+  file?: string,
 ): string {
   const [text = ""] = failureLines(error, hide);
   const place = causeOf(located(error, locate), LocatedError)?.location ?? "";
-  const known = name ?? /^migrations\/([^/]+)\.ts:/.exec(place)?.[1];
+  const known = file ?? /^migrations\/([^/]+\.[cm]?[jt]s):/.exec(place)?.[1];
   const what = known === undefined
     ? "the migrations"
-    : `the migration "${known}"`;
+    : known === "setup.ts"
+    ? "migrations/setup.ts"
+    : `the migration ${quote(known.slice(0, known.lastIndexOf(".")))}`;
   const at = place === "" ? "" : ` (at ${place})`;
   // Deno's own messages name the place, too.
   const said = text.replace(/ at file:\/\/\S+$/, "");

@@ -36,7 +36,7 @@ function sourceLocator(folder: string): Locate {
   return (error) => {
     const frame = framesOf(error).find(({ url }) => url.startsWith(folder));
     if (frame === undefined) return undefined;
-    const file = decodeURI(frame.url.slice(folder.length));
+    const file = decodeURIComponent(frame.url.slice(folder.length));
     return `migrations/${file}:${frame.line}:${frame.column}`;
   };
 }
@@ -48,16 +48,17 @@ async function loadFaults(
   locate: Locate,
 ): Promise<string[]> {
   const source = await Deno.readTextFile(new URL(url)).catch(() => "");
-  const names = Array.from(
-    source.matchAll(/^import \* as .* from "\.\/(.+)\.ts";$/gm),
-    ([, name = ""]) => name,
+  const specifiers = Array.from(
+    source.matchAll(/^import \* as .* from "(\.\/.+)";$/gm),
+    ([, specifier = ""]) => specifier,
   );
   const faults: string[] = [];
-  for (const name of names) {
+  for (const specifier of specifiers) {
     try {
-      await import(new URL(`${name}.ts`, url).href);
+      await import(new URL(specifier, url).href);
     } catch (error) {
-      faults.push(loadFault(error, loader, locate, name));
+      const file = decodeURIComponent(specifier.slice("./".length));
+      faults.push(loadFault(error, loader, locate, file));
     }
   }
   return faults;

@@ -177,7 +177,7 @@ scenario(
       code: 1,
       stdout: "",
       stderr: `\
-${CONNECTED}error: Cannot record "0000_z", "0009_x" as applied: this program does not carry them; add the files to migrations/ or run the version of the program that does
+${CONNECTED}error: Cannot record "0000_z", "0009_x" as applied: this program does not carry them; add the files to migrations/ or run the version of the program that does; if it carries them under other names, record what this database has: baseline --to NAME (the table lists 3, and number 3 here is "0003_c")
 Failed in T: nothing was changed
 `,
     });

@@ -341,7 +341,7 @@ scenario(
     const { code, stderr } = await s.run("up");
     assertEquals([code, /^error: .*$/m.exec(stderr)?.[0]], [
       1,
-      'error: Cannot apply "0001_a": it may not end the transaction that it runs in: leave out BEGIN and COMMIT, the program sends both; ' +
+      'error: Cannot apply "0001_a": leave out BEGIN and COMMIT: the program sends both, and a migration may not end the transaction that it runs in; ' +
       `to run outside of a transaction: ${OUTSIDE}`,
     ]);
   },

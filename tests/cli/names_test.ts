@@ -4,25 +4,41 @@ import { CONNECTED, scenario } from "../support/program/scenario.ts";
 
 /** In the one order: by code unit, so upper case before `_` before lower case, and `-` before digits. */
 const NAMES = [
+  " ",
+  "$ 'quoted' \"twice\" \\ %20#?",
+  "..",
   "0001-a",
   "0001_init",
   "001",
   "1",
   "20230309T045948368Z-init",
+  "2024-01-08T22:07:51 crews",
+  "2024.",
   "20260105090000_a-b",
   "20260105090000_aB",
   "20260105090000_a_b",
   "20260105090000_aa",
   "Z",
+  "_20240108T220751294Z",
+  "añadir tabla",
   "constructor",
   "proto__",
   "toString",
   "x".repeat(200),
+  "é\u0301",
 ];
+
+const ENDINGS = [".ts", ".js", ".mts", ".mjs"];
 
 const ODD = Object.fromEntries(
   // Given in another order than theirs.
-  NAMES.toReversed().map((name) => [name, table(`"t ${name.slice(0, 40)}"`)]),
+  NAMES.toReversed().map((name, i) => [
+    `${name}${ENDINGS[i % ENDINGS.length]}`,
+    `import { sql } from "kysely";
+export const up = async (db) => { await sql\`create table ${`"t${i}"`} ()\`.execute(db); };
+export const down = async (db) => { await sql\`drop table if exists ${`"t${i}"`}\`.execute(db); };
+`,
+  ]),
 );
 
 scenario(
@@ -47,6 +63,30 @@ scenario(
     assertEquals((await s.run("down --to 0001-a --yes")).code, 0);
     assertEquals((await s.run("baseline --to toString")).code, 0);
     assertEquals((await s.run(`up --to ${"x".repeat(200)}`)).code, 0);
+    for (const name of ["2024.", "..", " "]) {
+      const { code, stderr } = await s.run(["down", "--yes", "--to", name]);
+      assertEquals(code, 0, stderr);
+    }
+    const [, odd] = NAMES;
+    assertEquals((await s.run(["up", "--to", odd!])).code, 0);
+    assertEquals((await s.run(["baseline", "--to", "2024."])).code, 0);
+    await s.db.query(
+      "update migration_history set checksum = 'other' where name = $1",
+      [odd],
+    );
+    const changed = await s.run("up");
+    const [, way] = /(repair --accept-checksum .*)\n/.exec(changed.stderr) ??
+      [];
+    assertEquals(
+      way,
+      `repair --accept-checksum '$ '\\''quoted'\\'' "twice" \\ %20#?'`,
+    );
+    assertEquals(
+      (await s.run(["repair", "--accept-checksum", odd!])).stdout,
+      `Accepted the checksum of ${odd}\nRepaired 1 migration in T\n`,
+    );
+    assertEquals((await s.run(["baseline", "--to", "toString"])).code, 0);
+    assertEquals((await s.run(`up --to ${"x".repeat(200)}`)).code, 0);
     const [status] = (await s.json("status")).lines;
     assertEquals(
       (status?.migrations as { name: string; state: string }[]).map((
@@ -54,7 +94,11 @@ scenario(
       ) => [name, state]),
       NAMES.map((name, i) => [
         name,
-        i === 0 || i === NAMES.length - 1 ? "applied" : "baseline",
+        i < 2 || name.length === 200
+          ? "applied"
+          : i < NAMES.length - 1
+          ? "baseline"
+          : "pending",
       ]),
     );
   },

@@ -270,7 +270,7 @@ for (const text of HIDDEN_COMMITS) {
         `\
 ${CONNECTED}Applying 0001_a (1 of 2)
 Applying 0002_b (2 of 2)
-error: Cannot apply "0002_b": it may not end the transaction that it runs in: leave out BEGIN and COMMIT, the program sends both; to run outside of a transaction: export const options = { transaction: false }
+error: Cannot apply "0002_b": leave out BEGIN and COMMIT: the program sends both, and a migration may not end the transaction that it runs in; to run outside of a transaction: export const options = { transaction: false }
 Failed in T: nothing was changed, 2 not run
 `,
         ["0002_b failed"],

@@ -163,7 +163,7 @@ Failed in T: nothing was changed, 1 not run
 );
 
 const ENDS =
-  "it may not end the transaction that it runs in: leave out BEGIN and COMMIT, the program sends both; to run outside of a transaction: export const options = { transaction: false }";
+  "leave out BEGIN and COMMIT: the program sends both, and a migration may not end the transaction that it runs in; to run outside of a transaction: export const options = { transaction: false }";
 
 /** A commit where a backslash is itself; a string where it escapes the quote. */
 const EITHER = "select '\\'; commit; begin --'";

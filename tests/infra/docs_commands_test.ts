@@ -60,6 +60,11 @@ const ELSEWHERE: readonly (readonly [RegExp, string])[] = [
   [/^cosign /, "it needs a release that was published"],
 ];
 
+/** Chapters that are followed from their first block to the last, by a test of their own. */
+const FOLLOWED: Readonly<Record<string, string>> = {
+  "README.md: Bring your folder": "tests/infra/bring_folder_test.ts",
+};
+
 const LAST = "20260105105000_audit_logs";
 
 /** Sources by name. */
@@ -233,8 +238,8 @@ for (const document of DOCUMENTS) {
         output !== undefined || !printed.some((one) => one.command === command)
       )
     );
-    if (shown.length === 0) continue;
     const key = `${document}: ${heading}`;
+    if (shown.length === 0 || key in FOLLOWED) continue;
     used.add(key);
     pgTest(`${key} shows what is printed`, async (db) => {
       const stages = STAGES[key] ?? shown.map(() => ({}));
@@ -256,6 +261,7 @@ Deno.test("every command of the documents that is not run here is accounted for"
   const all: string[] = [];
   for (const document of DOCUMENTS) {
     for (const block of blocksOf(await readDocument(document))) {
+      if (`${document}: ${block.heading}` in FOLLOWED) continue;
       all.push(...commandsOf(block).map(({ command }) => command));
     }
   }
@@ -270,7 +276,8 @@ Deno.test("every command of the documents that is not run here is accounted for"
     ELSEWHERE.filter(([pattern]) => count(pattern) === 0).map(String),
     [],
   );
-  for (const [, where] of ELSEWHERE) {
+  const followed = Object.values(FOLLOWED);
+  for (const where of [...ELSEWHERE.map(([, one]) => one), ...followed]) {
     if (where.startsWith("tests/")) await Deno.stat(join(CHECKOUT, where));
   }
 });

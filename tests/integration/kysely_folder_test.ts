@@ -4,10 +4,15 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { type MigrationProvider, Migrator } from "kysely/migration";
+import { Kysely, PostgresDialect } from "kysely";
+import { FileMigrationProvider, Migrator } from "kysely/migration";
+import { promises as fs } from "node:fs";
+import path from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import pg from "pg";
+import Cursor from "pg-cursor";
 import { readCatalog } from "../support/server/catalog.ts";
 import { runMigrate } from "../support/program/cli.ts";
-import { withKysely } from "../../scripts/dev/kysely.ts";
 import { pgTest } from "../support/server/postgres.ts";
 import { withProject } from "../support/program/project.ts";
 
@@ -74,37 +79,37 @@ pgTest("the program takes over where Kysely's Migrator stopped", async (db) => {
   });
 });
 
-async function listNames(): Promise<string[]> {
-  return (await Array.fromAsync(Deno.readDir(FOLDER)))
-    .map(({ name }) => name.replace(/\.ts$/, "")).sort();
-}
-
 async function readSources(): Promise<Record<string, string>> {
-  const entries = (await listNames()).map(async (name) =>
-    [name, await Deno.readTextFile(new URL(`${name}.ts`, FOLDER))] as const
-  );
-  return Object.fromEntries(await Promise.all(entries));
+  const sources: Record<string, string> = {};
+  for await (const { name } of Deno.readDir(FOLDER)) {
+    sources[name] = await Deno.readTextFile(new URL(name, FOLDER));
+  }
+  return sources;
 }
 
-/** Applies everything, or rolls the last migration back. */
+/** Applies everything, or rolls the last migration back, as Kysely's documentation says: its own files and dialect, and `pg`. */
 async function migrateWithKysely(
   url: string,
   direction: "up" | "down",
 ): Promise<void> {
-  const provider: MigrationProvider = {
-    async getMigrations() {
-      const modules = (await listNames()).map(async (name) =>
-        [name, await import(new URL(`${name}.ts`, FOLDER).href)] as const
-      );
-      return Object.fromEntries(await Promise.all(modules));
-    },
-  };
-  await withKysely(url, async (db) => {
+  const pool = new pg.Pool({ connectionString: url, max: 1 });
+  const db = new Kysely<unknown>({
+    dialect: new PostgresDialect({ pool, cursor: Cursor }),
+  });
+  try {
+    const provider = new FileMigrationProvider({
+      fs,
+      path,
+      migrationFolder: fileURLToPath(FOLDER),
+      import: (file: string) => import(pathToFileURL(file).href),
+    });
     const migrator = new Migrator({ db, provider });
     const { error, results = [] } = direction === "up"
       ? await migrator.migrateToLatest()
       : await migrator.migrateDown();
     if (error) throw error;
-    assertEquals(results.length, direction === "up" ? 7 : 1);
-  });
+    assertEquals(results.length, direction === "up" ? 8 : 1);
+  } finally {
+    await db.destroy();
+  }
 }

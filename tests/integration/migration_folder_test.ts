@@ -7,6 +7,7 @@ import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { pathToFileURL } from "node:url";
 import { createMigration } from "../../scripts/build/new.ts";
 import { staleRegistry, writeRegistry } from "../../scripts/build/registry.ts";
+import { checksumOf } from "../../src/plan/migration.ts";
 
 const NOW = new Date("2026-03-04T05:06:07Z");
 const ROOT = new URL("../../", import.meta.url);
@@ -82,20 +83,57 @@ Deno.test("writeRegistry() leaves a fresh registry alone, also one with other li
   });
 });
 
-Deno.test("writeRegistry() refuses a name that cannot be a migration, as the file system has it", async () => {
+Deno.test("writeRegistry() reads files of odd names, links too, as the file system has them", async () => {
   await withFolder(async (folder, path) => {
     await Deno.writeTextFile(`${path}/%20.ts`, MIGRATION);
-    await Deno.writeTextFile(`${path}/a#b?.ts`, MIGRATION);
+    await Deno.writeTextFile(
+      `${path}/a#b?\\c.mjs`,
+      "\ufeffexport const up = 1;\r\n",
+    );
+    await Deno.symlink("%20.ts", `${path}/link.ts`);
+    await Deno.symlink(".", `${path}/folder.ts`);
+    await writeRegistry(folder);
+
+    const { migrations } = await import(new URL("mod.ts", folder).href);
+
+    assertEquals(
+      migrations.map(({ name }: { name: string }) => name),
+      ["%20", "a#b?\\c", "link"],
+    );
+    assertEquals(migrations[0].checksum, migrations[2].checksum);
+    assertEquals(
+      migrations[1].checksum,
+      await checksumOf("export const up = 1;\n"),
+    );
+    assertEquals(await staleRegistry(folder), []);
+  });
+});
+
+Deno.test("writeRegistry() refuses a name that cannot be a migration", async () => {
+  await withFolder(async (folder, path) => {
+    await Deno.writeTextFile(`${path}/a\n.ts`, MIGRATION);
 
     const error = await assertRejects(() => writeRegistry(folder), TypeError);
 
-    const rule = "a migration's name holds letters, digits, _ and - only, " +
-      "at most 200, and starts with a letter or digit";
     assertEquals(
       error.message,
-      `Cannot register "%20.ts": ${rule}\nCannot register "a#b?.ts": ${rule}`,
+      'Cannot register "a\\n.ts": its name must have 1 to 255 characters, and no / or control character',
     );
-    assertEquals(await listFiles(path), ["%20.ts", "a#b?.ts"]);
+    assertEquals(await listFiles(path), ["a\n.ts"]);
+  });
+});
+
+Deno.test("writeRegistry() does not write over a mod.ts that was not generated", async () => {
+  await withFolder(async (folder, path) => {
+    await Deno.writeTextFile(`${path}/mod.ts`, MIGRATION);
+
+    const error = await assertRejects(() => writeRegistry(folder), Error);
+
+    assertEquals(
+      error.message,
+      'Cannot write the registry: "mod.ts" is there, and nothing that was generated; give it another name, or move it into a subfolder',
+    );
+    assertEquals(await Deno.readTextFile(`${path}/mod.ts`), MIGRATION);
   });
 });
 
@@ -229,7 +267,8 @@ Deno.test("createMigration() keeps every file when several are created at once",
 
 Deno.test("createMigration() says what it created when the registry cannot be written", async () => {
   await withFolder(async (folder, path) => {
-    await Deno.writeTextFile(`${path}/0001.a.ts`, "");
+    await Deno.writeTextFile(`${path}/0001_a.ts`, "");
+    await Deno.writeTextFile(`${path}/0001_a.js`, "");
 
     const error = await assertRejects(
       () => createMigration("b", { folder, now: NOW }),
@@ -238,9 +277,13 @@ Deno.test("createMigration() says what it created when the registry cannot be wr
 
     assertMatch(
       error.message,
-      /^Created "\S+20260304050607_b\.ts", but cannot update the registry: Cannot register "0001\.a\.ts": a migration's name/,
+      /^Created "\S+20260304050607_b\.ts", but cannot update the registry: Cannot register "0001_a\.ts" beside "0001_a\.js"/,
     );
-    assertEquals(await listFiles(path), ["0001.a.ts", "20260304050607_b.ts"]);
+    assertEquals(await listFiles(path), [
+      "0001_a.js",
+      "0001_a.ts",
+      "20260304050607_b.ts",
+    ]);
   });
 });
 

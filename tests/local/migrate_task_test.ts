@@ -76,6 +76,21 @@ Run "deno task registry" first
   });
 });
 
+Deno.test("migrate names a file that throws while it is loaded, and says no more", async () => {
+  await withCheckout(async ({ folder, task }) => {
+    await Deno.writeTextFile(
+      join(folder, "migrations/20990101000000_throws.ts"),
+      "export async function up() {}\nnull!.x;\n",
+    );
+    const fault =
+      "Cannot load the migration \"20990101000000_throws\": TypeError: Cannot read properties of null (reading 'x') (at migrations/20990101000000_throws.ts:2:7)\n";
+    assertEquals((await task(["registry"]).result).stderr, fault);
+    const status = await task(["migrate", "status"]).result;
+    assertEquals([status.code, status.stdout], [1, ""]);
+    assertEquals(status.stderr.split("error: ")[1], fault);
+  });
+});
+
 Deno.test("migrate new creates a migration and needs no database", async () => {
   await withCheckout(async ({ folder, task }) => {
     const { code, stdout, stderr } = await task([

@@ -15,28 +15,26 @@ Deno.test("NAME_PATTERN accepts the names of this and of other Kysely projects",
   const names = [
     "20260105090000_set_updated_at",
     "20230309T045948368Z-init",
+    "_20240108T220751294Z",
     "0001_init",
-    "a",
-    "x".repeat(200),
+    '2024-01-08T22:07:51 crews\' "own" table.',
+    "añadir tabla",
+    "..",
+    "-a",
+    "a\\b",
+    "%20#?$",
+    " ",
+    "🚀",
+    "x".repeat(255),
   ];
 
   assertEquals(names.filter((name) => !NAME_PATTERN.test(name)), []);
 });
 
-Deno.test("NAME_PATTERN refuses what could leave a file name, an import or a line of output", () => {
+Deno.test("NAME_PATTERN refuses what is no name of a file, or more than one line", () => {
   const names = [
-    "",
-    "_a",
-    "-a",
-    "a b",
-    "a.b",
-    "../a",
-    "a/b",
-    'a"b',
-    "a$b",
-    "a\n",
-    "é",
-    "x".repeat(201),
+    ...["", "../a", "a/b", "a\n", "a\u2028b", "\u001b[31m", "\ud800"],
+    "x".repeat(256),
   ];
 
   assertEquals(names.filter((name) => NAME_PATTERN.test(name)), []);
@@ -201,7 +199,7 @@ Deno.test("readRegistry() names every fault at once", () => {
   const error = assertThrows(
     () =>
       readRegistry([
-        { name: "a b", checksum: "1", module: { up } },
+        { name: "a/b", checksum: "1", module: { up } },
         { name: "b", checksum: "2", module: { down } },
         { name: "c", checksum: "3", module: { up, down: 1 } },
         {
@@ -232,8 +230,8 @@ Deno.test("readRegistry() names every fault at once", () => {
   assertEquals(
     error.message,
     `\
-Cannot use the migration "a b": its name may hold letters, digits, _ and - only
-Cannot use the migration "b": it exports no up function
+Cannot use the migration "a/b": its name must have 1 to 255 characters, and no / or control character
+Cannot use the migration "b": it exports no up function; if it is no migration, move it into a folder in migrations/, such as migrations/lib/
 Cannot use the migration "c": its down is not a function
 Cannot use the migration "d": its options have an unknown key "transactional" (known: transaction, idempotent, phase)
 Cannot use the migration "d": its option "idempotent" is not true or false

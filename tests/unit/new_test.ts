@@ -83,7 +83,7 @@ Deno.test("nextMigrationName() refuses a name that would be out of order at once
   assertThrows(
     () => nextMigrationName("b", ["0001_init", "v2_tables"], NOW),
     RangeError,
-    'Cannot name a migration "20260304050607_b": "v2_tables" sorts after it, so it would be out of order',
+    'Cannot name a migration "20260304050607_b": "v2_tables" sorts after it, so it would be out of order; create the file by hand, under a name that sorts last',
   );
 });
 

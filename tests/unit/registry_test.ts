@@ -87,6 +87,70 @@ Deno.test("registrySource() gives names that differ in a hyphen different identi
   assertEquals(identifiers, ["_a$b", "_a_b"]);
 });
 
+Deno.test("registrySource() imports a file of any name that a file can have", async () => {
+  const files = [
+    ...[" .ts", "a.b..mts", "a b.js", "a:'b\".mjs", "a\\b.cjs", "a%20#?.cts"],
+    ..."_é.ts -.ts $.ts a$24$.ts 🚀.ts".split(" "),
+  ];
+  const source = await registrySource(
+    Object.fromEntries(files.map((file) => [file, ""])),
+  );
+  const imports = Array.from(
+    source.matchAll(/^import \* as (\S+) from ("\S+");$/gm),
+    ([, name = "", specifier = ""]) => [name, JSON.parse(specifier)] as const,
+  );
+  const names = Array.from(
+    source.matchAll(/\{ name: (".+"), checksum/g),
+    ([, name = ""]) => JSON.parse(name),
+  );
+
+  assertEquals(
+    imports.map(([, specifier]) => decodeURIComponent(specifier)).sort(),
+    files.map((file) => `./${file}`).sort(),
+  );
+  assertEquals(new Set(imports.map(([name]) => name)).size, files.length);
+  for (const [name] of imports) new Function(`let ${name};`);
+  assertEquals(
+    names.sort(),
+    files.map((file) => file.slice(0, file.lastIndexOf("."))).sort(),
+  );
+  assertEquals(
+    await registryDifferences(source.replace(/\{ name: "-.*\n/, ""), {
+      ...Object.fromEntries(files.map((file) => [file, ""])),
+      "a:'b\".mjs": "edited",
+    }),
+    [
+      '"-" is not in "mod.ts"',
+      `"a:'b\\"" has changed: its checksum is 1fb9f4097256…, "mod.ts" has e3b0c44298fc…`,
+    ],
+  );
+});
+
+Deno.test("registrySource() imports the setup, which is no migration", async () => {
+  const source = await registrySource({ ...FILES, "setup.ts": "" });
+
+  assertEquals(
+    source.match(/import type.*\nimport \* as shared.*\n/)?.[0],
+    `import type { Expression, Kysely, KyselyPlugin, SqlBool } from "kysely";
+import * as shared from "./setup.ts";
+`,
+  );
+  assertEquals(
+    source.slice(source.indexOf("\n/** What all"), source.indexOf("[\n")),
+    `
+/** What all migrations need. */
+interface Setup {
+  readonly plugins?: readonly KyselyPlugin[];
+  readonly environment?: readonly string[];
+}
+
+export const setup: Setup = shared;
+
+export const migrations: readonly RegistryEntry[] = `,
+  );
+  assertEquals(source.includes('name: "setup"'), false);
+});
+
 Deno.test("registrySource() leaves out itself, declarations and what is no script", async () => {
   assertEquals(
     await registrySource({
@@ -95,7 +159,11 @@ Deno.test("registrySource() leaves out itself, declarations and what is no scrip
       "README.md": "",
       "x.d.ts": "",
       "y.d.mts": "",
+      "z.d.cts": "",
       ".x": "",
+      "0002.sql": "",
+      "0003.TS": "",
+      "0004.tsx": "",
     }),
     await registrySource(FILES),
   );
@@ -117,23 +185,16 @@ Deno.test("registrySource() takes a file that looks like a test for a migration 
 });
 
 Deno.test("registrySource() names every file that cannot be a migration", async () => {
-  const rule = "a migration's name holds letters, digits, _ and - only, " +
-    "at most 200, and starts with a letter or digit";
-  const other =
-    'a migration is a ".ts" file; rename it, or move it out of the folder';
+  const rule =
+    "its name must have 1 to 255 characters, and no / or control character";
 
   const error = await assertRejects(
     () =>
       registrySource({
         ...FILES,
-        "a b.ts": "",
-        'a"b.ts': "",
         "a\n.ts": "",
-        "_helpers.ts": "",
         ".ts": "",
-        [`${"x".repeat(201)}.ts`]: "",
-        "old.js": "",
-        "old.mts": "",
+        [`${"x".repeat(256)}.js`]: "",
       }),
     TypeError,
   );
@@ -141,13 +202,28 @@ Deno.test("registrySource() names every file that cannot be a migration", async 
     error.message,
     `\
 Cannot register ".ts": ${rule}
-Cannot register "_helpers.ts": ${rule}
 Cannot register "a\\n.ts": ${rule}
-Cannot register "a b.ts": ${rule}
-Cannot register "a\\"b.ts": ${rule}
-Cannot register "old.js": ${other}
-Cannot register "old.mts": ${other}
-Cannot register "${"x".repeat(201)}.ts": ${rule}`,
+Cannot register "${"x".repeat(256)}.js": ${rule}`,
+  );
+});
+
+Deno.test("registrySource() names files whose names are the same without the ending, or look the same", async () => {
+  const error = await assertRejects(
+    () =>
+      registrySource({
+        ...FILES,
+        "0001_init.js": "",
+        "0001_init.mjs": "",
+        "caf\u00e9.ts": "",
+        "cafe\u0301.ts": "",
+      }),
+    TypeError,
+  );
+  assertEquals(
+    error.message,
+    `\
+Cannot register "0001_init.mjs", "0001_init.ts" beside "0001_init.js": their names are the same; keep one of them
+Cannot register "caf\u00e9.ts" beside "cafe\u0301.ts": their names are the same; keep one of them`,
   );
 });
 

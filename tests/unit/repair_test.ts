@@ -88,7 +88,7 @@ Deno.test("planBaselineFromKysely() refuses names that the program does not carr
     changes(planBaselineFromKysely(ABC, [], [{ name: "x", timestamp: at }])),
     [
       'Cannot record "x" as applied: this program does not carry it; add the file to migrations/ or run the version of the ' +
-      "program that does",
+      'program that does; if it carries it under other names, record what this database has: baseline --to NAME (the table lists 1, and number 1 here is "a")',
     ],
   );
   assertEquals(
@@ -101,7 +101,7 @@ Deno.test("planBaselineFromKysely() refuses names that the program does not carr
     ),
     [
       'Cannot record "x", "y" as applied: this program does not carry them; add the files to migrations/ or run the version ' +
-      "of the program that does",
+      'of the program that does; if it carries them under other names, record what this database has: baseline --to NAME (the table lists 3, and number 3 here is "c")',
     ],
   );
 });

@@ -72,7 +72,7 @@ export async function runStatement(
   }
   if (effects?.some((one) => ENDING.includes(one))) {
     throw new Error(
-      "it may not end the transaction that it runs in: leave out BEGIN and COMMIT, the program sends both; " +
+      "leave out BEGIN and COMMIT: the program sends both, and a migration may not end the transaction that it runs in; " +
         "to run outside of a transaction: export const options = { transaction: false }",
     );
   }

@@ -4,7 +4,7 @@
  * @module
  */
 import { RefusedError } from "../../errors.ts";
-import { quote } from "../../text.ts";
+import { quote, shellWord } from "../../text.ts";
 import { quoteIdentifier } from "../../sql/quote.ts";
 
 /** The name of the table. */
@@ -178,11 +178,11 @@ export function elsewhereError(
 ): RefusedError {
   const another = schema === null
     ? ""
-    : `; to begin another one, pass --schema ${word(schema)}`;
+    : `; to begin another one, pass --schema ${shellWord(schema)}`;
   return new RefusedError([
     `Cannot find the history on the search path: there is one in the schema ${
       elsewhere.map(quote).join(", ")
-    }; to go on with it, pass --schema ${word(elsewhere[0]!)}${another}`,
+    }; to go on with it, pass --schema ${shellWord(elsewhere[0]!)}${another}`,
   ]);
 }
 
@@ -197,7 +197,7 @@ export function strangerText(
     quote(user)
   }; give it to a role that ${
     quote(user)
-  } is a member of, or pass --trust-history-owner ${word(owner)}`;
+  } is a member of, or pass --trust-history-owner ${shellWord(owner)}`;
 }
 
 /** Why a table that is not fit cannot be read. */
@@ -222,11 +222,6 @@ export function historyName(schema: string): string {
 
 function nameOf({ schema }: { readonly schema: string }): string {
   return quote(`${schema}.${HISTORY_TABLE}`);
-}
-
-/** A name as a word of a command line. */
-function word(name: string): string {
-  return /^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
 }
 
 /** Why a table cannot be used, and the way out. */

@@ -86,6 +86,22 @@ export function elsewhereQuery(owner: string | undefined): string {
       order by n.nspname limit 5) e)`;
 }
 
+/**
+ * A few tables in the form of Kysely's own migrator, whatever their names, that the user may read: a query in brackets, for
+ * JSON with schema, name and owner of each, and whether that is trusted as in {@link trustQuery}; null when there are none.
+ */
+export function kyselyTablesQuery(owner: string | undefined): string {
+  return `(select pg_catalog.json_agg(pg_catalog.json_build_array(t.schema, t.name, t.owner, t.trusted)) from (
+      select n.nspname as schema, c.relname as name, pg_catalog.pg_get_userbyid(c.relowner) as owner, ${
+    isTrusted(owner)
+  } as trusted from pg_catalog.pg_class c
+        join pg_catalog.pg_namespace n on n.oid ${EQ} c.relnamespace cross join lateral (${COLUMNS_QUERY}) k
+      where c.relkind ${EQ} 'r' and c.relnatts ${EQ} 2 and ${IS_KYSELY} and not c.relpersistence ${EQ} 't'
+        and pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select')
+        and not pg_catalog.row_security_active(c.oid)
+      order by trusted desc, n.nspname, c.relname limit 5) t)`;
+}
+
 /** The columns of the relation `c` with the OIDs of their types; what the server computes is none. Read once: `offset 0`. */
 const COLUMNS_QUERY =
   `select array(select pg_catalog.concat(a.attname, ':', a.atttypid) from pg_catalog.pg_attribute a
@@ -95,12 +111,14 @@ const COLUMNS_QUERY =
 /** Whether `k.columns` are those of this program's history. */
 const IS_OWN = `k.columns operator(pg_catalog.@>) ${arrayOf(OWN_COLUMNS)}`;
 
+/** Whether `k.columns` are those of Kysely's table. */
+const IS_KYSELY = KYSELY_COLUMNS.map((one) =>
+  `k.columns operator(pg_catalog.&&) ${arrayOf(one)}`
+).join(" and ");
+
 /** What `k.columns` make a table, as a `Form`. */
-const FORM = `case when ${IS_OWN} then 'own' when ${
-  KYSELY_COLUMNS.map((one) =>
-    `k.columns operator(pg_catalog.&&) ${arrayOf(one)}`
-  ).join(" and ")
-} then 'kysely' end`;
+const FORM =
+  `case when ${IS_OWN} then 'own' when ${IS_KYSELY} then 'kysely' end`;
 
 function arrayOf(columns: readonly string[]): string {
   return `array[${columns.map((column) => `'${column}'`).join(", ")}]`;

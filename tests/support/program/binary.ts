@@ -12,6 +12,7 @@ import {
   type RunningMigrate,
   startProcess,
 } from "./cli.ts";
+import { writeMigrations } from "./project.ts";
 
 export interface BinaryOptions {
   /** @default {the executable of this checkout} */
@@ -29,10 +30,7 @@ export const EXECUTABLE_SOURCES = [
   "deno.lock",
   "migrations",
   "src",
-  "scripts/build/bundle.ts",
-  "scripts/build/compile.ts",
-  "scripts/build/lazy_registry.ts",
-  "scripts/build/npm_runtime.ts",
+  "scripts/build",
 ];
 
 /** Nobody in particular, as in the image. */
@@ -90,13 +88,7 @@ export async function withExecutable(
 ): Promise<void> {
   await withCheckout(async ({ folder, task }) => {
     await Deno.remove(join(folder, "migrations"), { recursive: true });
-    await Deno.mkdir(join(folder, "migrations"));
-    for (const [name, source] of Object.entries(migrations)) {
-      await Deno.writeTextFile(
-        join(folder, "migrations", `${name}.ts`),
-        source,
-      );
-    }
+    await writeMigrations(join(folder, "migrations"), migrations);
     const output = await Deno.makeTempDir({ prefix: "executable-" });
     try {
       const { deno } = await binaryVersion();

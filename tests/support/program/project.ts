@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { isScript } from "../../../scripts/build/migration_files.ts";
 import { registrySource } from "../../../scripts/build/registry.ts";
 
 export interface Project {
@@ -22,8 +24,8 @@ export async function withProject<T>(
 }
 
 /**
- * Makes a project of migrations (`name → source`, the name with or without `.ts`); its disposal removes it. The registry
- * is generated, unless there is a `mod.ts` among them.
+ * Makes a project of migrations (`name → source`, the name with or without its ending; others may lie in folders); its
+ * disposal removes it. The registry is generated, unless there is a `mod.ts` among them.
  */
 export async function makeProject(
   migrations: Readonly<Record<string, string>>,
@@ -39,21 +41,37 @@ export async function makeProject(
   }
 }
 
+/**
+ * Writes migrations (`name → source`) into a folder: the name with or without its ending, or the path of a file in a folder.
+ *
+ * @returns the files in the folder itself
+ */
+export async function writeMigrations(
+  folder: string,
+  migrations: Readonly<Record<string, string>>,
+): Promise<ReadonlyMap<string, string>> {
+  const files = new Map<string, string>();
+  for (const [name, source] of Object.entries(migrations)) {
+    const isWhole = isScript(name) || /[/]|\.(?:sql|TS|d\.ts)$/.test(name);
+    const file = isWhole ? name : `${name}.ts`;
+    await Deno.mkdir(dirname(join(folder, file)), { recursive: true });
+    await Deno.writeTextFile(join(folder, file), source);
+    if (!file.includes("/")) files.set(file, source);
+  }
+  return files;
+}
+
 async function writeProject(
   folder: string,
   migrations: Readonly<Record<string, string>>,
 ): Promise<Project> {
-  const files = Object.entries(migrations).map(([name, source]) =>
-    [name.endsWith(".ts") ? name : `${name}.ts`, source] as const
-  );
   await Deno.mkdir(`${folder}/migrations`);
   const write = (name: string, text: string) =>
     Deno.writeTextFile(`${folder}/${name}`, text);
-  const registry = await registrySource(Object.fromEntries(files));
-  const all = new Map([["mod.ts", registry], ...files]);
-  await Promise.all(
-    [...all].map(([name, source]) => write(`migrations/${name}`, source)),
-  );
+  const files = await writeMigrations(`${folder}/migrations`, migrations);
+  if (!files.has("mod.ts")) {
+    await write("migrations/mod.ts", await registrySource(files));
+  }
   const source = new URL("../../../src/", import.meta.url);
   await write(
     "main.ts",
