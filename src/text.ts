@@ -16,6 +16,14 @@ export function visible(text: string): string {
   });
 }
 
+/** Where a server is, as a URL would say it: of a Unix socket its folder, an address of IPv6 in brackets. */
+export function addressText(
+  { host, port }: { readonly host: string; readonly port: number },
+): string {
+  if (host.startsWith("/")) return host;
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
 /** Quotes a name or value from outside, at most 200 characters of it. */
 export function quote(text: string): string {
   const shown = text.length > 200 ? `${text.slice(0, 200)}…` : text;

@@ -41,6 +41,8 @@ const PERMISSIONS = [
   "--deny-import",
   "--allow-net",
   "--allow-read",
+  // A Unix socket is opened only where the program may write; PostgreSQL's own folder holds nothing else.
+  "--allow-write=/run/postgresql,/var/run/postgresql",
 ];
 
 const USAGE =

@@ -8,7 +8,7 @@ import { type ExitCode, RefusedError } from "../errors.ts";
 import type { Migration, Phase } from "../plan/migration.ts";
 import type { Planned } from "../plan/plan.ts";
 import type { Ports, Session } from "../engine/ports.ts";
-import { quote } from "../text.ts";
+import { addressText, quote } from "../text.ts";
 import type { ProgramInfo } from "../cli/version.ts";
 
 export interface Context {
@@ -81,7 +81,9 @@ export function accepted<T>(planned: Planned<T>): T {
 export function assertWritable({ server }: Session): void {
   if (!server.readOnly) return;
   throw new RefusedError([
-    `Cannot write to "${server.database}" at ${server.host}:${server.port}: it is a standby, or ` +
+    `Cannot write to "${server.database}" at ${
+      addressText(server)
+    }: it is a standby, or ` +
     "default_transaction_read_only is on; use the address of the primary, and a role that may write",
   ]);
 }

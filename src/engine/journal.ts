@@ -6,6 +6,7 @@
  */
 import { cannotTell, lookUp, type Loss } from "./commit.ts";
 import { RefusedError, UnsettledError } from "../errors.ts";
+import { addressText } from "../text.ts";
 import type { AppliedRow, HistoryChange } from "../plan/history.ts";
 import { outcomeOf, type TracedRow } from "../plan/outcome.ts";
 import type { Step } from "../plan/plan.ts";
@@ -180,7 +181,9 @@ export function refusePooler(session: Session, steps: readonly Step[]): void {
     `Cannot ${
       direction === "up" ? "apply" : "roll back"
     } "${migration.name}": it runs outside a transaction, and ` +
-    `${session.server.host}:${session.server.port} is a connection pooler; use the direct address of the server`
+    `${
+      addressText(session.server)
+    } is a connection pooler; use the direct address of the server`
   );
   if (faults.length > 0) throw new RefusedError(faults);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Target } from "../cli/target.ts";
-import { formatDuration } from "../text.ts";
+import { addressText, formatDuration } from "../text.ts";
 import {
   ConnectionError,
   ConnectionLostError,
@@ -46,13 +46,10 @@ export function connectionFailure(
   const reason = timeoutMs !== undefined
     ? { text: `no answer within ${formatDuration(timeoutMs)}`, transient: true }
     : reasonOf(error, at, target);
-  const where = at.host.startsWith("/")
-    ? at.host
-    : at.host.includes(":")
-    ? `[${at.host}]:${at.port}`
-    : `${at.host}:${at.port}`;
   return new ConnectionError(
-    `Cannot connect to the database "${target.database}" at ${where}: ${reason.text}`,
+    `Cannot connect to the database "${target.database}" at ${
+      addressText(at)
+    }: ${reason.text}`,
     {
       transient: reason.transient,
       timedOut: timeoutMs !== undefined,
@@ -75,6 +72,14 @@ function reasonOf(error: unknown, at: HostAndPort, target: Target): Reason {
   const code = (error as { code?: unknown })?.code;
   const network = typeof code === "string" ? NETWORK[code] : undefined;
   if (network !== undefined) return { text: network, transient: true };
+  if (at.host.startsWith("/") && isForbidden(error)) {
+    return {
+      text: "this program may open no Unix socket there",
+      transient: false,
+      hint:
+        "Connect by TCP, or make the socket in /run/postgresql, where every build may open it",
+    };
+  }
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof NoTlsError) {
     return {
@@ -94,6 +99,12 @@ function reasonOf(error: unknown, at: HostAndPort, target: Target): Reason {
     };
   }
   return { text: message, transient: false };
+}
+
+/** The runtime lets a program open a socket where it may write; the executable says so without a word that helps. */
+function isForbidden(error: unknown): boolean {
+  const { code, name } = error as { code?: unknown; name?: unknown };
+  return code === "UNKNOWN" || name === "NotCapable";
 }
 
 function serverReason(error: DatabaseError, target: Target): Reason {

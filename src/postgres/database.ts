@@ -5,6 +5,7 @@
  */
 import type { Config } from "../cli/config.ts";
 import { ConnectionError } from "../errors.ts";
+import { addressText } from "../text.ts";
 import { backOff } from "../waits.ts";
 import type { Event } from "../report/events.ts";
 import { Greeting } from "./greeting.ts";
@@ -245,10 +246,13 @@ function deadline(ms: number, stop: AbortSignal): Deadline {
 
 function assertSupported(versionNumber: number, at: HostAndPort): void {
   if (versionNumber >= OLDEST_VERSION) return;
+  const what = Number.isInteger(versionNumber) && versionNumber > 0
+    ? `it is PostgreSQL ${versionText(versionNumber)}, and`
+    : "it does not say which version of PostgreSQL it is;";
   throw new ConnectionError(
-    `Cannot use the server at ${at.host}:${at.port}: it is PostgreSQL ${
-      versionText(versionNumber)
-    }, and 15 is the oldest that works`,
+    `Cannot use the server at ${
+      addressText(at)
+    }: ${what} 15 is the oldest that works`,
     { transient: false },
   );
 }

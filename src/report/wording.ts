@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatDuration, quote, visible } from "../text.ts";
+import { addressText, formatDuration, quote, visible } from "../text.ts";
 import type {
   Blocker,
   LockHolder,
@@ -47,13 +47,9 @@ export function progressText(progress: Progress): string {
 
 export function serverText(server: ServerInfo): string {
   const pooler = server.pooled ? ", through a pooler" : "";
-  const { host, port } = server;
-  const at = host.startsWith("/")
-    ? host
-    : `${host.includes(":") ? `[${host}]` : host}:${port}`;
-  return `${quote(server.database)} at ${visible(at)} (PostgreSQL ${
-    visible(server.version)
-  }${pooler})`;
+  return `${quote(server.database)} at ${
+    visible(addressText(server))
+  } (PostgreSQL ${visible(server.version)}${pooler})`;
 }
 
 /** The line that closes a run. */

@@ -6,7 +6,8 @@ import {
 import { fuzzRun, fuzzStage } from "../support/program/fuzz.ts";
 import { testServers } from "../support/server/postgres.ts";
 
-const RUNS = 300;
+/** On each server and in each round: `deno task test --all` has three. */
+const RUNS = 100;
 
 /** At once: most of the time is spent starting processes. */
 const LANES = 4;
