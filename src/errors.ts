@@ -148,6 +148,25 @@ export class LocatedError extends Error {
   }
 }
 
+/** What failed has left indexes behind, invalid; says nothing else that its cause does not say. */
+export class LeftBehindError extends Error {
+  override readonly name = "LeftBehindError";
+
+  /**
+   * @param indexes as they are written in SQL
+   * @param unnamed those of them whose name nobody can tell from the statement
+   * @param isDropped whether the next run drops them
+   */
+  constructor(
+    readonly indexes: readonly string[],
+    readonly unnamed: readonly string[],
+    readonly isDropped: boolean,
+    options: { cause: unknown },
+  ) {
+    super("", options);
+  }
+}
+
 /** A migration would have ended the process. */
 export class ExitError extends Error {
   override readonly name = "ExitError";

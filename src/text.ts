@@ -43,6 +43,25 @@ export function quoteArgument(argument: string): string {
     : quoteValue(argument);
 }
 
+/** What stands for bytes that are no text in UTF-8. */
+export const NO_TEXT = "\ufffd";
+
+declare const isHidden: unique symbol;
+
+/**
+ * A text that a {@link Hide} has been over. Whatever writes to an output or into the history takes no other, so that nothing
+ * goes round it.
+ */
+export type HiddenText = string & { readonly [isHidden]: true };
+
+/** Keeps secrets out of a text. */
+export type Hide = (text: string) => HiddenText;
+
+/** For a text of the program's own, which can hold no secret; and where no secret is known yet. */
+export function hideNothing(text: string): HiddenText {
+  return text as HiddenText;
+}
+
 /** The fewest characters of a password that are hidden: shorter ones are in many a word by chance. */
 const SECRET_LENGTH = 4;
 
@@ -55,14 +74,14 @@ const SECRET_LENGTH = 4;
 export function redactor(
   password: string | undefined,
   said: readonly string[],
-): (text: string) => string {
+): Hide {
   if (password === undefined || password.length < SECRET_LENGTH) {
-    return (text) => text;
+    return hideNothing;
   }
   if (
     said.some((word) => word.includes(password)) ||
     "postgresql".includes(password)
-  ) return (text) => text;
+  ) return hideNothing;
   // A message may write any white space as one space, but hardly anything else must be left to tell it by.
   const isTelling = password.replaceAll(/\s+/g, " ").length >= SECRET_LENGTH;
   const spellings = [...password.matchAll(/\s+|[^]/gu)].map(([part]) =>
@@ -75,7 +94,7 @@ export function redactor(
   // Behind the cut there may be half of a spelling.
   const cut = String.raw`(?=(?:%[\da-fA-F]?|\\[ux{\da-fA-F]*)?…)`;
   const pattern = new RegExp(`${whole}|${head}${cutOff}${cut}`, "gu");
-  return (text) => text.replace(pattern, "***");
+  return (text) => text.replace(pattern, "***") as HiddenText;
 }
 
 /** A pattern of all that may stand for one character of a password, or for white space of at least `fewest` characters. */

@@ -18,7 +18,7 @@ export const MAP_FILE = "migrations.map.gz";
 const LIST = `import { processBackground } from "./src/process/background.ts";
 import { EMBEDDED } from "./src/embedded.ts";
 import { guardProcess } from "./src/process/migration_code.ts";
-import { writeLine } from "./src/process/terminal.ts";
+import { writeLine } from "./src/process/output.ts";
 
 const options = { background: processBackground(), hide: (text) => text };
 const ends = new DisposableStack();

@@ -69,7 +69,7 @@ function folderOf(path: string): string | undefined {
   if (top === "migrations") return top;
   if (top !== "src") return undefined;
   if (rest.length > 1) return rest.slice(0, -1).join("/");
-  return /^(?:main|embedded)\.ts$/.test(rest[0]!) ? "main" : "ground";
+  return /^(?:main|execute|embedded)\.ts$/.test(rest[0]!) ? "main" : "ground";
 }
 
 function files(sources: ReadonlyMap<string, string>): string {

@@ -14,6 +14,7 @@ const GROUND = "ground";
 
 /** The files that put everything together. */
 const MAIN = "main";
+const MAINS = ["main.ts", "execute.ts", "embedded.ts"];
 
 /** What develops and builds the program: it may import all of it, but not the tests, which import it. */
 const SCRIPTS = "scripts";
@@ -84,7 +85,7 @@ function layerOf(path: string): string | undefined {
   if (top === "migrations" || top === SCRIPTS) return top;
   if (top !== "src") return undefined;
   if (rest.length > 0) return folder;
-  return folder === "main.ts" || folder === "embedded.ts" ? MAIN : GROUND;
+  return MAINS.includes(folder) ? MAIN : GROUND;
 }
 
 /** The folder within its layer, `.` for the layer's own files. */

@@ -12,3 +12,7 @@ export const OPTIONS_VARIABLE = "TEST_OPTIONS";
 
 /** The needs of `test_needs.ts` that are met, with commas between them. */
 export const NEEDS_VARIABLE = "TEST_NEEDS";
+
+/** The seed of the random faults, and for how many minutes they go on; as many as CI runs when missing. */
+export const FUZZ_SEED_VARIABLE = "FUZZ_SEED";
+export const FUZZ_MINUTES_VARIABLE = "FUZZ_MINUTES";

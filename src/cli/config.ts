@@ -6,7 +6,13 @@
 import { parseDuration, quoteValue } from "../text.ts";
 import { NamedFiles, type ReadText } from "./named_files.ts";
 import { type Option, SETTINGS } from "./options.ts";
-import { type Environment, readTarget, type Target } from "./target.ts";
+import {
+  type Environment,
+  NOWHERE,
+  readTarget,
+  type Target,
+  unreadableSources,
+} from "./target.ts";
 
 export interface OutputConfig {
   readonly format: "text" | "json";
@@ -87,11 +93,15 @@ export async function readConfig(
   faults: string[],
 ): Promise<Config> {
   const output = readOutputConfig(settings, env, faults);
-  const { target, connectTimeoutMs } = await readTarget(
-    settings["database-url"],
-    env,
-    new NamedFiles(readText, faults),
-  );
+  const unreadable = unreadableSources(settings, env);
+  faults.push(...unreadable.map((source) => `${source} is no text in UTF-8`));
+  const { target, connectTimeoutMs } = unreadable.length > 0
+    ? { target: NOWHERE, connectTimeoutMs: undefined }
+    : await readTarget(
+      settings["database-url"],
+      env,
+      new NamedFiles(readText, faults),
+    );
   const explicit = setting("connect-timeout", settings, env) !== undefined;
   return Object.freeze({
     ...output,

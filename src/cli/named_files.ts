@@ -8,11 +8,17 @@ import { quote } from "../text.ts";
 /** Reads a text file; rejects with an error whose `name` says why it cannot be read. */
 export type ReadText = (path: string) => Promise<string>;
 
+/** A file that is there and cannot be used; the message says why. */
+export class FileError extends Error {
+  override readonly name = "FileError";
+}
+
 const REASONS: Readonly<Record<string, string>> = {
   NotFound: "there is no such file",
   PermissionDenied: "permission denied",
   IsADirectory: "it is a folder",
   NotADirectory: "a part of its path is not a folder",
+  NotCapable: "it is none that this program may read",
 };
 
 const PEM = {
@@ -36,11 +42,12 @@ export class NamedFiles {
       this.faults.push(`${source}: the file${shown(path)} is empty`);
     } catch (error) {
       // The message of the operating system repeats the path.
-      const { name = "" } = error as { name?: string };
+      const { name, message } = error as Error;
+      const reason = error instanceof FileError
+        ? message
+        : REASONS[name] ?? name;
       this.faults.push(
-        `${source}: cannot read the file${shown(path)}: ${
-          REASONS[name] ?? name
-        }`,
+        `${source}: cannot read the file${shown(path)}: ${reason}`,
       );
     }
     return undefined;

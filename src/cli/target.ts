@@ -5,6 +5,7 @@
  */
 import type { NamedFiles } from "./named_files.ts";
 import { POSTGRES_VARIABLES } from "./options.ts";
+import { NO_TEXT } from "../text.ts";
 import {
   type ConnectionString,
   type HostAndPort,
@@ -43,8 +44,22 @@ const VARIABLES: readonly string[] = [
   "POSTGRES_PASSWORD_FILE",
 ];
 
+/** The sources of a target and of names that are not text in UTF-8; where one of them stands, nothing can be made of it. */
+export function unreadableSources(
+  settings: Readonly<Record<string, string>>,
+  env: Environment,
+): string[] {
+  const flags = ["database-url", "schema", "trust-history-owner"];
+  const names = [...VARIABLES, "MIGRATE_SCHEMA", "MIGRATE_TRUST_HISTORY_OWNER"];
+  return [
+    ...flags.filter((flag) => settings[flag]?.includes(NO_TEXT))
+      .map((flag) => `Option --${flag}`),
+    ...names.filter((name) => env[name]?.includes(NO_TEXT)),
+  ];
+}
+
 /** Stands for a target that faults made unreadable; nothing connects to it. */
-const NOWHERE: Target = {
+export const NOWHERE: Target = {
   hosts: [],
   user: "",
   password: undefined,

@@ -29,6 +29,8 @@ export interface Backend {
   readonly host: string;
   readonly port: number;
   readonly pid: number;
+  /** When the server was started, as it says itself: another server behind the same name has another time. */
+  readonly serverStarted: string;
   /** Since when it is known, on `performance.now()`: another process that gets its number later is younger. */
   readonly since: number;
 }

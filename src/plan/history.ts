@@ -90,14 +90,14 @@ export function currentRows(
   const current = new Map<string, HistoryRow>();
   for (const row of rows) {
     const known = current.get(row.name);
-    if (
-      known === undefined || isApplied(row) ||
-      (!isApplied(known) && row.id > known.id)
-    ) {
-      current.set(row.name, row);
-    }
+    if (known === undefined || decides(row, known)) current.set(row.name, row);
   }
   return current;
+}
+
+/** Whether a row, rather than another one of the same migration, decides its state. */
+export function decides(row: HistoryRow, other: HistoryRow): boolean {
+  return isApplied(row) || (!isApplied(other) && row.id > other.id);
 }
 
 /**

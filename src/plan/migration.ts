@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Hide } from "../text.ts";
 import type { Kysely } from "kysely";
 import { quote } from "../text.ts";
 import { type Setup, setupFaults, withPlugins } from "./setup.ts";
@@ -32,7 +33,7 @@ export interface MigrationLoader {
   /** Runs what loads code. @throws what that throws, or an error that says what the code did instead */
   load<T>(load: () => Promise<T>): Promise<T>;
   /** Keeps secrets out of what the code has said. */
-  readonly hide: (text: string) => string;
+  readonly hide: Hide;
   /** The migration with functions that fail when their code does what it must not. */
   watch(migration: Migration): Migration;
 }

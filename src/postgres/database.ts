@@ -48,8 +48,12 @@ export class PostgresDatabase implements Database {
   /** What was warned of, so that a program that connects again and again says it once. */
   readonly #warned = new Set<string>();
 
+  /** The names of the migrations. */
+  readonly #names: ReadonlySet<string>;
+
   constructor(options: DatabaseOptions) {
     this.#options = options;
+    this.#names = new Set(options.migrations.map(({ name }) => name));
   }
 
   async connect(limitMs?: number, abandoned?: Backend): Promise<Session> {
@@ -103,6 +107,7 @@ export class PostgresDatabase implements Database {
       const greeting = new Greeting({
         schema: config.schema,
         trustedOwner: config.trustedOwner,
+        carries: (name) => this.#names.has(name),
       });
       link = await this.#open(
         at,
@@ -125,6 +130,8 @@ export class PostgresDatabase implements Database {
           pooled: link.announcedPid !== server.backendPid,
         },
         versionNumber: server.versionNumber,
+        serverStarted: server.started,
+        waitForDbMs: config.waitForDbMs,
         place,
         history,
         kyselyTables,
@@ -201,6 +208,7 @@ function endingFirst(abandoned: Backend, questions: Questions): Questions {
   let isFirst = true;
   return {
     first: endIdleQuery(abandoned),
+    copied: (data, begin, end) => questions.copied?.(data, begin, end),
     next: (answer) => {
       if (!isFirst) return questions.next?.(answer);
       isFirst = false;

@@ -15,12 +15,8 @@ import {
   type Place,
   placeOf,
 } from "./history/place.ts";
-import {
-  copyStatement,
-  type HistoryState,
-  HORIZON,
-  readCopy,
-} from "./history/rows.ts";
+import { copyStatement, type HistoryState, HORIZON } from "./history/rows.ts";
+import { CopiedHistory } from "./history/copied.ts";
 import type { Questions, Reply } from "./wire/log_in.ts";
 import {
   elsewhereQuery,
@@ -29,7 +25,8 @@ import {
 } from "./history/place_query.ts";
 import type { KyselyTable } from "../plan/kysely.ts";
 import { quoteIdentifier } from "../sql/quote.ts";
-import type { Row, Rows } from "./wire/protocol.ts";
+import { SERVER_STARTED } from "./settings.ts";
+import { readCopied, type Row } from "./wire/protocol.ts";
 
 /** What the server says of itself. */
 export interface ServerFacts {
@@ -38,6 +35,8 @@ export interface ServerFacts {
   readonly user: string;
   readonly readOnly: boolean;
   readonly backendPid: number;
+  /** See {@link SERVER_STARTED}. */
+  readonly started: string;
 }
 
 /** Where the history is and what it says. */
@@ -56,6 +55,8 @@ export interface GreetingOptions {
   readonly schema: string | undefined;
   /** The role that is trusted by `--trust-history-owner`. */
   readonly trustedOwner: string | undefined;
+  /** Whether the program carries a migration of that name. */
+  readonly carries: (name: string) => boolean;
 }
 
 /** How often it is asked again: the table is another one than the first of its name, or was changed meanwhile. */
@@ -69,7 +70,7 @@ const MOST_QUESTIONS = 4;
  */
 const SERVER_QUERY =
   `select pg_catalog.current_setting('server_version_num')::integer as version,
-    session_user::pg_catalog.text as user, pg_catalog.pg_backend_pid() as pid,
+    session_user::pg_catalog.text as user, pg_catalog.pg_backend_pid() as pid, ${SERVER_STARTED} as started,
     pg_catalog.pg_is_in_recovery() or
       pg_catalog.current_setting('transaction_read_only') operator(pg_catalog.=) 'on' as read_only,
     pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config('datestyle', 'ISO', true),
@@ -85,15 +86,17 @@ export function greetingQuery(schema: string | undefined): string {
 export class Greeting implements Questions {
   readonly #options: GreetingOptions;
   #server: Row | undefined;
-  /** What the last question read, as far as that is known; or what else it asked for: histories in other schemas, tables of Kysely. */
+  /** What the last question read, as far as that is known; or what else it asked for: see `#askOthers`, and the names in a table of Kysely's. */
   #asked:
     | { readonly table?: string; readonly form: Form }
     | "others"
-    | "names" = {
-      form: "own",
-    };
-  #kyselyTables: readonly KyselyFacts[] = [];
-  #kyselyNames: readonly Rows[] = [];
+    | "names" = { form: "own" };
+  readonly #kyselyTables: KyselyTable[] = [];
+  /** Those whose names are to be read. */
+  #unread: KyselyFacts[] = [];
+  #names: string[] = [];
+  /** What has been copied in answer to it. */
+  #copied: CopiedHistory;
   #questions = 1;
   #found: Found | undefined;
   #history: HistoryState | undefined;
@@ -101,10 +104,16 @@ export class Greeting implements Questions {
 
   constructor(options: GreetingOptions) {
     this.#options = options;
+    this.#copied = new CopiedHistory("own", options.carries);
   }
 
   get first(): string {
     return greetingQuery(this.#options.schema);
+  }
+
+  copied(data: Uint8Array, begin: number, end: number): void {
+    if (this.#asked !== "names") this.#copied.take(data, begin, end);
+    else this.#names.push(String(readCopied(data.subarray(begin, end))[0]));
   }
 
   next(reply: Reply): string | undefined {
@@ -125,6 +134,7 @@ export class Greeting implements Questions {
       user: String(server.user),
       readOnly: server.read_only === true,
       backendPid: Number(server.pid),
+      started: String(server.started),
     };
   }
 
@@ -140,14 +150,7 @@ export class Greeting implements Questions {
     return {
       place,
       history: this.#history,
-      kyselyTables: this.#kyselyTables.map(
-        ([schema, name, owner, trusted], i) => ({
-          table: `${schema}.${name}`,
-          schema,
-          owner,
-          names: trusted ? namesOf(this.#kyselyNames[i] ?? []) : undefined,
-        }),
-      ),
+      kyselyTables: this.#kyselyTables,
       warnings: place.passedOver,
     };
   }
@@ -164,12 +167,19 @@ export class Greeting implements Questions {
       if (elsewhere !== null) {
         throw elsewhereError(elsewhere, this.#found!.schema);
       }
-      return this.#askNames(first.kysely);
+      const tables = (first.kysely ?? []) as readonly KyselyFacts[];
+      this.#unread = tables.filter(([, , , trusted]) => trusted);
+      for (const table of tables) {
+        if (!table[3]) this.#kyselyTables.push(kyselyTable(table, undefined));
+      }
+      return this.#askNames();
     }
     if (this.#asked === "names") {
+      const table = this.#unread.shift()!;
       // One that is gone by now says nothing.
-      this.#kyselyNames = failure === undefined ? results : [];
-      return undefined;
+      const names = failure === undefined ? this.#names : [];
+      this.#kyselyTables.push(kyselyTable(table, names));
+      return this.#askNames();
     }
     this.#server ??= first;
     if (path === undefined) throw unread();
@@ -185,7 +195,7 @@ export class Greeting implements Questions {
       rows !== undefined && asked === table && this.#asked.form === found.form
     ) {
       const horizon = String(path.horizon);
-      this.#history = { rows: readCopy(found.form, rows), horizon };
+      this.#history = this.#copied.state(horizon);
       // What was rolled back was applied once, and not by another migrator.
       return this.#history.rows.every(({ status }) => status === "failed")
         ? this.#askOthers(false)
@@ -193,36 +203,32 @@ export class Greeting implements Questions {
     }
     if (this.#questions++ === MOST_QUESTIONS) throw unread();
     this.#asked = { table, form: found.form };
+    this.#copied = new CopiedHistory(found.form, this.#options.carries);
     return questionOf(schema, copyStatement(table, found.form));
   }
 
   /** Where nothing is applied, another migrator may have been at work; where there is no history, there may be one elsewhere. */
   #askOthers(isMissing: boolean): string {
     const { trustedOwner } = this.#options;
+    const elsewhere = isMissing
+      ? `pg_catalog.array_to_json(${elsewhereQuery(trustedOwner)})`
+      : "null";
     this.#asked = "others";
-    return `select ${
-      isMissing
-        ? `pg_catalog.array_to_json(${elsewhereQuery(trustedOwner)})`
-        : "null"
-    } as elsewhere, ${kyselyTablesQuery(trustedOwner)} as kysely`;
+    return `select ${elsewhere} as elsewhere, ${
+      kyselyTablesQuery(trustedOwner)
+    } as kysely`;
   }
 
-  #askNames(tables: unknown): string | undefined {
-    if (tables === null) return undefined;
-    this.#kyselyTables = tables as KyselyFacts[];
-    const trusted = this.#kyselyTables.filter(([, , , trusted]) => trusted);
-    if (trusted.length === 0) return undefined;
+  #askNames(): string | undefined {
+    const [next] = this.#unread;
+    if (next === undefined) return undefined;
+    const [schema, name] = next;
     this.#asked = "names";
-    // The trusted ones come first.
-    return trusted.map(([schema, name]) =>
-      `copy ${[schema, name].map(quoteIdentifier).join(".")} (name) to stdout`
-    ).join("; ");
+    this.#names = [];
+    return `copy ${
+      [schema, name].map(quoteIdentifier).join(".")
+    } (name) to stdout`;
   }
-}
-
-/** The one column of rows that COPY has read. */
-function namesOf(rows: Rows): string[] {
-  return rows.map(({ fields }) => String((fields as readonly unknown[])[0]));
 }
 
 /** What is told of a table of Kysely's: see `kyselyTablesQuery`. */
@@ -232,6 +238,13 @@ type KyselyFacts = readonly [
   owner: string,
   trusted: boolean,
 ];
+
+function kyselyTable(
+  [schema, name, owner]: KyselyFacts,
+  names: readonly string[] | undefined,
+): KyselyTable {
+  return { table: `${schema}.${name}`, schema, owner, names };
+}
 
 /** Where the history is, and with it what a statement reads. */
 function questionOf(schema: string | undefined, read: string): string {

@@ -7,6 +7,7 @@ import { formatDuration } from "../text.ts";
 import {
   ConnectionLostError,
   DatabaseError,
+  LeftBehindError,
   type ServerMessage,
 } from "../errors.ts";
 import { quoteIdentifier } from "../sql/quote.ts";
@@ -32,6 +33,12 @@ export function withHint(error: unknown, situation: Situation): unknown {
     const cause = withHint(error.cause, situation);
     if (cause === error.cause) return error;
     return Object.assign(error, { cause });
+  }
+  if (error instanceof LeftBehindError) {
+    const cause = withHint(error.cause, situation);
+    return new LeftBehindError(error.indexes, error.unnamed, error.isDropped, {
+      cause,
+    });
   }
   if (!(error instanceof DatabaseError)) return error;
   const { server } = error;

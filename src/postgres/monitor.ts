@@ -6,11 +6,17 @@
  *
  * @module
  */
+import {
+  activityQuery,
+  blockersOf,
+  progressOf,
+  type WatchedBackend,
+} from "./activity.ts";
 import type { Connection } from "./connection/connection.ts";
 import type { InFlight } from "./connection/in_flight.ts";
 import type { Rows } from "./wire/protocol.ts";
-import { ConnectionError } from "../errors.ts";
-import type { Blocker, Event, Progress } from "../report/events.ts";
+import { causeOf, ConnectionError, DatabaseError } from "../errors.ts";
+import type { Event } from "../report/events.ts";
 import type { Step } from "../plan/plan.ts";
 import { withoutLiterals } from "../sql/statement.ts";
 
@@ -18,9 +24,11 @@ export interface MonitorOptions {
   /** Opens the second connection. @throws {ConnectionError} */
   readonly open: () => Promise<Connection>;
   /** The backend that works for the connection; `undefined` while a pooler has yet to find one. */
-  readonly pid: () => number | undefined;
+  readonly backend: () => WatchedBackend | undefined;
   readonly pooled: boolean;
   readonly lockTimeoutMs: number;
+  /** How long to keep trying to reach the server, in milliseconds. */
+  readonly waitForDbMs: number;
   /** The migration whose function is at work. */
   readonly atWork: () => Step | undefined;
   readonly report: (event: Event) => void;
@@ -36,8 +44,17 @@ const POLL_MS = 1_000;
 /** How long the second connection may take to answer, in milliseconds; its queries wait for nothing. */
 const ANSWER_MS = 5_000;
 
-/** After how long a second connection that was refused is asked for again, in milliseconds. */
+/** After how long a server that refuses a second connection, or another server, is asked again, in milliseconds. */
 const REFUSED_MS = 30_000;
+
+/** After how long it is tried again where nobody is reached, in milliseconds. */
+const UNREACHED_MS = 3_000;
+
+/**
+ * For how long nobody may be reached before the server counts as gone, in milliseconds, or `--wait-for-db`, if that is
+ * longer. A server that is only being restarted ends our session before.
+ */
+const GONE_MS = 60_000;
 
 /** How often the same news is repeated, in milliseconds. */
 const REPEAT_MS = 10_000;
@@ -58,22 +75,6 @@ const POOLER_MS = 60_000;
 /** After how many attempts in a row that nobody answers the server counts as gone. */
 const SILENT_ATTEMPTS = 2;
 
-const WATCH = (pid: number) =>
-  `select a.state, a.wait_event_type as wait, a.wait_event operator(pg_catalog.=) 'ClientRead' as reading,
-    a.usename operator(pg_catalog.=) current_user
-      and a.application_name operator(pg_catalog.=) pg_catalog.current_setting('application_name') as ours,
-    p.phase, p.blocks_done::double precision, p.blocks_total::double precision,
-    p.tuples_done::double precision, p.tuples_total::double precision,
-    (select pg_catalog.json_agg(pg_catalog.json_build_object(
-        'pid', b.pid, 'application', b.application_name, 'user', b.usename, 'state', b.state, 'query', b.query,
-        'ageMs', (extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) b.xact_start)
-          operator(pg_catalog.*) 1000)::double precision) order by b.xact_start)
-      from pg_catalog.pg_stat_activity b
-      where b.pid operator(pg_catalog.=) any (pg_catalog.pg_blocking_pids(a.pid))) as blockers
-  from pg_catalog.pg_stat_activity a
-    left join pg_catalog.pg_stat_progress_create_index p on p.pid operator(pg_catalog.=) a.pid
-  where a.pid operator(pg_catalog.=) ${pid}`;
-
 /** Watches one connection until {@link stop}. */
 export class Monitor {
   readonly #watched: Connection;
@@ -83,6 +84,9 @@ export class Monitor {
   #busy = false;
   #nextPoll = 0;
   #silentAttempts = 0;
+  /** Since when no attempt has reached anybody. */
+  #unreachedSince: number | undefined;
+  #isElsewhereSaid = false;
   /** The statement that was looked at last, and since when the server says that it has answered it. */
   #statement: InFlight | undefined;
   #answeredSince: number | undefined;
@@ -140,39 +144,70 @@ export class Monitor {
   }
 
   async #look(statement: InFlight): Promise<void> {
-    const pid = this.#options.pid();
-    if (pid === undefined) {
+    const backend = this.#options.backend();
+    if (backend === undefined) {
       if (performance.now() - statement.since >= POOLER_MS) {
         this.#watched.destroy("the pooler has found no server for it");
       }
       return;
     }
+    const asked = performance.now();
     let rows: Rows;
     try {
       this.#second ??= await this.#options.open();
-      rows = await inTime(this.#second.query(WATCH(pid)));
-      this.#silentAttempts = 0;
+      rows = await inTime(this.#second.query(activityQuery(backend)));
     } catch (error) {
       this.#second?.destroy();
       this.#second = undefined;
-      this.#unreachable(error);
+      this.#unreachable(error, asked);
       return;
     }
+    this.#silentAttempts = 0;
+    this.#unreachedSince = undefined;
+    if (rows[0]?.started !== backend.serverStarted) return this.#elsewhere();
     // Meanwhile it may have been answered.
     if (this.#watched.inFlight.oldest === statement) {
-      await this.#judge(statement, pid, rows);
+      await this.#judge(statement, backend.pid, rows);
     }
   }
 
-  /** A server that refuses a second connection is there; one that does not answer at all may be gone. */
-  #unreachable(error: unknown): void {
-    const silent = error instanceof SilentError ||
-      (error instanceof ConnectionError && error.timedOut);
-    if (!silent) {
+  /** A server that refuses a second connection is there; one that does not answer, or that nobody can reach, may be gone. */
+  #unreachable(error: unknown, asked: number): void {
+    const isThere = causeOf(error, DatabaseError) !== undefined ||
+      (error instanceof ConnectionError && !error.transient);
+    if (isThere) {
+      this.#silentAttempts = 0;
+      this.#unreachedSince = undefined;
       this.#nextPoll = performance.now() + REFUSED_MS;
-    } else if (++this.#silentAttempts >= SILENT_ATTEMPTS) {
-      this.#watched.destroy("the server does not answer any more");
+      return;
     }
+    const isSilent = error instanceof SilentError ||
+      (error instanceof ConnectionError && error.timedOut);
+    if (isSilent && ++this.#silentAttempts >= SILENT_ATTEMPTS) {
+      return this.#watched.destroy("the server does not answer any more");
+    }
+    const now = performance.now();
+    this.#unreachedSince ??= asked;
+    this.#nextPoll = now + UNREACHED_MS;
+    const { waitForDbMs } = this.#options;
+    if (now - this.#unreachedSince < Math.max(GONE_MS, waitForDbMs)) return;
+    this.#watched.destroy(
+      "the server does not answer any more, and no other connection to it can be made",
+    );
+  }
+
+  /** The way leads to another server now: nothing that is seen there says anything of the one at work. */
+  #elsewhere(): void {
+    this.#second?.destroy();
+    this.#second = undefined;
+    this.#nextPoll = performance.now() + REFUSED_MS;
+    if (this.#isElsewhereSaid) return;
+    this.#isElsewhereSaid = true;
+    this.#options.report({
+      event: "warning",
+      message:
+        "A second connection reaches another server: what the statement at work waits for cannot be shown",
+    });
   }
 
   /** The answer is lost on the way. The backend is told to end: it would keep the migration lock for nobody. */
@@ -199,7 +234,7 @@ export class Monitor {
     const state = row?.state;
     // Roles that may not see the state see null or a text in its place; those say nothing.
     // In the middle of the extended protocol it is active, and waits for the client.
-    const answered = row === undefined || row.reading === true ||
+    const answered = row?.pid === null || row?.reading === true ||
       (typeof state === "string" && state.startsWith("idle"));
     if (!answered) {
       this.#answeredSince = undefined;
@@ -250,32 +285,4 @@ async function inTime<T>(answer: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-function blockersOf(json: unknown): Blocker[] {
-  if (!Array.isArray(json)) return [];
-  return json.map((row: Record<string, unknown>) => ({
-    pid: Number(row.pid),
-    application: String(row.application ?? ""),
-    user: String(row.user ?? ""),
-    state: String(row.state ?? ""),
-    ageMs: typeof row.ageMs === "number" ? Math.round(row.ageMs) : undefined,
-    query: withoutLiterals(String(row.query ?? "")),
-  }));
-}
-
-function progressOf(row: Rows[number] | undefined): Progress | undefined {
-  if (typeof row?.phase !== "string") return undefined;
-  const number = (value: unknown) => typeof value === "number" ? value : 0;
-  const [done, total] = number(row.tuples_total) > 0
-    ? [number(row.tuples_done), number(row.tuples_total)]
-    : [number(row.blocks_done), number(row.blocks_total)];
-  return {
-    phase: row.phase,
-    percent: total > 0
-      ? Math.min(100, Math.floor(100 * done / total))
-      : undefined,
-    tuplesDone: number(row.tuples_done),
-    tuplesTotal: number(row.tuples_total),
-  };
 }

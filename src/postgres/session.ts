@@ -9,6 +9,7 @@ import type { HistoryRow } from "../plan/history.ts";
 import type { KyselyTable } from "../plan/kysely.ts";
 import type { Backend, Session, Work } from "../engine/ports.ts";
 import type { Link } from "./wire/link.ts";
+import type { WatchedBackend } from "./activity.ts";
 import { Monitor } from "./monitor.ts";
 import { RESET } from "./seal.ts";
 import { endIdleQuery, lockHolderQuery, type Scope } from "./settings.ts";
@@ -27,6 +28,10 @@ const LAST_WORDS_MS = 3_600;
 /** What a session needs to know besides its connection. */
 export interface SessionOptions extends WorkOptions, SessionHistoryOptions {
   readonly server: ServerInfo;
+  /** When it was started, as it says itself. */
+  readonly serverStarted: string;
+  /** How long to keep trying to reach it, in milliseconds. */
+  readonly waitForDbMs: number;
   readonly chosenSchema: string | undefined;
   readonly kyselyTables: readonly KyselyTable[];
   /** Opens another link to the same server, to watch this one. @throws {ConnectionError} */
@@ -45,7 +50,7 @@ export class PostgresSession implements Session {
   readonly #history: SessionHistory;
   readonly #openedAt = performance.now();
   /** The backend at work; behind a pooler it is another in every transaction, known once the first query is answered. */
-  #backendPid: number | undefined;
+  #backend: WatchedBackend | undefined;
   /** What is being done, and what watches it; made when there is something to do. */
   #work: SessionWork | undefined;
   #monitor: Monitor | undefined;
@@ -67,7 +72,7 @@ export class PostgresSession implements Session {
     this.history = options.history?.rows ?? [];
     this.kyselyTables = options.kyselyTables;
     this.#history = new SessionHistory(this.#connection, options);
-    if (!this.server.pooled) this.#backendPid = this.#connection.announcedPid;
+    if (!this.server.pooled) this.#backend = this.backend;
     options.stop.addEventListener("abort", this.#onStop, { once: true });
     if (options.stop.aborted) {
       this.#onStop();
@@ -87,14 +92,19 @@ export class PostgresSession implements Session {
   get backend(): Backend | undefined {
     const { host, port, pooled } = this.server;
     const pid = pooled ? undefined : this.#connection.announcedPid;
-    return pid === undefined
-      ? undefined
-      : { host, port, pid, since: this.#openedAt };
+    return pid === undefined ? undefined : {
+      host,
+      port,
+      pid,
+      serverStarted: this.#options.serverStarted,
+      since: this.#openedAt,
+    };
   }
 
   async kyselyTable(
     table: string,
   ): Promise<readonly { readonly name: string; readonly timestamp: string }[]> {
+    this.#monitor ??= this.#watch();
     return await this.#history.kyselyTable(table);
   }
 
@@ -118,7 +128,7 @@ export class PostgresSession implements Session {
   async #tryTransaction<T>(work: (work: Work) => Promise<T>): Promise<T> {
     const connection = this.#connection;
     const { known } = this.#history;
-    if (this.server.pooled) this.#backendPid = undefined;
+    if (this.server.pooled) this.#backend = undefined;
     await connection.prepare();
     const under = this.#begin("transaction");
     try {
@@ -182,17 +192,22 @@ export class PostgresSession implements Session {
       scope,
       connection: this.#connection,
       history: this.#history,
-      onBackend: (pid) => this.#backendPid = pid,
+      despiteStop: (work) => this.despiteStop(work),
+      onBackend: (backend) => {
+        if (this.server.pooled) this.#backend = backend;
+      },
     }, this.#options);
   }
 
   #watch(): Monitor {
-    const { openSecond, server, lockTimeoutMs, report } = this.#options;
+    const { openSecond, server, lockTimeoutMs, waitForDbMs, report } =
+      this.#options;
     return new Monitor(this.#connection, {
       open: async () => new Connection(await openSecond(), { pipeline: false }),
-      pid: () => this.#backendPid,
+      backend: () => this.#backend,
       pooled: server.pooled,
       lockTimeoutMs,
+      waitForDbMs,
       atWork: () => this.#work?.atWork,
       report,
     });

@@ -18,6 +18,13 @@ export interface Settings {
   readonly versionNumber: number;
 }
 
+/**
+ * When the server was started, as the text of a number: by that it is known again through another connection, which may
+ * lead to another server behind the same name.
+ */
+export const SERVER_STARTED =
+  "extract(epoch from pg_catalog.pg_postmaster_start_time())::pg_catalog.text";
+
 export type Scope = "transaction" | "session";
 
 /** What {@link lockQuery} says of the transaction that it has the lock in, so that it is known again. */
@@ -37,7 +44,7 @@ export const LOCK_CLASS = 0x62736d67;
 
 /**
  * Applies the settings, then tries to take the lock. Returns one row: `applied`, whether the server has taken the
- * timeouts; `pid`, the backend; `began`, see {@link Begun}; `locked`.
+ * timeouts; `pid`, the backend; `started`, see {@link SERVER_STARTED}; `began`, see {@link Begun}; `locked`.
  */
 export function lockQuery(settings: Settings, scope: Scope): string {
   const { lockTimeoutMs, statementTimeoutMs, lockNames } = settings;
@@ -49,7 +56,8 @@ export function lockQuery(settings: Settings, scope: Scope): string {
   return `select ${settingsList(settings, scope)}, ` +
     `${isSet("lock_timeout", lockTimeoutMs)} and ` +
     `${isSet("statement_timeout", statementTimeoutMs)} as applied, ` +
-    "pg_catalog.pg_backend_pid() as pid, extract(epoch from pg_catalog.now())::pg_catalog.text as began, " +
+    `pg_catalog.pg_backend_pid() as pid, ${SERVER_STARTED} as started, ` +
+    "extract(epoch from pg_catalog.now())::pg_catalog.text as began, " +
     `${
       lockNames.map((name) => `${lock}(${LOCK_CLASS}, ${hashOf(name)})`)
         .join(" and ")
@@ -108,14 +116,21 @@ export function settingsList(settings: Settings, scope: Scope): string {
 }
 
 /** Ends a backend of this program that waits for its client; another one that got its number later is younger. */
-export function endIdleQuery({ pid, since }: Backend): string {
-  const ageMs = Math.floor(performance.now() - since);
+export function endIdleQuery({ pid, since, serverStarted }: Backend): string {
   return `select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity
     where pid operator(pg_catalog.=) ${pid} and usename operator(pg_catalog.=) session_user
       and application_name operator(pg_catalog.=) pg_catalog.current_setting('application_name')
       and state operator(pg_catalog.~~) 'idle%'
-      and backend_start operator(pg_catalog.<=)
-        (pg_catalog.clock_timestamp() operator(pg_catalog.-) interval '${ageMs} ms')`;
+      and ${SERVER_STARTED} operator(pg_catalog.=) ${
+    quoteLiteral(serverStarted)
+  } and ${isAsOld("backend_start", since)}`;
+}
+
+/** Whether a process was there at a moment of `performance.now()`; `start` is when it began, in SQL. */
+export function isAsOld(start: string, since: number): string {
+  const ageMs = Math.floor(performance.now() - since);
+  return `${start} operator(pg_catalog.<=)
+    (pg_catalog.clock_timestamp() operator(pg_catalog.-) interval '${ageMs} ms')`;
 }
 
 /** Who has the lock: `pid`, `application`, `address`, and `since`, milliseconds; no row when nobody has it. */

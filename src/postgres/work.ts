@@ -8,6 +8,7 @@ import {
   causesOf,
   ConnectionLostError,
   DatabaseError,
+  LeftBehindError,
   MigrationError,
   RefusedError,
 } from "../errors.ts";
@@ -20,13 +21,20 @@ import type {
 import type { HistoryChange } from "../plan/history.ts";
 import type { TracedRow } from "../plan/outcome.ts";
 import type { Step } from "../plan/plan.ts";
+import { leftBehind } from "../report/failure.ts";
 import type { Event, ServerInfo } from "../report/events.ts";
-import { waitsForSnapshots } from "../sql/statement.ts";
+import { concurrentIndex, waitsForSnapshots } from "../sql/statement.ts";
 import type { Connection } from "./connection/connection.ts";
 import { releaseSavepoints } from "./connection/migration_statement.ts";
 import type { SessionHistory } from "./history/session_history.ts";
 import { withHint } from "./hints.ts";
-import { dropInvalidIndex } from "./invalid_index.ts";
+import type { WatchedBackend } from "./activity.ts";
+import {
+  dropInvalid,
+  dropInvalidIndex,
+  type InvalidIndexes,
+  invalidIndexes,
+} from "./invalid_index.ts";
 import { sealQuery } from "./seal.ts";
 import {
   lockQuery,
@@ -58,8 +66,10 @@ export interface WorkPlace {
   readonly scope: Scope;
   readonly connection: Connection;
   readonly history: SessionHistory;
-  /** Told of the backend at work, by its process id. */
-  readonly onBackend: (pid: number) => void;
+  /** Runs what must be found out also after the process was asked to stop. */
+  readonly despiteStop: <T>(work: () => Promise<T>) => Promise<T>;
+  /** Told of the backend at work. */
+  readonly onBackend: (backend: WatchedBackend) => void;
 }
 
 /** The {@link Work} on PostgreSQL. */
@@ -67,6 +77,10 @@ export class SessionWork implements Work {
   readonly #place: WorkPlace;
   readonly #options: WorkOptions;
   #steps: RunningStep[] = [];
+  /** The indexes that were invalid before the step at work built one concurrently. */
+  #invalidBefore: InvalidIndexes | undefined;
+  /** The names that its statements have given to indexes. */
+  #named: string[] = [];
   /** What seals a step, once the lock is taken. */
   #seal = "";
 
@@ -110,7 +124,7 @@ export class SessionWork implements Work {
         "Cannot set lock_timeout and statement_timeout: the server, or a pooler before it, did not take them",
       ]);
     }
-    onBackend(Number(row.pid));
+    onBackend({ pid: Number(row.pid), serverStarted: String(row.started) });
     if (row.locked !== true) return undefined;
     this.#seal = sealQuery(settings, scope, {
       at: String(row.began),
@@ -149,7 +163,7 @@ export class SessionWork implements Work {
       background: this.#options.background,
       scope,
       openKysely,
-      ...(scope === "session" && { before: this.#beforeOutside() }),
+      ...(scope === "session" && { before: this.#beforeOutside(step) }),
     });
     this.#steps.push(running);
     const { conformingStrings } = connection;
@@ -163,10 +177,12 @@ export class SessionWork implements Work {
     } catch (error) {
       // What has aborted the transaction is the cause, whatever the function has made of it.
       // What is recorded of it must not be part of what it left open.
-      if (scope === "session") await connection.rollBackForeign();
+      if (scope === "session") {
+        await connection.rollBackForeign();
+        throw this.attributed(await this.#withLeftBehind(error, step), running);
+      }
       const { aborted } = connection.transaction;
-      const known = scope === "session" || aborted === undefined ||
-        causesOf(error).includes(aborted);
+      const known = aborted === undefined || causesOf(error).includes(aborted);
       throw this.attributed(known ? error : aborted, running);
     }
   }
@@ -215,20 +231,51 @@ export class SessionWork implements Work {
   }
 
   /** What is done before a statement that runs outside a transaction. */
-  #beforeOutside(): (text: string) => Promise<void> {
+  #beforeOutside({ row }: Step): (text: string) => Promise<void> {
     const { connection } = this.#place;
     const { lockTimeoutMs, lockRetryMs, report } = this.#options;
     let current = lockTimeoutMs;
+    this.#invalidBefore = undefined;
+    this.#named = [];
     return async (text) => {
-      await dropInvalidIndex(connection, text, report);
+      const waits = waitsForSnapshots(text);
+      if (waits) {
+        if (this.#invalidBefore === undefined) {
+          await dropInvalid(connection, leftBehind(row?.error ?? ""), report);
+        }
+        await dropInvalidIndex(connection, text, report);
+        const index = concurrentIndex(text)?.index;
+        if (index !== undefined) {
+          this.#named.push(index.startsWith('"') ? index : index.toLowerCase());
+        }
+        this.#invalidBefore ??= await invalidIndexes(connection);
+      }
       // Waiting for old snapshots is in nobody's way: there is no need to try it again and again.
-      const wanted = lockTimeoutMs > 0 && waitsForSnapshots(text)
+      const wanted = lockTimeoutMs > 0 && waits
         ? Math.max(lockTimeoutMs, lockRetryMs)
         : lockTimeoutMs;
       if (wanted === current) return;
       current = wanted;
       void connection.sendAhead(lockTimeoutQuery(wanted));
     };
+  }
+
+  /** The error of a step outside a transaction, with the indexes that it has left behind, as far as that can be found out. */
+  async #withLeftBehind(error: unknown, step: Step): Promise<unknown> {
+    const before = this.#invalidBefore;
+    const { connection, despiteStop } = this.#place;
+    if (before === undefined || connection.isLost) return error;
+    const now = await despiteStop(() => invalidIndexes(connection))
+      .catch(() => before);
+    const left = [...now].filter(([oid]) => !before.has(oid))
+      .map(([, name]) => name);
+    if (left.length === 0) return error;
+    const { direction, migration } = step;
+    const isDropped = direction === "up" && migration.idempotent;
+    const unnamed = left.filter((name) =>
+      !this.#named.some((one) => name.endsWith(`.${one}`))
+    );
+    return new LeftBehindError(left, unnamed, isDropped, { cause: error });
   }
 
   /** A migration must leave the transaction, or the session, as it was given. */

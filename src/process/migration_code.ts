@@ -12,7 +12,8 @@ import { type Locate, located } from "../stack.ts";
 import { divertOutput } from "./diversion.ts";
 import { refuseExits, takeExitCode } from "./exits.ts";
 import { keepGlobals } from "./globals.ts";
-import { beforeEachLine, writeLine } from "./terminal.ts";
+import type { Hide } from "../text.ts";
+import { beforeEachLine, writeLine } from "./output.ts";
 
 /** How many lines a stack has: Kysely's own may be many, and the one that counts is the migration's below them. */
 const STACK_LIMIT = 50;
@@ -25,7 +26,7 @@ export interface MigrationCodeOptions {
     describe: (thrown: unknown) => unknown;
   };
   /** Keeps secrets out of what is printed. */
-  readonly hide: (text: string) => string;
+  readonly hide: Hide;
 }
 
 /** From now on the process is guarded against the code of migrations; `ends` can undo what would outlast it. */

@@ -6,7 +6,7 @@
 import type { OutputConfig } from "../cli/config.ts";
 import type { Event } from "../report/events.ts";
 import { render, type RenderOptions } from "../report/report.ts";
-import { writeLine } from "./terminal.ts";
+import { writeLine } from "./output.ts";
 
 /** Writes events. */
 export function reporter(

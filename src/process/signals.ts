@@ -6,7 +6,7 @@
 import { ExitCode, InterruptedError, UsageError } from "../errors.ts";
 
 /** A process that was asked to stop is gone after this time, in milliseconds, whatever the server does. */
-const STOP_LIMIT_MS = 4_500;
+const STOP_LIMIT_MS = 4_300;
 
 /** Two signals within this time, in milliseconds, are one request. */
 const SAME_SIGNAL_MS = 300;
@@ -30,22 +30,26 @@ export async function withStop(
     );
     controller.abort(reason);
   };
-  // First of all it connects: that is under way while the listeners are made.
   const done = work(controller.signal, (error) => {
     if (!controller.signal.aborted) stop(error);
   });
-  const ignore = (["SIGINT", "SIGTERM"] as const).map((signal) =>
-    onSignal(signal, (error) => {
-      if (!controller.signal.aborted) return stop(error);
-      // `deno task` passes on what the terminal has sent to the whole group: one Ctrl-C arrives twice.
-      const again = performance.now() - stoppedAt >= SAME_SIGNAL_MS;
-      if (again) hurried.resolve(exitCodeOf(error));
-    })
+  // First of all it connects: that is under way while the listeners are made.
+  let ignore: readonly (() => void)[] = [];
+  const listening = setTimeout(() =>
+    ignore = (["SIGINT", "SIGTERM"] as const).map((signal) =>
+      onSignal(signal, (error) => {
+        if (!controller.signal.aborted) return stop(error);
+        // `deno task` passes on what the terminal has sent to the whole group: one Ctrl-C arrives twice.
+        const again = performance.now() - stoppedAt >= SAME_SIGNAL_MS;
+        if (again) hurried.resolve(exitCodeOf(error));
+      })
+    )
   );
   try {
     return await Promise.race([done, hurried.promise]);
   } finally {
     clearTimeout(timer);
+    clearTimeout(listening);
     for (const remove of ignore) remove();
   }
 }

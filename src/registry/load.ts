@@ -58,7 +58,7 @@ export function loadFault(
   locate: Locate,
   file?: string,
 ): string {
-  const [text = ""] = failureLines(error);
+  const [text = ""] = failureLines(error, hide);
   const place = causeOf(located(error, locate), LocatedError)?.location ?? "";
   const known = file ?? /^migrations\/([^/]+\.[cm]?[jt]s):/.exec(place)?.[1];
   const what = known === undefined

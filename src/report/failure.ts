@@ -9,6 +9,7 @@ import {
   ConnectionError,
   ConnectionLostError,
   DatabaseError,
+  LeftBehindError,
   LocatedError,
   MigrationError,
   RefusedError,
@@ -16,7 +17,7 @@ import {
   UnsettledError,
   UsageError,
 } from "../errors.ts";
-import { visible } from "../text.ts";
+import { type Hide, visible } from "../text.ts";
 
 /** An error as data. Texts come from the server and from migrations: they are not yet fit for a terminal. */
 export interface Failure {
@@ -51,7 +52,9 @@ export function failureOf(error: unknown): Failure {
   const server = database?.server;
   const statement = server?.statement;
   const detail = unsettled?.detail ?? server?.detail;
-  const hint = unsettled?.hint ?? server?.hint ?? connection?.hint;
+  const left = causeOf(error, LeftBehindError);
+  const said = unsettled?.hint ?? server?.hint ?? connection?.hint;
+  const hint = left === undefined ? said : leftBehindHint(left, said);
   return {
     message: messageOf(error),
     ...(migration && {
@@ -80,11 +83,51 @@ export function failureText(error: unknown): string {
     : text;
   const location = causeOf(error, LocatedError)?.location;
   const at = location === undefined ? "" : ` (at ${visible(location)})`;
-  return `${code === undefined ? "" : `${code}: `}${shown}${at}`;
+  const left = causeOf(error, LeftBehindError);
+  return `${code === undefined ? "" : `${code}: `}${shown}${at}${
+    left === undefined ? "" : leftBehindText(left.unnamed)
+  }`;
 }
 
-/** Lines for a person: the message, then what the server said, indented. */
-export function failureLines(error: unknown): string[] {
+/** What the history keeps of indexes that were left behind; names never hold a comma and a space outside quotes. */
+function leftBehindText(indexes: readonly string[]): string {
+  return indexes.length === 0
+    ? ""
+    : `${LEFT_BEHIND}${indexes.map(visible).join(", ")})`;
+}
+
+const LEFT_BEHIND = " (left behind, invalid: ";
+
+/** The indexes that {@link failureText} has told of, as they are written in SQL. */
+export function leftBehind(text: string): readonly string[] {
+  const at = text.lastIndexOf(LEFT_BEHIND);
+  if (at < 0 || !text.endsWith(")")) return [];
+  const list = text.slice(at + LEFT_BEHIND.length, -1);
+  const name = `(?:"(?:[^"]|"")+"|[^\\s",.]+)`;
+  return list.match(new RegExp(`${name}\\.${name}`, "g")) ?? [];
+}
+
+function leftBehindHint(
+  { indexes, isDropped }: LeftBehindError,
+  hint: string | undefined,
+): string {
+  const list = indexes.join(", ");
+  const one = indexes.length === 1;
+  const left = `left the ${one ? "index" : "indexes"} ${list} behind, invalid`;
+  const next = isDropped
+    ? `the next up drops ${one ? "it" : "them"}`
+    : `drop index concurrently ${indexes.join("; drop index concurrently ")}`;
+  return hint === undefined
+    ? `It has ${left}: ${next}`
+    : `${hint}; it has ${left}: ${next}`;
+}
+
+/**
+ * Lines for a person: the message, then what the server said, indented.
+ *
+ * @param hide goes over what is cut before it is: of a secret that is cut off at its beginning nobody could tell the rest
+ */
+export function failureLines(error: unknown, hide: Hide): string[] {
   if (error instanceof UsageError || error instanceof RefusedError) {
     return error.faults.map(visible);
   }
@@ -102,11 +145,18 @@ export function failureLines(error: unknown): string[] {
   };
   add("detail", failure.detail);
   const statement = causeOf(error, DatabaseError)?.server.statement;
-  if (statement !== undefined && failure.position !== undefined) {
+  // Where something was hidden the position is another one.
+  const isWhole = statement !== undefined && hide(statement) === statement;
+  if (isWhole && failure.position !== undefined) {
     const { line, column } = lineAt(statement, failure.position);
     add("statement", line);
     lines.push(`${" ".repeat("  statement: ".length + column)}^`);
-  } else add("statement", failure.statement);
+  } else {
+    add(
+      "statement",
+      statement === undefined ? undefined : head(hide(statement)),
+    );
+  }
   add("where", failure.where);
   add("hint", failure.hint);
   return lines;
@@ -120,7 +170,8 @@ function messageOf(error: unknown): string {
     e instanceof ConnectionLostError
   );
   const said = last < 0 ? chain : chain.slice(0, last + 1);
-  const texts = said.filter((e) => !(e instanceof LocatedError))
+  const texts = said
+    .filter((e) => !(e instanceof LocatedError || e instanceof LeftBehindError))
     .map(ownMessage);
   const end = chain.length === 0 ? { cause: error } : chain.at(-1)!;
   // A migration may throw anything, also nothing.

@@ -4,7 +4,15 @@
  * @module
  */
 import type { OutputConfig } from "../cli/config.ts";
-import { formatDuration, painter, RED, visible, YELLOW } from "../text.ts";
+import {
+  formatDuration,
+  type HiddenText,
+  type Hide,
+  painter,
+  RED,
+  visible,
+  YELLOW,
+} from "../text.ts";
 import type { Event, RecordAction } from "./events.ts";
 import { failureLines, failureOf } from "./failure.ts";
 import {
@@ -23,7 +31,7 @@ const { stringify } = JSON;
 /** A line and where it goes. */
 export interface Line {
   readonly stream: "stdout" | "stderr";
-  readonly text: string;
+  readonly text: HiddenText;
 }
 
 export interface RenderOptions extends OutputConfig {
@@ -34,7 +42,7 @@ export interface RenderOptions extends OutputConfig {
   /** How wide the terminal is that shows standard output, in characters; missing where it is none. */
   readonly columns?: number;
   /** Replaces the password where a text holds it. */
-  readonly hide: (text: string) => string;
+  readonly hide: Hide;
 }
 
 /** Renders one event; many give no line at all. */
@@ -61,11 +69,14 @@ const RECORDED: Readonly<Record<RecordAction, string>> = {
   mark_applied: "Marked as applied:",
 };
 
-function textLines(event: Event, options: RenderOptions): Line[] {
+/** A line whose text may still hold a secret. */
+type RawLine = Omit<Line, "text"> & { readonly text: string };
+
+function textLines(event: Event, options: RenderOptions): RawLine[] {
   const paint = painter(options.color);
-  const note = (text: string): Line[] =>
+  const note = (text: string): RawLine[] =>
     options.verbosity === "quiet" ? [] : [{ stream: "stderr", text }];
-  const result = (text: string): Line[] => [{ stream: "stdout", text }];
+  const result = (text: string): RawLine[] => [{ stream: "stdout", text }];
   switch (event.event) {
     case "waiting_for_database":
       return note(
@@ -169,7 +180,7 @@ function textLines(event: Event, options: RenderOptions): Line[] {
     case "status":
       return statusLines(event.states, options).flatMap(result);
     case "failed":
-      return failureLines(event.error).map((line, i) => ({
+      return failureLines(event.error, options.hide).map((line, i) => ({
         stream: "stderr",
         text: i === 0 || !line.startsWith(" ")
           ? `${paint(RED, "error:")} ${line}`
@@ -216,7 +227,7 @@ function jsonOf(
 }
 
 /** One line of JSON that no terminal acts on. Only texts are searched for the password: a number that looks like it stays. */
-function jsonLine(value: unknown, hide: (text: string) => string): string {
+function jsonLine(value: unknown, hide: Hide): HiddenText {
   const json = stringify(
     value,
     (_, one) => typeof one === "string" ? hide(one) : one,
@@ -227,5 +238,6 @@ function jsonLine(value: unknown, hide: (text: string) => string): string {
       character.split("").map((unit) =>
         `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`
       ).join(""),
-  );
+    // Each text in it is hidden, and what is made of it here are escapes of JSON.
+  ) as HiddenText;
 }

@@ -103,6 +103,7 @@ Applying 0002_i (2 of 3)
 error: Cannot apply "0002_i": could not create unique index "a_n" (SQLSTATE 23505)
   detail: Key (n)=(1) is duplicated.
   statement: create unique index concurrently a_n on a (n)
+  hint: It has left the index public.a_n behind, invalid: drop index concurrently public.a_n
 Failed in T: 1 migration applied, 1 migration left half-way, 1 not run
 `,
     });

@@ -265,6 +265,97 @@ scenario(
   },
 );
 
+for (
+  const [what, statement, left] of [
+    [
+      "an index without a name",
+      "create unique index concurrently on rows_of_text (id)",
+      "public.rows_of_text_id_idx",
+    ],
+    [
+      "a rebuilt index",
+      "reindex index concurrently known_idx",
+      "public.known_idx_ccnew",
+    ],
+    [
+      "a rebuilt index of a partition",
+      "reindex table concurrently parts",
+      'public."Odd, name_ccnew"',
+    ],
+  ] as const
+) {
+  for (const idempotent of [true, false]) {
+    scenario(
+      `what a failed concurrent build leaves is found in the catalog: ${what} (idempotent: ${idempotent})`,
+      {
+        "0001_table": migration({
+          up: [
+            "create function checked(i integer) returns integer immutable language sql return i",
+            "create table rows_of_text (id integer, note text)",
+            "create table parts (id integer) partition by range (id)",
+            "create table part_1 partition of parts for values from (0) to (10)",
+            'create index "Odd, name" on part_1 (checked(id))',
+            "create index known_idx on rows_of_text (checked(id))",
+          ],
+        }),
+        "0002_index": migration({
+          up: statement,
+          options: `{ transaction: false, idempotent: ${idempotent} }`,
+        }),
+      },
+      async (s) => {
+        await s.run("up --to 0001_table");
+        await s.db.query(
+          "insert into rows_of_text values (1, 'a'), (1, 'a'); insert into parts values (1)",
+        );
+        // Somebody else's, which is left alone.
+        await s.db.query(
+          "create unique index concurrently others_idx on rows_of_text (note)",
+        ).catch(() => {});
+        await s.db.query(
+          "create or replace function checked(i integer) returns integer immutable language sql return 1 / (i - 1)",
+        );
+        const failed = await s.run("up");
+        assertEquals(failed.code, 1, failed.stderr);
+        const next = idempotent
+          ? "the next up drops it"
+          : `drop index concurrently ${left}`;
+        const hint =
+          `  hint: It has left the index ${left} behind, invalid: ${next}\n`;
+        assert(failed.stderr.includes(hint), failed.stderr);
+        const [row] = await s.db.query<{ error: string }>(
+          "select error from migration_history where status = 'failed'",
+        );
+        assert(
+          row!.error.endsWith(` (left behind, invalid: ${left})`),
+          row!.error,
+        );
+        if (!idempotent) return;
+
+        await s.db.query(
+          "create or replace function checked(i integer) returns integer immutable language sql return i",
+        );
+        // Not truncated: that would make the invalid index valid.
+        await s.db.query("update rows_of_text set id = 2 where ctid = '(0,1)'");
+        const again = await s.run("up");
+        assertEquals(again.code, 0, again.stderr);
+        assert(
+          again.stderr.includes(
+            `warning: Dropping the index ${left}: an earlier attempt has left it behind, invalid\n`,
+          ),
+          again.stderr,
+        );
+        assertEquals(
+          await s.db.query(
+            "select indexrelid::regclass::text as name from pg_index where not indisvalid",
+          ),
+          [{ name: "others_idx" }],
+        );
+      },
+    );
+  }
+}
+
 scenario(
   "one whose process was killed stays running: up refuses it, repair settles it",
   {

@@ -12,6 +12,7 @@ import { up } from "../../src/commands/up.ts";
 import { readConfig } from "../../src/cli/config.ts";
 import { PostgresDatabase } from "../../src/postgres/database.ts";
 import type { Event } from "../../src/report/events.ts";
+import { hideNothing } from "../../src/text.ts";
 import { failureLines } from "../../src/report/failure.ts";
 import { readRegistry } from "../../src/plan/migration.ts";
 import { programInfo } from "../../src/cli/version.ts";
@@ -290,7 +291,7 @@ async function byProgram(
           runId: crypto.randomUUID(),
           host: () => null,
           programVersion: info.version,
-          hide: (text) => text,
+          hide: hideNothing,
         },
         clock,
         background,
@@ -302,7 +303,9 @@ async function byProgram(
   const applied = events.flatMap((event) =>
     event.event === "applied" ? [event.migration] : []
   );
-  const lines = result.error === undefined ? [] : failureLines(result.error);
+  const lines = result.error === undefined
+    ? []
+    : failureLines(result.error, hideNothing);
   const [, failed, message] =
     /^Cannot apply "(\d)": (?:its up function caught an error that had already aborted the transaction: )?(.*?)(?: \(SQLSTATE .*)?$/
       .exec(lines[0] ?? "") ?? [];

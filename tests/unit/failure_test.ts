@@ -4,6 +4,7 @@ import {
   ConnectionError,
   ConnectionLostError,
   DatabaseError,
+  LeftBehindError,
   LocatedError,
   MigrationError,
   RefusedError,
@@ -11,10 +12,12 @@ import {
   UsageError,
 } from "../../src/errors.ts";
 import {
-  failureLines,
+  failureLines as linesOf,
   failureOf,
   failureText,
+  leftBehind,
 } from "../../src/report/failure.ts";
+import { hideNothing, redactor } from "../../src/text.ts";
 import { hostile, isClean } from "../support/net/hostile.ts";
 
 function databaseError(server: Partial<ServerMessage> = {}): DatabaseError {
@@ -28,6 +31,10 @@ function databaseError(server: Partial<ServerMessage> = {}): DatabaseError {
 
 function applying(cause: unknown): MigrationError {
   return new MigrationError("a", "up", { cause });
+}
+
+function failureLines(error: unknown): string[] {
+  return linesOf(error, hideNothing);
 }
 
 Deno.test("failureLines() shows every fault of a usage error and of a refusal", () => {
@@ -309,4 +316,35 @@ Deno.test("a place does not hide what the server said of a statement", () => {
     failureText(error),
     '42P01: No rules: relation "x" does not exist (at migrations/0002_b.ts:7:13)',
   );
+});
+
+Deno.test("leftBehind() reads what failureText() has said of indexes", () => {
+  const lists = [
+    ["public.a_idx"],
+    ["public.a_ccnew", 'public."Odd, (name)_ccnew"'],
+    ['"a""b".c', 'd."e.f"'],
+  ];
+  for (const indexes of lists) {
+    const error = new LeftBehindError(indexes, indexes, true, {
+      cause: databaseError(),
+    });
+    assertEquals(leftBehind(failureText(applying(error))), indexes);
+  }
+  assertEquals(leftBehind("42P01: no (left behind, invalid: "), []);
+  assertEquals(leftBehind("42P01: no such table"), []);
+});
+
+Deno.test("failureLines() hides a password before a statement is cut", () => {
+  const password = "abcdefgh-secret";
+  const hide = redactor(password, []);
+  for (let before = 40; before < 80; before++) {
+    for (const after of [0, 30, 50, 58, 100]) {
+      const statement = `${"x".repeat(before)}${password}${"y".repeat(after)}`;
+      for (const position of [1, before, before + 8, statement.length]) {
+        const error = databaseError({ statement, position });
+        const text = hide(linesOf(error, hide).join("\n"));
+        assertEquals(/bcde|secr|ecret/.test(text), false, text);
+      }
+    }
+  }
 });

@@ -7,7 +7,7 @@ import {
 } from "../../src/errors.ts";
 import type { Event, ServerInfo, Summary } from "../../src/report/events.ts";
 import { holderText } from "../../src/report/wording.ts";
-import { redactor } from "../../src/text.ts";
+import { hideNothing, redactor } from "../../src/text.ts";
 import { render, type RenderOptions } from "../../src/report/report.ts";
 import { migrationStates } from "../../src/plan/states.ts";
 import { hostile, isClean } from "../support/net/hostile.ts";
@@ -21,7 +21,7 @@ const OPTIONS: RenderOptions = {
   color: false,
   at: new Date(AT),
   stream: true,
-  hide: (text) => text,
+  hide: hideNothing,
 };
 const JSON_OPTIONS: RenderOptions = { ...OPTIONS, format: "json" };
 

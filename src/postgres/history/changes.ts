@@ -8,6 +8,7 @@
 import type { HistoryChange } from "../../plan/history.ts";
 import { historyTable } from "./place.ts";
 import { quoteLiteral } from "../../sql/quote.ts";
+import type { HiddenText, Hide } from "../../text.ts";
 import { type WriteCheck, written } from "./written.ts";
 
 /** What the writer knows of this invocation. */
@@ -17,7 +18,7 @@ export interface RunIdentity {
   readonly host: () => string | null;
   readonly programVersion: string;
   /** Takes the password out of a text: an error is recorded as it is said. */
-  readonly hide: (text: string) => string;
+  readonly hide: Hide;
 }
 
 type Insert = HistoryChange & { readonly kind: "insert" };
@@ -176,7 +177,7 @@ function updateOf(change: Update, run: RunIdentity, name: string): {
         from: ["running"],
         set:
           `status = 'failed', finished_at = coalesce(finished_at, ${now}), error = ${
-            quoteLiteral(run.hide(change.error))
+            errorLiteral(run.hide(change.error))
           }, duration_ms = coalesce(${change.durationMs}::pg_catalog.int4, duration_ms)`,
         expected: `status ${EQ} 'failed'`,
       };
@@ -184,8 +185,8 @@ function updateOf(change: Update, run: RunIdentity, name: string): {
       return {
         what: RECORD.failed(name),
         from: ["applied", "baseline"],
-        set: `error = ${quoteLiteral(run.hide(change.error))}`,
-        expected: `error ${EQ} ${quoteLiteral(run.hide(change.error))}`,
+        set: `error = ${errorLiteral(run.hide(change.error))}`,
+        expected: `error ${EQ} ${errorLiteral(run.hide(change.error))}`,
       };
     case "accept_checksum":
       return {
@@ -204,6 +205,11 @@ function updateOf(change: Update, run: RunIdentity, name: string): {
         expected: `status ${EQ} 'applied'`,
       };
   }
+}
+
+/** An error as the history keeps it. */
+function errorLiteral(error: HiddenText): string {
+  return quoteLiteral(error);
 }
 
 /** `null` as a text: the type of a bare one in a select list would be unknown. */

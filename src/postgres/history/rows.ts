@@ -14,7 +14,10 @@ import { quoteLiteral } from "../../sql/quote.ts";
 
 /** The rows of the history at one moment. */
 export interface HistoryState {
+  /** Those that decide the state of a migration, and perhaps others. */
   readonly rows: readonly HistoryRow[];
+  /** The ids of all others: of the past nothing more has to be known. */
+  readonly past: readonly number[];
   /** A transaction's number: whatever has been written since was written by it or by a later one. */
   readonly horizon: string;
 }
@@ -58,14 +61,6 @@ export function copyStatement(table: string, form: Form): string {
   return `copy ${table} (${columns}) to stdout`;
 }
 
-/** Reads the answer to {@link copyStatement}, for which `DateStyle` is ISO and `TimeZone` UTC. */
-export function readCopy(form: Form, rows: Rows): readonly HistoryRow[] {
-  const copied = rows.map(({ fields }) => fields as readonly (string | null)[]);
-  return form === "own"
-    ? copied.map(historyRow)
-    : convertedRows(copied.map(([name, timestamp]) => ({ name, timestamp })));
-}
-
 /** All rows of this program's history, or of Kysely's table. */
 export function historyQuery(schema: string, form: Form): string {
   return form === "own"
@@ -107,21 +102,26 @@ export function isNewer(horizon: string): string {
  */
 export function readChanges(
   [answer]: Rows,
-  before: readonly HistoryRow[],
+  before: HistoryState,
 ):
-  | { readonly rows: readonly HistoryRow[]; readonly same: boolean }
+  | Pick<HistoryState, "rows" | "past"> & { readonly same: boolean }
   | undefined {
   const changed: readonly Field[][] = JSON.parse(
     String(answer!.changed ?? "[]"),
   );
-  const rows = new Map(before.map((row) => [row.id, row]));
+  const rows = new Map(before.rows.map((row) => [row.id, row]));
+  const ids = new Set(changed.length > 0 ? before.past : []);
   let same = true;
   for (const row of changed.map(historyRow)) {
     same &&= saysTheSame(row, rows.get(row.id));
     rows.set(row.id, row);
+    ids.delete(row.id);
   }
-  return rows.size === Number(answer!.count)
-    ? { rows: [...rows.values()], same }
+  const past = ids.size === before.past.length || changed.length === 0
+    ? before.past
+    : [...ids];
+  return rows.size + past.length === Number(answer!.count)
+    ? { rows: [...rows.values()], past, same }
     : undefined;
 }
 
@@ -186,7 +186,7 @@ const ROW = `pg_catalog.json_build_array(${
 })`;
 
 /** Rows in Kysely's form as they will be when they are converted: numbered in this order. */
-function convertedRows(rows: readonly Row[]): HistoryRow[] {
+export function convertedRows(rows: readonly Row[]): HistoryRow[] {
   return readKyselyRows(rows).map(({ name, timestamp }, index) => ({
     id: index + 1,
     name,
@@ -200,7 +200,16 @@ function convertedRows(rows: readonly Row[]): HistoryRow[] {
   }));
 }
 
-function historyRow(fields: readonly Field[]): HistoryRow {
+const STATUSES: readonly unknown[] = [
+  "applied",
+  "baseline",
+  "rolled_back",
+  "failed",
+  "running",
+] satisfies HistoryStatus[];
+
+/** @throws {RefusedError} for a row without an id, a name or a status that is known */
+export function historyRow(fields: readonly Field[]): HistoryRow {
   const [
     id,
     name,
@@ -212,6 +221,23 @@ function historyRow(fields: readonly Field[]): HistoryRow {
     error,
     run,
   ] = fields as readonly [Field, ...(string | null)[]];
+  if (id === null || name === null) {
+    throw new RefusedError([
+      `Cannot read the history: a row of it has no ${
+        id === null ? "id" : "name"
+      }; somebody has changed the table`,
+    ]);
+  }
+  if (!STATUSES.includes(status)) {
+    const said = status === null
+      ? "has no status"
+      : `says ${quote(`${status}`)}`;
+    throw new RefusedError([
+      `Cannot read the history: its row ${id}, of ${
+        quote(String(name))
+      }, ${said}, which this program does not know; use the newest one that has worked here`,
+    ]);
+  }
   return {
     id: Number(id),
     name: String(name),

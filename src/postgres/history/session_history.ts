@@ -133,15 +133,21 @@ export class SessionHistory {
     const { place, state } = this.known;
     if (place.form === "missing") return { rows: [], isKnown: false };
     const horizon = String(check![0]!.horizon);
-    const read = (rows: readonly HistoryRow[], isKnown: boolean) => {
-      this.known = { place, state: { rows, horizon } };
+    const read = (
+      rows: readonly HistoryRow[],
+      isKnown: boolean,
+      past: readonly number[] = [],
+    ) => {
+      this.known = { place, state: { rows, past, horizon } };
       return { rows, isKnown };
     };
     if (place.form === "kysely" || state === undefined) {
       return read(readHistory(place.form, answer!), false);
     }
-    const changes = readChanges(answer!, state.rows);
-    if (changes !== undefined) return read(changes.rows, changes.same);
+    const changes = readChanges(answer!, state);
+    if (changes !== undefined) {
+      return read(changes.rows, changes.same, changes.past);
+    }
     const rows = await this.#connection.query(
       historyQuery(place.schema!, place.form),
     );
@@ -187,7 +193,7 @@ export class SessionHistory {
     );
     const { facts } = answers.flat().at(-1) as Row;
     // Whatever is in it has been written by this transaction.
-    const state = { rows: [], horizon: "0" };
+    const state = { rows: [], past: [], horizon: "0" };
     this.known = {
       place: { schema, form: "own", facts: String(facts) },
       state: place.form === "missing" ? state : undefined,

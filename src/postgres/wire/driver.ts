@@ -11,6 +11,8 @@ import postgres from "postgres";
 import type { Target } from "../../cli/target.ts";
 import type { DriverSocket } from "./driver_socket.ts";
 
+import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
+
 export { StatementRunner } from "./statement_runner.ts";
 
 /** The driver obeys this one whatever its options say, and would refuse a server, or loop, for it. */
@@ -21,6 +23,10 @@ export function openDriver(
   socket: DriverSocket,
   target: Pick<Target, "user" | "database">,
 ): postgres.Sql {
+  if (IS_DENO_2_4) {
+    silenceDeprecations();
+    mendRuntime();
+  }
   const attributes = Deno.env.get(OBEYED);
   if (attributes === undefined) return open(socket, target);
   Deno.env.delete(OBEYED);
@@ -78,7 +84,7 @@ export function isServerError(error: unknown): boolean {
  * it sends. The end of the running task will do, a hundred times in a row: then timers, the network and signals get their
  * turn, for which somebody may be waiting.
  */
-export function mendRuntime(): void {
+function mendRuntime(): void {
   const { clearImmediate, setImmediate } = globalThis;
   let ticks = 0;
   class Tick {

@@ -17,8 +17,13 @@ import { abortable } from "../../waits.ts";
 import { DriverSocket } from "./driver_socket.ts";
 import { type LoggedIn, logIn, type Questions } from "./log_in.ts";
 import { Messages } from "./messages.ts";
-import { type Answer, endsSession, type Rows, TERMINATE } from "./protocol.ts";
-import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
+import {
+  aboutStatement,
+  type Answer,
+  endsSession,
+  type Rows,
+  TERMINATE,
+} from "./protocol.ts";
 import { passwordForms } from "./scram.ts";
 import { SessionState } from "./session_state.ts";
 import { openSocket, sendCancel, type Socket } from "./socket.ts";
@@ -162,12 +167,6 @@ export class Link {
     return this.#driver !== undefined;
   }
 
-  /** postgres.js on this link. @throws {Error} before {@link prepare} is done */
-  get driver(): Driver {
-    if (this.#driver === undefined) throw new Error("The driver is not loaded");
-    return this.#driver;
-  }
-
   /**
    * Loads the driver, which all statements after the first query need.
    *
@@ -193,7 +192,8 @@ export class Link {
     repeated?: string,
     answer: Answer = { tags: [] },
   ): Promise<Rows> {
-    const rows = this.driver.runner.run(text, parameters, answer);
+    if (this.#driver === undefined) throw new Error("The driver is not loaded");
+    const rows = this.#driver.runner.run(text, parameters, answer);
     return await this.#settled(rows, answer, repeated);
   }
 
@@ -236,12 +236,9 @@ export class Link {
   }
 
   async #openDriver(): Promise<Driver> {
-    const { openDriver, mendRuntime, StatementRunner, ...driver } =
-      await import("./driver.ts");
-    if (IS_DENO_2_4) {
-      silenceDeprecations();
-      mendRuntime();
-    }
+    const { openDriver, StatementRunner, ...driver } = await import(
+      "./driver.ts"
+    );
     if (this.lost !== undefined) throw this.lost;
     const socket = new DriverSocket(
       this.#session!.announced,
@@ -273,7 +270,7 @@ export class Link {
     } catch (error) {
       const failure = this.#driver?.isServerError(error) &&
           answer?.failure !== undefined
-        ? about(answer.failure, statement)
+        ? aboutStatement(answer.failure, statement)
         : error;
       if (failure instanceof DatabaseError && endsSession(failure)) {
         this.#lose(
@@ -300,16 +297,4 @@ export class Link {
       { cause: farewell },
     );
   }
-}
-
-/** An error with the statement that it is about; the position in a statement that is not shown is of no use. */
-function about(
-  { server: { position, ...server } }: DatabaseError,
-  statement: string | undefined,
-): DatabaseError {
-  return new DatabaseError({
-    ...server,
-    ...(statement !== undefined && { statement }),
-    ...(statement !== undefined && position !== undefined && { position }),
-  });
 }

@@ -16,7 +16,6 @@ import {
   loggedInMessages,
   type Message,
   readColumns,
-  readCopied,
   readError,
   readRow,
   readUint32,
@@ -43,6 +42,8 @@ export interface Questions {
   readonly first: string;
   /** The question that the answer to the last one leads to; `undefined` when all is known. */
   readonly next?: (answer: Reply) => string | undefined;
+  /** Takes each row that is copied, as it comes, from the data of the message; such rows are no part of an answer. */
+  copied?(data: Uint8Array, begin: number, end: number): void;
 }
 
 /** As whom to log in, and what to ask. */
@@ -114,6 +115,8 @@ async function converse(
       };
     }
   }
+  messages.onCopied = (data, begin, end) =>
+    questions.copied?.(data, begin, end);
   let answer: Reply;
   for (
     let question: string | undefined = questions.first;
@@ -139,7 +142,6 @@ async function readAnswer(messages: Messages): Promise<Reply> {
     const { type, body } = await messages.next();
     if (type === "T") columns = readColumns(body);
     else if (type === "D") rows.push(readRow(columns, body));
-    else if (type === "d") rows.push({ fields: readCopied(body) });
     else if (type === "E") {
       const error = readError(body);
       if (endsSession(error)) throw error;

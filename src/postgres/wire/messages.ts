@@ -39,6 +39,11 @@ const PHASES = {
 /** The letters of a COPY: `CopyInResponse`, `CopyOutResponse`, `CopyBothResponse`, `CopyData`, `CopyDone`. */
 const COPY = "GHWdc";
 
+const COPY_DATA = "d".charCodeAt(0);
+
+/** Takes the body of a `CopyData`, where it stands in the data. */
+export type OnCopied = (data: Uint8Array, begin: number, end: number) => void;
+
 /** Cuts what a server sends into messages, whatever pieces it comes in. */
 export class MessageReader {
   #pieces: Uint8Array[] = [];
@@ -62,12 +67,17 @@ export class MessageReader {
     return this.#needed > HEAD_BYTES ? this.#needed : 0;
   }
 
-  /** The messages that are complete now. @throws {Error} for a length that cannot be */
-  push(chunk: Uint8Array): Message[] {
+  /**
+   * The messages that are complete now, but for those that `onCopied` takes: of a long copy there are too many to make an
+   * object of each.
+   *
+   * @throws {Error} for a length that cannot be
+   */
+  push(chunk: Uint8Array, onCopied?: OnCopied): Message[] {
     this.#pieces.push(chunk);
     this.#length += chunk.length;
     if (this.#length < this.#needed) return [];
-    const data = concat(this.#pieces);
+    const data = this.#pieces.length === 1 ? chunk : concat(this.#pieces);
     const messages: Message[] = [];
     let at = 0;
     this.#needed = HEAD_BYTES;
@@ -78,6 +88,11 @@ export class MessageReader {
       if (end > data.length) {
         this.#needed = 1 + length;
         break;
+      }
+      if (data[at] === COPY_DATA && onCopied !== undefined) {
+        onCopied(data, at + HEAD_BYTES, end);
+        at = end;
+        continue;
       }
       messages.push({
         type: String.fromCharCode(data[at]!),
@@ -111,6 +126,8 @@ export class Messages {
   /** How many of them were taken: to shift a long list again and again takes longer than to read it. */
   #taken = 0;
   #waiting: PromiseWithResolvers<Message> | undefined;
+  /** Takes the rows that the answer to a question copies. */
+  onCopied: OnCopied | undefined;
   /** Who gets everything, once it is handed over. */
   #taker: ((bytes: Uint8Array) => void) | undefined;
   #failure: Error | undefined;
@@ -166,7 +183,10 @@ export class Messages {
     if (this.#failure !== undefined) return;
     try {
       const forTaker: Uint8Array[] = [];
-      for (const one of this.#reader.push(data)) {
+      const onCopied = this.#phase === PHASES.question
+        ? this.#copied
+        : undefined;
+      for (const one of this.#reader.push(data, onCopied)) {
         this.#check(one.type, one.bytes.length);
         this.#checkRows(one);
         this.#state.take(one);
@@ -184,6 +204,13 @@ export class Messages {
       this.#fail(error as Error);
     }
   }
+
+  readonly #copied: OnCopied = (data, begin, end) => {
+    const bytes = HEAD_BYTES + end - begin;
+    this.#check("d", bytes);
+    this.#received += bytes;
+    this.onCopied?.(data, begin, end);
+  };
 
   /** @throws {Error} for a description that is not as long as it says, and for a row that has other columns */
   #checkRows({ type, body }: Message): void {

@@ -245,6 +245,18 @@ export function readError(body: Uint8Array): DatabaseError {
   });
 }
 
+/** An error with the statement that it is about; the position in a statement that is not shown is of no use. */
+export function aboutStatement(
+  { server: { position, ...server } }: DatabaseError,
+  statement: string | undefined,
+): DatabaseError {
+  return new DatabaseError({
+    ...server,
+    ...(statement !== undefined && { statement }),
+    ...(statement !== undefined && position !== undefined && { position }),
+  });
+}
+
 /** Whether the server has ended the session with this error. */
 export function endsSession(error: DatabaseError): boolean {
   return error.server.severity === "FATAL" || error.server.severity === "PANIC";

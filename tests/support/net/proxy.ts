@@ -86,6 +86,10 @@ export interface Proxy extends AsyncDisposable {
   mute(): void;
   /** How new connections are received from now on; `undefined` connects them. */
   front(behaviour: Front | undefined): void;
+  /** Whoever connects from now on is refused by the operating system; the sessions that are open go on. */
+  refuse(): void;
+  /** Whoever connects from now on reaches this server; the sessions that are open go on. */
+  redirect(target: { readonly host: string; readonly port: number }): void;
   /** Rewrites what the server says, text for text of the same length, in every session from now on. */
   rewrite(from: string, to: string): void;
   /** Says this to the next request whose statement matches, in the place of the server; without end, if told so. */
@@ -129,11 +133,12 @@ export async function startProxy(
     behaviour = next;
   };
 
+  let upstreamTarget = target;
   const server = net.createServer({ allowHalfOpen: true }, (client) => {
     accepted++;
     track(client);
     if (behaviour !== undefined) return receive(client, behaviour);
-    const upstream = net.connect({ ...target, allowHalfOpen: true });
+    const upstream = net.connect({ ...upstreamTarget, allowHalfOpen: true });
     track(upstream);
     const session = new Session(client, upstream, {
       holds,
@@ -191,6 +196,8 @@ export async function startProxy(
     stall: () => sessions.forEach((session) => session.stall()),
     mute: () => sessions.forEach((session) => session.mute()),
     front: receiveAs,
+    refuse: () => void server.close(),
+    redirect: (target) => upstreamTarget = target,
     rewrite: (from, to) => {
       const [before, after] = [from, to].map((text) =>
         new TextEncoder().encode(text)

@@ -70,6 +70,8 @@ export interface Scenario {
   screen(command: CommandLine, options?: ScreenOptions): Promise<MigrateResult>;
   /** Runs the program as the command `"$@"` of a shell's script. */
   inShell(script: string, command: CommandLine): Promise<MigrateResult>;
+  /** Starts it so and returns while it works. */
+  startInShell(script: string, command: CommandLine): RunningMigrate;
   /** Runs the program with a standard output that nobody reads. Returns the exit code. */
   intoClosedPipe(command: CommandLine): Promise<number>;
   /** Starts the program and returns while it works. Its result is masked, its output on the way is not. */
@@ -174,6 +176,11 @@ class Stage implements Scenario, AsyncDisposable {
     script: string,
     command: CommandLine,
   ): Promise<MigrateResult> {
+    await using running = this.startInShell(script, command);
+    return await running.result;
+  }
+
+  startInShell(script: string, command: CommandLine): RunningMigrate {
     const { env = {} } = this.#process({});
     const program = [
       Deno.execPath(),
@@ -186,8 +193,7 @@ class Stage implements Scenario, AsyncDisposable {
       stdout: "piped",
       stderr: "piped",
     });
-    await using running = this.#judged(startProcess(shell), {});
-    return await running.result;
+    return this.#judged(startProcess(shell), {});
   }
 
   async intoClosedPipe(command: CommandLine): Promise<number> {
