@@ -5,6 +5,7 @@
  */
 import type { Command } from "./cli/command.ts";
 import type { Config } from "./cli/config.ts";
+import { backfill } from "./commands/backfill.ts";
 import { baseline } from "./commands/baseline.ts";
 import type { Context, Result } from "./commands/context.ts";
 import { down } from "./commands/down.ts";
@@ -120,6 +121,8 @@ function dispatch(command: DatabaseCommand, context: Context): Promise<Result> {
       return baseline(context, command);
     case "repair":
       return repair(context, command);
+    case "backfill":
+      return backfill(context, command);
   }
 }
 

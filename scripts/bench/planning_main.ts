@@ -20,6 +20,7 @@ const migrations = names.map((name): Migration => ({
   checksum,
   transaction: true,
   idempotent: false,
+  phase: "pre",
   up: () => Promise.resolve(),
 }));
 

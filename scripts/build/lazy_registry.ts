@@ -27,9 +27,15 @@ try {
     Promise.resolve(guardProcess({ ...options, locate }, ends))
   );
   const text = JSON.stringify(
-    migrations.map(({ name, checksum, transaction, idempotent, down }) =>
-      [name, checksum, { transaction, idempotent }, down !== undefined]
-    ),
+    migrations.map((
+      { name, checksum, transaction, idempotent, phase, down, backfill },
+    ) => [
+      name,
+      checksum,
+      { transaction, idempotent, phase },
+      down !== undefined,
+      backfill !== undefined,
+    ]),
   );
   writeLine({ stream: "stdout", text });
 } catch (error) {

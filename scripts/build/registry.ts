@@ -32,10 +32,10 @@ const HEADER = `\
 ${GENERATED} from the files beside it; do not edit.
 `;
 
-const KYSELY = 'import type { Kysely } from "kysely";\n';
+const KYSELY = 'import type { Expression, Kysely, SqlBool } from "kysely";\n';
 
 const KYSELY_WITH_SETUP = `\
-import type { Kysely, KyselyPlugin } from "kysely";
+import type { Expression, Kysely, KyselyPlugin, SqlBool } from "kysely";
 import * as shared from "./${SETUP_FILE}";
 `;
 
@@ -44,14 +44,26 @@ const TYPES = `
 // deno-lint-ignore no-explicit-any -- a migration is written for the tables of its day
 type MigrationFunction = (db: Kysely<any>) => PromiseLike<unknown>;
 
-interface MigrationModule {
-  readonly up: MigrationFunction;
+interface Backfill {
+  readonly table: string;
+  readonly key?: readonly string[];
+  readonly where?: Expression<SqlBool>;
+  // deno-lint-ignore no-explicit-any -- a migration is written for the tables of its day
+  batch(db: Kysely<any>, rows: Expression<SqlBool>): PromiseLike<unknown>;
+}
+
+interface Common {
   readonly down?: MigrationFunction;
   readonly options?: {
     readonly transaction?: boolean;
     readonly idempotent?: boolean;
+    readonly phase?: string;
   };
 }
+
+type MigrationModule =
+  & Common
+  & ({ readonly up: MigrationFunction } | { readonly backfill: Backfill });
 
 /** A migration: its name, the SHA-256 of its source, and what its file exports. */
 export interface RegistryEntry {

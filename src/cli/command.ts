@@ -15,6 +15,7 @@ import {
 } from "./options.ts";
 import { nearest } from "./suggestion.ts";
 import type { DownRequest, UpRequest } from "../plan/plan.ts";
+import type { BackfillControl } from "../plan/backfill.ts";
 import type { RepairRequest } from "../plan/repair.ts";
 
 export type Command =
@@ -40,6 +41,11 @@ export type Command =
     readonly from: { readonly to: string } | { readonly kyselyTable: string };
   }
   | { readonly kind: "repair"; readonly request: RepairRequest }
+  | {
+    readonly kind: "backfill";
+    readonly name: string;
+    readonly request: BackfillControl;
+  }
   | { readonly kind: "new"; readonly name: string }
   | { readonly kind: "completions"; readonly shell: Shell }
   | { readonly kind: "help"; readonly topic: CommandName | undefined }
@@ -57,8 +63,13 @@ export interface Arguments {
 
 type Options = ReadonlyMap<string, string>;
 
-/** The commands that take a word of their own. */
-const OPERANDS: readonly CommandName[] = ["new", "completions", "help"];
+/** How many words of their own commands take. */
+const OPERANDS: Readonly<Partial<Record<CommandName, number>>> = {
+  backfill: 2,
+  new: 1,
+  completions: 1,
+  help: 1,
+};
 
 /** Reads the arguments. Never throws: everything that is wrong is in `faults`. */
 export function parseArguments(argv: readonly string[]): Arguments {
@@ -91,7 +102,7 @@ function readCommand(
   operands: readonly string[],
   faults: string[],
 ): Command | undefined {
-  const limit = OPERANDS.includes(kind) ? 1 : 0;
+  const limit = OPERANDS[kind] ?? 0;
   for (const extra of operands.slice(limit)) {
     faults.push(`Unexpected argument ${quoteArgument(extra)}`);
   }
@@ -117,6 +128,8 @@ function readCommand(
       return readBaseline(options, faults);
     case "repair":
       return readRepair(options, faults);
+    case "backfill":
+      return readBackfill(operands, options, faults);
     case "new": {
       const [name] = operands;
       if (name === undefined) faults.push("The command new needs a NAME");
@@ -187,6 +200,65 @@ function readRepair(
   faults.push(
     "The command repair needs --accept-checksum NAME, --retry NAME or --mark-applied NAME",
   );
+  return undefined;
+}
+
+function readBackfill(
+  [action, name]: readonly string[],
+  options: Options,
+  faults: string[],
+): Command & { kind: "backfill" } | undefined {
+  if (action !== "pause" && action !== "resume" && action !== "set") {
+    faults.push(
+      "The command backfill needs pause NAME, resume NAME or set NAME",
+    );
+    return undefined;
+  }
+  if (name === undefined) {
+    faults.push(`The command backfill ${action} needs a NAME`);
+    return undefined;
+  }
+  const rest = readRest(options.get("rest"), faults);
+  const aimMs = readAim(options.get("aim"), faults);
+  const isSet = rest !== undefined || aimMs !== undefined;
+  if (action === "set") {
+    if (!isSet && faults.length === 0) {
+      faults.push("The command backfill set needs --rest N or --aim DURATION");
+    }
+    return { kind: "backfill", name, request: { action, rest, aimMs } };
+  }
+  if (isSet) {
+    faults.push(
+      `Options --rest and --aim do not belong to backfill ${action}`,
+    );
+  }
+  return { kind: "backfill", name, request: { action } };
+}
+
+/** A batch may rest a hundred times as long as it works: that is slow enough. */
+function readRest(
+  text: string | undefined,
+  faults: string[],
+): number | undefined {
+  if (text === undefined) return undefined;
+  const rest = /^\d{1,3}(?:\.\d{1,3})?$/.test(text) ? Number(text) : NaN;
+  if (rest <= 100) return rest;
+  faults.push(
+    `Option --rest: ${quoteValue(text)} is not a number from 0 to 100`,
+  );
+  return undefined;
+}
+
+function readAim(
+  text: string | undefined,
+  faults: string[],
+): number | undefined {
+  if (text === undefined) return undefined;
+  const ms = parseDuration(text);
+  if (typeof ms !== "number") faults.push(`Option --aim: ${ms.message}`);
+  else if (ms < 10 || ms > 60_000) {
+    faults.push(`Option --aim: ${quoteValue(text)} is not from 10ms to 60s`);
+  } else return ms;
   return undefined;
 }
 

@@ -20,6 +20,14 @@ export interface OutputConfig {
   readonly color: boolean;
 }
 
+/** How large tables are filled. */
+export interface FillConfig {
+  /** Milliseconds. */
+  readonly timeLimitMs: number | undefined;
+  readonly maxLagBytes: number;
+  readonly holdQuery: string | undefined;
+}
+
 /** All times are milliseconds. */
 export interface Config extends OutputConfig {
   readonly target: Target;
@@ -30,6 +38,8 @@ export interface Config extends OutputConfig {
   readonly lockRetryMs: number;
   readonly statementTimeoutMs: number;
   readonly transaction: "all" | "each";
+  readonly phase: "all" | "pre" | "post";
+  readonly fill: FillConfig;
   readonly schema: string | undefined;
   /** The role that may own the history although the user is no member of it. */
   readonly trustedOwner: string | undefined;
@@ -79,6 +89,14 @@ export function readSettings(
     lockRetryMs: ms("lock-retry"),
     statementTimeoutMs: ms("statement-timeout"),
     transaction: oneOf("transaction", ["all", "each"], settings, env, faults),
+    phase: oneOf("phase", ["all", "pre", "post"], settings, env, faults),
+    fill: {
+      timeLimitMs: setting("time-limit", settings, env) === undefined
+        ? undefined
+        : ms("time-limit"),
+      maxLagBytes: size("max-lag", settings, env, faults),
+      holdQuery: setting("hold-query", settings, env)?.text,
+    },
     schema: readSchema(settings, env, faults),
     trustedOwner: setting("trust-history-owner", settings, env)?.text,
     pipeline: settings["no-pipeline"] === undefined,
@@ -163,6 +181,33 @@ function duration(
     faults.push(`${given.source}: 0 leaves no time to connect`);
   }
   return ms;
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  B: 1,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+};
+
+function size(
+  flag: string,
+  settings: Settings,
+  env: Environment,
+  faults: string[],
+): number {
+  const given = setting(flag, settings, env) ??
+    { text: defaultOf(flag), source: "default" };
+  const [, number, unit = ""] = /^(\d+(?:\.\d+)?)(B|KiB|MiB|GiB)$/.exec(
+    given.text,
+  ) ?? [];
+  if (number !== undefined) return Number(number) * UNITS[unit]!;
+  faults.push(
+    `${given.source}: ${
+      quoteValue(given.text)
+    } is not a size, such as 512KiB, 64MiB or 1GiB`,
+  );
+  return 0;
 }
 
 function oneOf<T extends string>(

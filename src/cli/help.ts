@@ -35,7 +35,8 @@ function overview(): string[] {
     ...settings(),
     "",
     "Exit codes: 0 done, or nothing to do; 1 failed or refused; 2 usage or configuration error;",
-    "3 migrations are pending (status --check, status --wait); 130 and 143 stopped by SIGINT and SIGTERM.",
+    "3 migrations are pending (status --check, status --wait); 4 --time-limit ended a backfill with work left;",
+    "130 and 143 stopped by SIGINT and SIGTERM.",
     "",
     `${PROGRAM} help COMMAND, or COMMAND --help, shows the options of a command.`,
   ];

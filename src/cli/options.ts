@@ -10,6 +10,7 @@ export type CommandName =
   | "status"
   | "baseline"
   | "repair"
+  | "backfill"
   | "new"
   | "completions"
   | "help"
@@ -123,6 +124,23 @@ export const COMMANDS: Readonly<
       },
     ],
   },
+  backfill: {
+    usage: "backfill pause NAME | resume NAME | set NAME",
+    text: "pause, resume or set a backfill at work",
+    options: [
+      {
+        flag: "rest",
+        value: "N",
+        text:
+          "rest after a batch, in times of its work: 0 is none, 1 the default",
+      },
+      {
+        flag: "aim",
+        value: "DURATION",
+        text: "how long a batch should take; 500ms by default",
+      },
+    ],
+  },
   new: {
     usage: "new NAME",
     text: "create a migration file (source checkout only)",
@@ -211,6 +229,34 @@ export const SETTINGS: readonly Option[] = [
     variable: "MIGRATE_TRANSACTION",
     default: "all",
     text: "one transaction for the whole run, or one for each migration",
+  },
+  {
+    flag: "phase",
+    value: "all|pre|post",
+    variable: "MIGRATE_PHASE",
+    default: "all",
+    text:
+      "which migrations up and status look at: those before the release, those after it, or all",
+  },
+  {
+    flag: "time-limit",
+    value: "DURATION",
+    variable: "MIGRATE_TIME_LIMIT",
+    text:
+      "end the backfill at work after this time, with exit 4; the next up goes on",
+  },
+  {
+    flag: "max-lag",
+    value: "SIZE",
+    variable: "MIGRATE_MAX_LAG",
+    default: "64MiB",
+    text: "hold a backfill while a standby is further behind",
+  },
+  {
+    flag: "hold-query",
+    value: "SQL",
+    variable: "MIGRATE_HOLD_QUERY",
+    text: "hold a backfill while this query says true, or fails",
   },
   {
     flag: "no-pipeline",

@@ -5,7 +5,7 @@
  */
 import type { Config } from "../cli/config.ts";
 import { type ExitCode, RefusedError } from "../errors.ts";
-import type { Migration } from "../plan/migration.ts";
+import type { Migration, Phase } from "../plan/migration.ts";
 import type { Planned } from "../plan/plan.ts";
 import type { Ports, Session } from "../engine/ports.ts";
 import { quote } from "../text.ts";
@@ -29,6 +29,10 @@ export interface Result {
   readonly notRun?: number;
   readonly unfinished?: number;
   readonly unknown?: number;
+  /** The phase that it kept to. */
+  readonly phase?: Phase;
+  /** Backfills that have begun and are not done. */
+  readonly open?: number;
   readonly dryRun?: boolean;
   readonly error?: unknown;
 }

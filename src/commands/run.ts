@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Planner } from "../engine/apply.ts";
+import type { Planner } from "../engine/run_request.ts";
 import { ExitCode, RefusedError } from "../errors.ts";
 import type { Plan, Planned, Step } from "../plan/plan.ts";
 import type { Session } from "../engine/ports.ts";
@@ -77,8 +77,9 @@ export function runPlan(
       plan,
       config,
     );
+    const code = counts.open > 0 ? ExitCode.unfinished : ExitCode.done;
     return error === undefined
-      ? { exitCode: ExitCode.done, ...counts }
+      ? { exitCode: code, ...counts }
       : { exitCode: ExitCode.failed, ...counts, error };
   });
 }

@@ -1,5 +1,7 @@
 import type { Command } from "../cli/command.ts";
 import { ConnectionError, ConnectionLostError, ExitCode } from "../errors.ts";
+import type { Config } from "../cli/config.ts";
+import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { ServerInfo } from "../report/events.ts";
 import { isApplied } from "../plan/history.ts";
 import { kyselyFindings, type KyselyTable } from "../plan/kysely.ts";
@@ -16,6 +18,7 @@ import {
 interface Reading {
   readonly server: ServerInfo;
   readonly states: readonly MigrationState[];
+  readonly backfills: ReadonlyMap<string, OpenBackfill>;
   readonly kyselyTables: readonly KyselyTable[];
 }
 
@@ -28,11 +31,21 @@ export async function status(
   command: Command & { kind: "status" },
 ): Promise<Result> {
   const { ports, program, config } = context;
-  const { server, states, kyselyTables } = await read(context, command.waitMs);
+  const { phase } = config;
+  const { server, states, backfills, kyselyTables } = await read(
+    context,
+    command.waitMs,
+  );
   const asked = command.check || command.waitMs !== undefined;
   // Whoever asks for nothing but an answer gets it as the exit code.
   if (!(asked && config.verbosity === "quiet")) {
-    ports.report({ event: "status", server, states, program: { ...program } });
+    ports.report({
+      event: "status",
+      server,
+      states,
+      backfills,
+      program: { ...program },
+    });
   }
   const { faults, warnings } = kyselyFindings(kyselyTables, {
     migrations: context.migrations,
@@ -44,7 +57,7 @@ export async function status(
     ports.report({ event: "warning", message });
   }
   if (!asked) return { exitCode: ExitCode.done };
-  if (pending(states) > 0) return { exitCode: ExitCode.pending };
+  if (pending(states, phase) > 0) return { exitCode: ExitCode.pending };
   return {
     exitCode: states.some(({ state }) => state === "changed")
       ? ExitCode.failed
@@ -59,6 +72,7 @@ async function read(
 ): Promise<Reading> {
   if (waitMs === undefined) return await readOnce(context);
   const { clock, report } = context.ports;
+  const { phase } = context.config;
   const deadline = clock.now() + waitMs;
   let reported: number | undefined;
   for (let again = false;;) {
@@ -75,10 +89,15 @@ async function read(
       });
     again ||= result !== undefined;
     const leftMs = deadline - clock.now();
-    if (result !== undefined && (pending(result.states) === 0 || leftMs <= 0)) {
+    if (
+      result !== undefined &&
+      (pending(result.states, phase) === 0 || leftMs <= 0)
+    ) {
       return result;
     }
-    const count = result === undefined ? undefined : pending(result.states);
+    const count = result === undefined
+      ? undefined
+      : pending(result.states, phase);
     if (count !== undefined && count !== reported) {
       report({ event: "waiting_for_migrations", pending: count, leftMs });
       reported = count;
@@ -92,20 +111,28 @@ function readOnce(
   context: Context,
   options?: SessionOptions,
 ): Promise<Reading> {
-  return withSession(
-    context,
-    ({ server, history, kyselyTables }) =>
-      Promise.resolve({
-        server,
-        kyselyTables,
-        states: migrationStates(context.migrations, history),
-      }),
-    options,
-  );
+  return withSession(context, async (session) => {
+    const { server, history, kyselyTables } = session;
+    const states = migrationStates(context.migrations, history);
+    const open = states.filter(({ state }) => state === "open");
+    const positions = open.length === 0
+      ? new Map<number, OpenBackfill>()
+      : await session.openBackfills(open.map(({ row }) => row!.id));
+    const backfills = open.flatMap(({ name, row }) => {
+      const position = positions.get(row!.id);
+      return position === undefined ? [] : [[name, position] as const];
+    });
+    return { server, states, kyselyTables, backfills: new Map(backfills) };
+  }, options);
 }
 
-function pending(states: readonly MigrationState[]): number {
-  return pendingOf(states).length;
+function pending(
+  states: readonly MigrationState[],
+  phase: Config["phase"],
+): number {
+  return pendingOf(states).filter((migration) =>
+    phase === "all" || migration.phase === phase
+  ).length;
 }
 
 function pendingOf(states: readonly MigrationState[]): Migration[] {

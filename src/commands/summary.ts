@@ -16,18 +16,21 @@ export function summaryOf(
     notRun = 0,
     unfinished = 0,
     unknown = 0,
+    open = 0,
     dryRun = false,
   } = result;
   return {
     command: command.kind,
     ...(command.kind === "up" && command.request.to !== undefined &&
       { to: command.request.to }),
+    ...(result.phase !== undefined && { phase: result.phase }),
     applied,
     rolledBack,
     recorded,
     notRun,
     unfinished,
     unknown,
+    ...(open > 0 && { open }),
     ...(!dryRun && { outcome: outcomeOf(result) }),
     durationMs: Math.round(durationMs),
     dryRun,

@@ -6,13 +6,14 @@ import type { Context, Result } from "./context.ts";
 import { runPlan } from "./run.ts";
 
 /** Applies pending migrations. */
-export function up(
+export async function up(
   context: Context,
   command: Command & { kind: "up" },
 ): Promise<Result> {
   const { migrations, ports, config } = context;
+  const { phase } = config;
   const { request, dryRun } = command;
-  return runPlan(context, {
+  const result = await runPlan(context, {
     dryRun,
     before: ({ kyselyTables, server }, { steps }) => {
       const { faults, warnings } = kyselyFindings(kyselyTables, {
@@ -29,8 +30,11 @@ export function up(
     planner: (history, done) =>
       planUp(migrations, history, {
         ...request,
+        phase,
+        done: done.map(({ migration }) => migration.name),
         ...(request.steps !== undefined &&
           { steps: request.steps - done.length }),
       }),
   });
+  return phase === "all" ? result : { ...result, phase };
 }

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { cannotTell, commitUnderLock, type Limits } from "./commit.ts";
+import { cannotTell, commitUnderLock } from "./commit.ts";
+import type { Applied, ApplyOptions, Planner } from "./run_request.ts";
 import {
   causeOf,
   MigrationError,
@@ -12,9 +13,9 @@ import {
   UnsettledError,
 } from "../errors.ts";
 import { failureText } from "../report/failure.ts";
-import type { HistoryRow } from "../plan/history.ts";
+import { RenewableSession } from "./renewal.ts";
 import { Journal, refusePooler } from "./journal.ts";
-import type { Plan, Planned, Step } from "../plan/plan.ts";
+import type { Plan, Step } from "../plan/plan.ts";
 import type { LockedHistory, Ports, Session, Written } from "./ports.ts";
 import { type Begun, recordFailure } from "./record_failure.ts";
 import {
@@ -28,31 +29,6 @@ import {
 } from "./segment.ts";
 import { underLock } from "./lock.ts";
 import { backOff } from "../waits.ts";
-
-/** How to run: see the options of the same names. Times are milliseconds. */
-export interface ApplyOptions extends Limits {
-  readonly transaction: "all" | "each";
-  readonly lockRetryMs: number;
-}
-
-/** Makes the plan anew from the history under the lock, after the steps that this run has done. */
-export type Planner = (
-  history: readonly HistoryRow[],
-  done: readonly Step[],
-) => Planned<Plan>;
-
-/** What the run came to, also when it failed. */
-export interface Applied {
-  readonly applied: number;
-  readonly rolledBack: number;
-  /** Steps that were planned and are not in effect. */
-  readonly notRun: number;
-  /** Non-transactional steps that failed half-way; they are not counted in `notRun`. */
-  readonly unfinished: number;
-  /** Steps of which nobody can tell whether they are in effect; they are not counted in `notRun`. */
-  readonly unknown: number;
-  readonly error: unknown;
-}
 
 /** PostgreSQL's lock_not_available and deadlock_detected: the transaction was rolled back and may be tried again. */
 const RETRIED: readonly (string | undefined)[] = ["55P03", "40P01"];
@@ -73,7 +49,8 @@ export async function apply(
   planned: Plan,
   options: ApplyOptions,
 ): Promise<Applied> {
-  const run = new Run(ports, session, planner, options, planned.steps);
+  await using sessions = new RenewableSession(ports, session);
+  const run = new Run(ports, sessions, planner, options, planned.steps);
   try {
     refusePooler(session, planned.steps);
     await run.all();
@@ -94,22 +71,40 @@ class Run {
   /** What the failure left in a state that has to be looked at. */
   #unfinished: readonly Step[] = [];
   #unknown: readonly Step[] = [];
+  /** The backfill at work. */
+  #open: Step | undefined;
+  /** Names of backfills that are too large for a transaction of the run. */
+  readonly #large = new Set<string>();
+  /** Whether the history may say something else than the plan was made from, although no session has seen it change. */
+  #isStale = false;
+  readonly #deadline: number | undefined;
 
   constructor(
     readonly ports: Ports,
-    readonly session: Session,
+    readonly sessions: RenewableSession,
     readonly planner: Planner,
     readonly options: ApplyOptions,
     planned: readonly Step[],
   ) {
     this.#left = planned;
+    const { timeLimitMs } = options.fill;
+    this.#deadline = timeLimitMs === undefined
+      ? undefined
+      : ports.clock.now() + timeLimitMs;
+  }
+
+  get session(): Session {
+    return this.sessions.current;
   }
 
   /** Runs segment after segment. The plan may change under the lock: another migrator may have run. */
   async all(): Promise<void> {
     while (this.#left.length > 0) {
       this.#begun = [];
-      if (this.#left[0]!.migration.transaction) await this.#transaction();
+      const [next] = this.#left;
+      if (this.#large.has(next!.migration.name)) {
+        if (!await this.#fill()) return;
+      } else if (next!.migration.transaction) await this.#transaction();
       else await this.#alone();
     }
   }
@@ -123,6 +118,7 @@ class Run {
       notRun: this.#left.length,
       unfinished: this.#unfinished.length,
       unknown: this.#unknown.length,
+      open: this.#open === undefined ? 0 : 1,
       error,
     };
   }
@@ -187,10 +183,14 @@ class Run {
         const ran = length === 0
           ? []
           : await runSegment(work, steps.slice(0, length), this.#begin);
+        // It has stopped at a large one.
+        if (ran.length < length) {
+          this.#large.add(steps[ran.length]!.migration.name);
+        }
         const now = this.ports.clock.now();
         return {
           changes: ran.map((one) => changeOf(one, now)),
-          value: { ran, rest: steps.slice(length) },
+          value: { ran, rest: steps.slice(ran.length) },
         };
       },
     ).catch((error) => ({ outcome: "not begun", error } as const));
@@ -247,6 +247,45 @@ class Run {
     );
   }
 
+  /** One large backfill, with no lock but at its beginning and its end. @returns whether it is done */
+  async #fill(): Promise<boolean> {
+    const [{ beginBackfill }, { fill }] = await Promise.all([
+      import("./backfill_record.ts"),
+      import("./backfill.ts"),
+    ]);
+    const id = await beginBackfill(
+      this.ports,
+      this.sessions,
+      this.options,
+      (history) => {
+        this.#left = this.#plan(history);
+        const [next] = this.#left;
+        return next && this.#large.has(next.migration.name) ? next : undefined;
+      },
+    );
+    this.#isStale = true;
+    const [step, ...rest] = this.#left;
+    if (id === undefined || step === undefined) return true;
+    const { startedAt, onBegun } = this.#begin(step, 0);
+    this.#begun = [];
+    this.#open = step;
+    this.#left = rest;
+    const { fill: request } = this.options;
+    const options = { ...this.options, ...request, deadline: this.#deadline };
+    const place = { step, id, onBegun };
+    const filled = await fill(this.ports, this.sessions, options, place);
+    if (filled.ended === "time_limit") return false;
+    this.#open = undefined;
+    if (filled.ended === "applied") {
+      const { durationMs } = filled;
+      this.#count([{ step, startedAt, durationMs }], rest);
+      return true;
+    }
+    this.#begun = [{ step, startedAt, journalId: id, hasPosition: true }];
+    this.#unfinished = [step];
+    throw filled.error;
+  }
+
   /** What ran is in effect. */
   #count(
     ran: readonly Ran[],
@@ -271,7 +310,8 @@ class Run {
   /** What is left of the plan, or a new one when another migrator has run. */
   #plan(history: LockedHistory): readonly Step[] {
     // To plan for each of many transactions would take longer, in the end, than to run them.
-    if (history.isKnown) return this.#left;
+    if (history.isKnown && !this.#isStale) return this.#left;
+    this.#isStale = false;
     const planned = this.planner(history.rows, this.#done);
     if (!planned.ok) throw new RefusedError(planned.faults);
     refusePooler(this.session, planned.plan.steps);

@@ -49,6 +49,8 @@ export interface Loss {
 export interface Prepared<T> {
   readonly changes: readonly HistoryChange[];
   readonly value: T;
+  /** Sends what belongs to the changes, once they are sent. */
+  readonly sendAfter?: () => Promise<unknown>;
 }
 
 /** What became of a transaction that was to be committed. */
@@ -99,6 +101,7 @@ export async function commitUnderLock<T>(
         const ids = new Set(changedIds(ready.changes));
         before = history.rows.filter(({ id }) => ids.has(id));
         if (ready.changes.length > 0) written = work.write(ready.changes);
+        ready.sendAfter?.().catch(() => {}); // the commit fails of it
         prepared = ready;
       },
     );
@@ -217,8 +220,8 @@ async function learnOutcome(
   return outcome;
 }
 
-/** A standby that has not heard of a commit yet says nothing of what became of it. */
-async function connectToPrimary(
+/** Connects. A standby that has not heard of a commit yet says nothing of what became of it. */
+export async function connectToPrimary(
   { clock, database, report }: Ports,
   deadline: number,
   abandoned: Backend | undefined,

@@ -5,6 +5,8 @@
  * @module
  */
 import type { Event, LockHolder, ServerInfo } from "../report/events.ts";
+import type { BackfillWork } from "./backfill_ports.ts";
+import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { HistoryChange, HistoryRow } from "../plan/history.ts";
 import type { KyselyTable } from "../plan/kysely.ts";
 import type { TracedRow } from "../plan/outcome.ts";
@@ -68,6 +70,11 @@ export interface Session {
   /** Runs `work` also after the process was asked to stop, then in little time: what must be written, or found out, at the end. */
   despiteStop<T>(work: () => Promise<T>): Promise<T>;
 
+  /** The positions of the backfills with these ids of the history, also where nothing can be written. */
+  openBackfills(
+    ids: readonly number[],
+  ): Promise<ReadonlyMap<number, OpenBackfill>>;
+
   /** Who has the migration lock now; `undefined` when nobody has it, or it cannot be seen. */
   lockHolder(): Promise<LockHolder | undefined>;
 
@@ -122,6 +129,9 @@ export interface Work {
    * @throws {MigrationError} with the reason as its cause
    */
   settle(): Promise<readonly number[]>;
+
+  /** What it can do for backfills. */
+  backfill(): Promise<BackfillWork>;
 
   /** The rows of the history that this run has written or rolled back, and those with these ids, as they are now. */
   trace(ids: readonly number[]): Promise<readonly TracedRow[]>;

@@ -16,6 +16,8 @@ export interface Begun {
   readonly startedAt: number;
   /** The row of the history that says that it runs; outside a transaction only. */
   readonly journalId?: number;
+  /** It is a backfill that has a position: it has no duration before its end. */
+  readonly hasPosition?: boolean;
 }
 
 /** How often and for how long the lock is tried for, in milliseconds. */
@@ -100,12 +102,14 @@ async function writeOnce(
 }
 
 function failureChange(
-  { step, journalId }: Begun,
+  { step, journalId, hasPosition = false }: Begun,
   elapsedMs: number,
   error: string,
 ): HistoryChange {
   if (journalId !== undefined) {
-    const durationMs = step.direction === "up" ? elapsedMs : null;
+    const durationMs = step.direction === "up" && !hasPosition
+      ? elapsedMs
+      : null;
     return { kind: "fail", id: journalId, durationMs, error };
   }
   if (step.direction === "down") {

@@ -3,9 +3,11 @@
  *
  * @module
  */
-import { causeOf, MigrationError } from "../errors.ts";
+import { causeOf, MigrationError, RefusedError } from "../errors.ts";
+import { type FillTable, SMALL_BYTES } from "../plan/backfill.ts";
 import type { HistoryChange } from "../plan/history.ts";
 import type { Step } from "../plan/plan.ts";
+import { isOpen } from "../plan/states.ts";
 import type { Work } from "./ports.ts";
 
 /** A step that ran. It counts once its transaction is committed. */
@@ -23,6 +25,42 @@ export type Begin = (
   before: number,
 ) => { readonly startedAt: number; readonly onBegun: () => void };
 
+/** Whether it fills a table. */
+export function isFilling({ direction, migration }: Step): boolean {
+  return direction === "up" && migration.backfill !== undefined;
+}
+
+/** Whether it rolls back a backfill that may be at work. */
+function isBegun({ direction, migration, row }: Step): boolean {
+  return direction === "down" && migration.backfill !== undefined &&
+    row?.status === "running";
+}
+
+/**
+ * Whether the first of these steps, a backfill, is at a table so small that it is filled at once. Those that follow it are
+ * looked at, too, as far as nothing comes between that could make their tables another: hours may lie between.
+ */
+async function fitsTransaction(
+  work: Work,
+  steps: readonly Step[],
+): Promise<boolean> {
+  const end = steps.findIndex((step) => !isFilling(step));
+  const tables: (FillTable | undefined)[] = [];
+  const faults: string[] = [];
+  const fills = await work.backfill();
+  for (const { migration } of steps.slice(0, end < 0 ? steps.length : end)) {
+    const backfill = migration.backfill!;
+    const table = await fills.inspect(backfill) ??
+      `there is no table "${backfill.table}"`;
+    if (typeof table === "string") {
+      faults.push(`Cannot apply "${migration.name}": ${table}`);
+    } else tables.push(table);
+  }
+  if (faults.length > 0) throw new RefusedError(faults);
+  return !isOpen(steps[0]!.migration, steps[0]!.row) &&
+    tables[0]!.bytes <= SMALL_BYTES;
+}
+
 /** How many of the steps one transaction runs: those before the first that runs outside, or one. */
 export function segmentLength(
   steps: readonly Step[],
@@ -33,7 +71,11 @@ export function segmentLength(
   return end < 0 ? counted.length : end;
 }
 
-/** Runs the steps in the open transaction. */
+/**
+ * Runs the steps in the open transaction, as far as one of them belongs there: the first backfill of a large table ends it.
+ *
+ * @throws {RefusedError} when a table cannot be filled by its key
+ */
 export async function runSegment(
   work: Work,
   steps: readonly Step[],
@@ -41,7 +83,9 @@ export async function runSegment(
 ): Promise<readonly Ran[]> {
   await work.prepareHistory();
   const started: Ran[] = [];
-  for (const step of steps) {
+  for (const [i, step] of steps.entries()) {
+    if (isFilling(step) && !await fitsTransaction(work, steps.slice(i))) break;
+    if (isBegun(step)) await (await work.backfill()).stop(step.row!.id);
     const { startedAt, onBegun } = begin(step, started.length);
     await work.run(step, onBegun);
     started.push({ step, startedAt });

@@ -76,6 +76,12 @@ export type HistoryChange =
     readonly kind: "mark_applied";
     readonly id: number;
     readonly checksum: string;
+  }
+  /** A backfill that failed, or was edited, goes on from its position. */
+  | {
+    readonly kind: "reopen";
+    readonly id: number;
+    readonly checksum: string;
   };
 
 /** Whether the row makes its migration count as applied. */

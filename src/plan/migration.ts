@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { Hide } from "../text.ts";
+import { type Backfill, backfillFaults } from "./backfill.ts";
 import type { Kysely } from "kysely";
-import { quote } from "../text.ts";
+import { type Hide, quote } from "../text.ts";
 import { type Setup, setupFaults, withPlugins } from "./setup.ts";
 import type { Locate } from "../stack.ts";
 
@@ -15,7 +15,12 @@ export interface MigrationOptions {
   readonly transaction?: boolean;
   /** `true` lets the next `up` run a failed or interrupted non-transactional migration again. */
   readonly idempotent?: boolean;
+  /** `"post"`: only once the release is rolled out, as what takes away what older pods need. */
+  readonly phase?: Phase;
 }
+
+/** When a migration runs: before the release is rolled out, or after. */
+export type Phase = "pre" | "post";
 
 /** One direction of a migration, as its file exports it. */
 // deno-lint-ignore no-explicit-any -- migrations are frozen in time: they must not depend on today's table types
@@ -61,6 +66,9 @@ export interface Migration {
   readonly checksum: string;
   readonly transaction: boolean;
   readonly idempotent: boolean;
+  readonly phase: Phase;
+  /** It fills a table; then {@link up} is not what runs. */
+  readonly backfill?: Backfill;
   readonly up: MigrationFunction;
   readonly down?: MigrationFunction;
 }
@@ -112,13 +120,20 @@ export function readRegistry(
     seen.add(entry.name);
     const owner = ownerOf(entry.module);
     const beside = (entry.module as Record<string, unknown>).options;
-    const { up, down, options = beside === undefined ? {} : beside } = owner;
-    if (typeof up !== "function") fault(noUpText(entry.module));
+    const { up, down, backfill, options = beside === undefined ? {} : beside } =
+      owner;
+    const wrong = backfill === undefined ? [] : backfillFaults(backfill);
+    if (backfill !== undefined) {
+      wrong.forEach(fault);
+      if (up !== undefined) fault("it exports up and backfill: one of them");
+    } else if (typeof up !== "function") fault(noUpText(entry.module));
     if (down !== undefined && typeof down !== "function") {
       fault("its down is not a function");
     }
-    for (const text of optionFaults(options)) fault(text);
-    const { transaction = true, idempotent = false } =
+    for (const text of optionFaults(options, backfill !== undefined)) {
+      fault(text);
+    }
+    const { transaction = true, idempotent = false, phase = "pre" } =
       (options ?? {}) as MigrationOptions;
     // As Kysely calls them: methods of what exports them.
     const method = (name: "up" | "down"): MigrationFunction => async (db) =>
@@ -128,7 +143,9 @@ export function readRegistry(
       checksum: entry.checksum,
       transaction,
       idempotent,
-      up: method("up"),
+      ...(backfill === undefined || wrong.length > 0
+        ? { phase, up: method("up") }
+        : fillingParts(backfill as Backfill, setup)),
       ...(down !== undefined && { down: method("down") }),
     });
   });
@@ -136,12 +153,34 @@ export function readRegistry(
   return migrations.sort((a, b) => compareNames(a.name, b.name));
 }
 
+/** Of a backfill: it can always be rolled back, since what it has written may stay. */
+function fillingParts(
+  backfill: Backfill,
+  setup: Setup,
+): Pick<Migration, "phase" | "backfill" | "up" | "down"> {
+  const { table, key, where } = backfill;
+  return {
+    phase: "post",
+    backfill: {
+      table,
+      ...(key && { key }),
+      ...(where && { where }),
+      // As a method of what exports it.
+      batch: async (db, rows) =>
+        await backfill.batch(withPlugins(db, setup), rows),
+    },
+    up: () => Promise.reject(new Error("A backfill runs by its batches")),
+    down: () => Promise.resolve(),
+  };
+}
+
 /** What exports the functions: the default export, if it has an `up`, else the module. So does Kysely's FileMigrationProvider. */
 function ownerOf(module: object): Record<string, unknown> {
   const exported = module as Record<string, unknown>;
   const { default: preferred } = exported as { default?: unknown };
   const isMigration = typeof preferred === "object" && preferred !== null &&
-    typeof (preferred as Record<string, unknown>).up === "function";
+    (typeof (preferred as Record<string, unknown>).up === "function" ||
+      (preferred as Record<string, unknown>).backfill !== undefined);
   return isMigration ? preferred as Record<string, unknown> : exported;
 }
 
@@ -158,15 +197,26 @@ function noUpText(module: object): string {
     } has one: export that as the default (export default ${name})`;
 }
 
-function optionFaults(options: unknown): string[] {
+function optionFaults(options: unknown, isBackfill: boolean): string[] {
   if (typeof options !== "object" || options === null) {
     return ["its options are not an object"];
   }
   return Object.entries(options).flatMap(([key, value]) => {
+    if (key === "phase") {
+      if (isBackfill && value !== "post") {
+        return ['its phase can only be "post": it is a backfill'];
+      }
+      return value === "pre" || value === "post"
+        ? []
+        : ['its option "phase" is not "pre" or "post"'];
+    }
     if (key !== "transaction" && key !== "idempotent") {
       return [
-        `its options have an unknown key "${key}" (known: transaction, idempotent)`,
+        `its options have an unknown key "${key}" (known: transaction, idempotent, phase)`,
       ];
+    }
+    if (isBackfill) {
+      return [`its option "${key}" means nothing for a backfill: leave it out`];
     }
     return typeof value === "boolean"
       ? []

@@ -79,6 +79,8 @@ function outcomeOfOne(
     // A row does not say who has settled it. Where it says neither what it said nor what it was to say, another run had a part in it.
     case "accept_checksum":
       return judged(row.checksum, change.checksum, [old?.checksum]);
+    case "reopen":
+      return isSo(row.status === "running" && row.checksum === change.checksum);
     case "mark_applied":
       return judged(row.status, "applied", [old?.status]);
   }

@@ -3,18 +3,22 @@
  *
  * @module
  */
+import type { KeyRange } from "./backfill.ts";
 import { currentRows, type HistoryRow, isApplied } from "./history.ts";
-import { compareNames, type Migration } from "./migration.ts";
+import { compareNames, type Migration, type Phase } from "./migration.ts";
 import {
+  backfillFault,
   byName,
   changedFault,
   inOrder,
   isChanged,
+  isOpen,
+  isStuck,
   isUnfinished,
   type MigrationState,
   migrationStates,
   names,
-  newestAppliedName,
+  newestInLane,
   unfinishedFault,
 } from "./states.ts";
 
@@ -23,6 +27,8 @@ export interface Step {
   readonly direction: "up" | "down";
   readonly migration: Migration;
   readonly row?: HistoryRow;
+  /** Which keys of a backfill; all when missing. */
+  readonly keys?: KeyRange;
 }
 
 /** Steps in the order in which they run, and what the operator should know although it stops nothing. */
@@ -40,6 +46,10 @@ export interface UpRequest {
   readonly to?: string;
   readonly steps?: number;
   readonly allowOutOfOrder?: boolean;
+  /** @default {"all"} */
+  readonly phase?: Phase | "all";
+  /** Names of those that this run has applied. */
+  readonly done?: readonly string[];
 }
 
 export interface DownRequest {
@@ -51,7 +61,10 @@ export interface DownRequest {
 type Migrations = readonly Migration[];
 type History = readonly HistoryRow[];
 
-/** Applies pending migrations, oldest first. `to` and `steps` both bound the plan. */
+/**
+ * Applies pending migrations of a phase, oldest first. `to` and `steps` both bound the plan. Where nothing is applied yet all
+ * phases are: there are no older pods.
+ */
 export function planUp(
   migrations: Migrations,
   history: History,
@@ -59,8 +72,16 @@ export function planUp(
 ): Planned<Plan> {
   const states = migrationStates(migrations, history);
   const rows = currentRows(history);
-  const steps = inOrder(migrations)
-    .filter(({ name }) => !isApplied(rows.get(name)))
+  const embedded = byName(migrations);
+  const pending = inOrder(migrations)
+    .filter(({ name }) => !isApplied(rows.get(name)));
+  const isFresh = ![...rows.values()].some((row) =>
+    !request.done?.includes(row.name) &&
+    (isApplied(row) || isOpen(embedded.get(row.name), row))
+  );
+  const phase = isFresh ? "all" : request.phase ?? "all";
+  const steps = pending
+    .filter((migration) => phase === "all" || migration.phase === phase)
     .filter(({ name }) =>
       request.to === undefined || compareNames(name, request.to) <= 0
     )
@@ -71,8 +92,14 @@ export function planUp(
   const faults = states.filter(({ state }) => state === "changed").map(
     changedFault,
   );
-  const newest = newestAppliedName(rows);
+  if (phase === "post") faults.push(...earlierFaults(steps, pending));
+  const newestApplied = newestInLane(rows, embedded);
   for (const { migration, row } of steps) {
+    const newest = newestApplied(migration);
+    if (row !== undefined && needsSettling(migration, row)) {
+      faults.push(backfillFault(migration, row));
+      continue;
+    }
     if (
       !request.allowOutOfOrder && newest !== undefined &&
       compareNames(migration.name, newest) < 0
@@ -112,12 +139,18 @@ export function planDown(
   if (request.to !== undefined && !isApplied(rows.get(request.to))) {
     faults.push(`Cannot roll back to "${request.to}": it is not applied`);
   }
+  const isBegun = (row: HistoryRow) => {
+    const migration = embedded.get(row.name);
+    return isOpen(migration, row) || isStuck(migration, row);
+  };
   for (const row of inOrder([...rows.values()])) {
-    if (isUnfinished(embedded.get(row.name), row)) {
+    if (isUnfinished(embedded.get(row.name), row) && !isBegun(row)) {
       faults.push(unfinishedFault("roll back past", row));
     }
   }
-  const applied = inOrder([...rows.values()].filter(isApplied)).reverse();
+  const applied = inOrder(
+    [...rows.values()].filter((row) => isApplied(row) || isBegun(row)),
+  ).reverse();
   const selected = request.all
     ? applied
     : request.to !== undefined
@@ -132,7 +165,14 @@ export function planDown(
   }
   return faults.length > 0
     ? { ok: false, faults }
-    : { ok: true, plan: { steps, warnings: [] } };
+    : { ok: true, plan: { steps, warnings: steps.flatMap(staysWarning) } };
+}
+
+/** A backfill is rolled back without any code of its own. */
+function staysWarning({ migration: { name, backfill } }: Step): string[] {
+  return backfill === undefined
+    ? []
+    : [`What "${name}" has written stays, but for what its own down undoes`];
 }
 
 /** Rolls back the newest applied migration and applies it again. */
@@ -146,6 +186,27 @@ export function planRedo(
     step,
   ): Step[] => [step, { direction: "up", migration: step.migration }]);
   return { ok: true, plan: { ...down.plan, steps } };
+}
+
+/** Contract steps and backfills follow what they rest on. */
+function earlierFaults(
+  steps: readonly Step[],
+  pending: readonly Migration[],
+): string[] {
+  const [first] = pending.filter(({ phase }) => phase === "pre");
+  const late = first &&
+    steps.find(({ migration }) => compareNames(migration.name, first.name) > 0);
+  return late === undefined ? [] : [
+    `Cannot apply "${late.migration.name}": "${
+      first!.name
+    }" sorts before it and is pending in the phase pre; run up --phase pre first`,
+  ];
+}
+
+/** Whether it is a backfill that cannot go on as it is. */
+function needsSettling(migration: Migration, row: HistoryRow): boolean {
+  return isStuck(migration, row) ||
+    (isOpen(migration, row) && isChanged(migration, row));
 }
 
 /** Whether the history has more of this migration than the program can know. */
@@ -179,7 +240,7 @@ function downFault(
   if (migration.down === undefined) {
     return `Cannot roll back "${name}": it has no down function`;
   }
-  return isChanged(migration, row)
+  return isApplied(row) && isChanged(migration, row)
     ? changedFault({ name, state: "changed", migration, row })
     : undefined;
 }

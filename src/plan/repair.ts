@@ -16,6 +16,8 @@ import { quote, quoteValue } from "../text.ts";
 import {
   inOrder,
   isChanged,
+  isOpen,
+  isStuck,
   isUnfinished,
   names,
   unfinishedFault,
@@ -101,7 +103,7 @@ export function planRepair(
   const result = row === undefined
     ? "the history has no row of it"
     : action === "retry"
-    ? retry(row)
+    ? retry(row, migration)
     : migration === undefined
     ? "this program does not carry it"
     : action === "mark_applied"
@@ -115,8 +117,13 @@ export function planRepair(
 /** Changes, or why there can be none. */
 type Repair = readonly HistoryChange[] | string;
 
-function retry(row: HistoryRow): Repair {
+function retry(row: HistoryRow, migration: Migration | undefined): Repair {
   if (isApplied(row)) return "it is applied; use down or redo to run it again";
+  const isOpened = isOpen(migration, row);
+  if (isOpened && !isChanged(migration!, row)) return [];
+  if (isOpened || isStuck(migration, row)) {
+    return [{ kind: "reopen", id: row.id, checksum: migration!.checksum }];
+  }
   return row.status === "rolled_back"
     ? []
     : [{ kind: "roll_back", id: row.id }];
@@ -148,6 +155,12 @@ function baseline(
 ): Planned<HistoryPlan> {
   const faults = wanted.flatMap(({ migration }) => {
     const row = rows.get(migration.name);
+    if (isOpen(migration, row)) {
+      return [
+        `Cannot record "${migration.name}": it is a backfill that has begun; let it finish, or count it as applied with ` +
+        `repair --mark-applied ${migration.name}`,
+      ];
+    }
     return row !== undefined && isUnfinished(migration, row)
       ? [unfinishedFault("record", row)]
       : [];

@@ -4,7 +4,7 @@
  * @module
  */
 import { currentRows, type HistoryRow, isApplied } from "./history.ts";
-import { compareNames, type Migration } from "./migration.ts";
+import { compareNames, type Migration, type Phase } from "./migration.ts";
 import { shellWord } from "../text.ts";
 
 /** What a migration can be, as `status` prints it. */
@@ -16,7 +16,9 @@ export type State =
   | "missing"
   | "out_of_order"
   | "failed"
-  | "running";
+  | "running"
+  /** A backfill that has begun: the next run goes on with it. */
+  | "open";
 
 /** One line of `status`: a migration that the program carries, that the history knows, or both. */
 export interface MigrationState {
@@ -36,15 +38,15 @@ export function migrationStates(
   const rows = new Map(
     [...currentRows(history)].filter(([, row]) => row.status !== "rolled_back"),
   );
-  const newestApplied = newestAppliedName(rows);
   const embedded = byName(migrations);
+  const newest = newestInLane(rows, embedded);
   const names = new Set([...embedded.keys(), ...rows.keys()]);
   return [...names].sort(compareNames).map((name) => {
     const migration = embedded.get(name);
     const row = rows.get(name);
     return {
       name,
-      state: stateOf(name, migration, row, newestApplied),
+      state: stateOf(name, migration, row, newest(migration)),
       ...(migration && { migration }),
       ...(row && { row }),
     };
@@ -64,19 +66,29 @@ export function inOrder<T extends { readonly name: string }>(
   return list.toSorted((a, b) => compareNames(a.name, b.name));
 }
 
-/** The newest applied migration's name, or `undefined`. */
-export function newestAppliedName(
+/**
+ * Finds the newest applied migration of the lane of another one: those of a phase are applied in their order, and those of
+ * the other one do not count. One that the program does not carry counts in both.
+ */
+export function newestInLane(
   rows: ReadonlyMap<string, HistoryRow>,
-): string | undefined {
-  let newest: string | undefined;
+  migrations: ReadonlyMap<string, Migration>,
+): (of: Migration | undefined) => string | undefined {
+  const newest = new Map<Phase, string>();
   for (const row of rows.values()) {
-    if (
-      isApplied(row) &&
-      (newest === undefined || compareNames(row.name, newest) > 0)
-    ) newest = row.name;
+    if (!isApplied(row)) continue;
+    const known = migrations.get(row.name)?.phase;
+    for (const phase of known === undefined ? PHASES : [known]) {
+      const other = newest.get(phase);
+      if (other === undefined || compareNames(row.name, other) > 0) {
+        newest.set(phase, row.name);
+      }
+    }
   }
-  return newest;
+  return (of) => newest.get(of?.phase ?? "pre");
 }
+
+const PHASES: readonly Phase[] = ["pre", "post"];
 
 /** Whether the migration is another one than the one that was applied. */
 export function isChanged(migration: Migration, row: HistoryRow): boolean {
@@ -91,10 +103,32 @@ export function isUnfinished(
   migration: Migration | undefined,
   row: HistoryRow,
 ): boolean {
-  if (row.status === "running") return true;
+  if (row.status === "running") return !isOpen(migration, row);
   if (row.status !== "failed") return false;
   return row.rollingBack ||
-    (migration?.transaction === false && !ranInTransaction(migration, row));
+    (migration?.transaction === false && !ranInTransaction(migration, row)) ||
+    isStuck(migration, row);
+}
+
+/**
+ * Whether it is a backfill that has failed after a batch, and so has a position: it has no duration, since it is not at its
+ * end. One that failed in the transaction of a run left nothing behind.
+ */
+export function isStuck(
+  migration: Migration | undefined,
+  row: HistoryRow | undefined,
+): boolean {
+  return migration?.backfill !== undefined && row?.status === "failed" &&
+    !row.rollingBack && row.durationMs === null;
+}
+
+/** Whether it is a backfill that has begun, and may go on at any time. */
+export function isOpen(
+  migration: Migration | undefined,
+  row: HistoryRow | undefined,
+): boolean {
+  return migration?.backfill !== undefined && row?.status === "running" &&
+    !row.rollingBack;
 }
 
 /** PostgreSQL's active_sql_transaction, as the history has it: what ran cannot run inside a transaction, and did. */
@@ -113,6 +147,26 @@ export function changedFault({ name, migration, row }: MigrationState): string {
       short(row!.checksum!)
     }; restore the file, or accept the edit with ` +
     `repair --accept-checksum ${shellWord(name)}`;
+}
+
+/** Why a backfill that has begun cannot go on. */
+export function backfillFault(
+  { name, checksum }: Migration,
+  row: HistoryRow,
+): string {
+  if (row.status === "failed") {
+    return `Cannot go on with "${name}": a batch of it has failed; put right what failed, then go on from there with ` +
+      `repair --retry ${
+        shellWord(name)
+      }, or count it as applied with repair --mark-applied ${shellWord(name)}`;
+  }
+  return `Cannot go on with "${name}": it has begun, but its checksum is ${
+    short(checksum)
+  } and the history has ${
+    short(row.checksum ?? "")
+  }; restore the file, or go on with the edited one with repair --retry ${
+    shellWord(name)
+  }`;
 }
 
 export function unfinishedFault(action: string, row: HistoryRow): string {
@@ -138,6 +192,7 @@ function stateOf(
   row: HistoryRow | undefined,
   newestApplied: string | undefined,
 ): State {
+  if (isOpen(migration, row)) return "open";
   if (
     row !== undefined && (row.status === "failed" || row.status === "running")
   ) return row.status;

@@ -5,6 +5,7 @@
  */
 import { Connection } from "./connection/connection.ts";
 import type { LockHolder, ServerInfo } from "../report/events.ts";
+import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { HistoryRow } from "../plan/history.ts";
 import type { KyselyTable } from "../plan/kysely.ts";
 import type { Backend, Session, Work } from "../engine/ports.ts";
@@ -159,6 +160,13 @@ export class PostgresSession implements Session {
       under.close();
       await this.#unlock();
     }
+  }
+
+  async openBackfills(
+    ids: readonly number[],
+  ): Promise<ReadonlyMap<number, OpenBackfill>> {
+    const { readOpen } = await import("./backfill/open.ts");
+    return await readOpen(this.#connection, this.#history.schema, ids);
   }
 
   async lockHolder(): Promise<LockHolder | undefined> {

@@ -12,6 +12,7 @@ import {
   MigrationError,
   RefusedError,
 } from "../errors.ts";
+import type { BackfillWork, BatchLimits } from "../engine/backfill_ports.ts";
 import type {
   Background,
   LockedHistory,
@@ -26,6 +27,7 @@ import type { Event, ServerInfo } from "../report/events.ts";
 import { concurrentIndex, waitsForSnapshots } from "../sql/statement.ts";
 import type { Connection } from "./connection/connection.ts";
 import { releaseSavepoints } from "./connection/migration_statement.ts";
+import type { RunIdentity } from "./history/changes.ts";
 import type { SessionHistory } from "./history/session_history.ts";
 import { withHint } from "./hints.ts";
 import type { WatchedBackend } from "./activity.ts";
@@ -40,8 +42,10 @@ import {
   lockQuery,
   lockTimeoutQuery,
   type Scope,
+  SERVER_STARTED,
   SESSION_SETTINGS,
   type Settings,
+  settingsList,
 } from "./settings.ts";
 import { RunningStep } from "./step.ts";
 import type { Rows } from "./wire/protocol.ts";
@@ -59,6 +63,7 @@ export interface WorkOptions {
   readonly chosenSchema: string | undefined;
   readonly report: (event: Event) => void;
   readonly background: Background;
+  readonly run: RunIdentity;
 }
 
 /** What work is done on. */
@@ -158,7 +163,7 @@ export class SessionWork implements Work {
     else before.whenSealed(onBegun);
     // Kysely is loaded when the first migration runs: most runs find that nothing is to be done.
     const { openKysely } = await import("./kysely.ts");
-    const running = new RunningStep(step, {
+    const running = new RunningStep(await functionOf(step), {
       connection,
       background: this.#options.background,
       scope,
@@ -192,6 +197,32 @@ export class SessionWork implements Work {
     await inFlight.settle();
     transaction.throwIfAborted();
     return durationsOf(this.#steps);
+  }
+
+  async backfill(): Promise<BackfillWork> {
+    const { connection, history, onBackend } = this.#place;
+    const { run, server } = this.#options;
+    // Most runs fill nothing.
+    const { PostgresBackfillWork } = await import("./backfill/work.ts");
+    return new PostgresBackfillWork({
+      connection,
+      schema: () => history.schema,
+      writer: () => ({
+        runId: run.runId,
+        host: run.host(),
+        pid: server.pooled ? null : connection.announcedPid ?? null,
+      }),
+      hide: run.hide,
+      given: server.pooled ? [SESSION_SETTINGS] : [],
+      settings: (limits) =>
+        `${
+          settingsList(this.#settings(limits), "transaction")
+        }, ${SERVER_STARTED} as started`,
+      begun: (limits, begun, backend) => {
+        onBackend(backend);
+        this.#seal = sealQuery(this.#settings(limits), "transaction", begun);
+      },
+    });
   }
 
   async trace(ids: readonly number[]): Promise<readonly TracedRow[]> {
@@ -311,10 +342,18 @@ export class SessionWork implements Work {
     } else if (!this.#options.pipeline) await sealed;
   }
 
-  #settings(): Settings {
+  #settings(limits?: BatchLimits): Settings {
     const { lockNames } = this.#place.history;
-    return { ...this.#options, lockNames };
+    return { ...this.#options, ...limits, lockNames };
   }
+}
+
+/** The step with the function that it runs: that of a backfill is made for its rows. */
+async function functionOf(step: Step): Promise<Step> {
+  const { direction, migration: { backfill } } = step;
+  if (backfill === undefined || direction === "down") return step;
+  const { filling } = await import("./backfill/filling.ts");
+  return filling(step, backfill);
 }
 
 /** A step took from the end of the one before it, or from its own start, until its last answer. */

@@ -7,7 +7,7 @@
  * @module
  */
 import { DatabaseError, ExitError } from "../errors.ts";
-import type { Migration, MigrationLoader } from "../plan/migration.ts";
+import type { MigrationLoader } from "../plan/migration.ts";
 import { type Locate, located } from "../stack.ts";
 import { divertOutput } from "./diversion.ts";
 import { refuseExits, takeExitCode } from "./exits.ts";
@@ -56,20 +56,25 @@ export function guardProcess(
       refuseExitCode();
       return loaded;
     },
-    watch({ up, down, ...migration }) {
+    watch({ up, down, backfill, ...migration }) {
       return Object.freeze({
         ...migration,
+        ...(backfill && {
+          backfill: { ...backfill, batch: watched(backfill.batch) },
+        }),
         up: watched(up),
         ...(down !== undefined && { down: watched(down) }),
       });
     },
   };
 
-  function watched(work: Migration["up"]): Migration["up"] {
-    return async (db) => {
+  function watched<Arguments extends readonly unknown[]>(
+    work: (...given: Arguments) => Promise<void>,
+  ): (...given: Arguments) => Promise<void> {
+    return async (...given) => {
       restoreCalled ??= keepGlobals();
       try {
-        await work(db);
+        await work(...given);
       } catch (error) {
         // What the server says of a statement is told with the statement.
         throw error instanceof DatabaseError ? error : located(error, locate);

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { Backfill } from "../plan/backfill.ts";
 import type {
   Migration,
   MigrationFunction,
@@ -20,6 +21,7 @@ export type Listed = readonly [
   checksum: string,
   options: Required<MigrationOptions>,
   reversible: boolean,
+  isBackfill: boolean,
 ];
 
 /**
@@ -35,10 +37,14 @@ export function executableRegistry(
   const run =
     (name: string, direction: "up" | "down"): MigrationFunction => (db) =>
       loaded!.get(name)![direction]!(db);
-  const migrations = list.map(([name, checksum, options, reversible]) => ({
+  const backfillOf = (name: string): Backfill => loaded!.get(name)!.backfill!;
+  const migrations = list.map((
+    [name, checksum, options, reversible, isBackfill],
+  ) => ({
     name,
     checksum,
     ...options,
+    ...(isBackfill && { backfill: lazyBackfill(() => backfillOf(name)) }),
     up: run(name, "up"),
     ...(reversible && { down: run(name, "down") }),
   }));
@@ -48,5 +54,21 @@ export function executableRegistry(
       const { loadBundled } = await import("./bundled.ts");
       loaded = await loadBundled(open, load, map);
     },
+  };
+}
+
+/** A backfill that can be told from another migration before its code is loaded. */
+function lazyBackfill(loaded: () => Backfill): Backfill {
+  return {
+    get table() {
+      return loaded().table;
+    },
+    get key() {
+      return loaded().key!;
+    },
+    get where() {
+      return loaded().where!;
+    },
+    batch: (db, rows) => loaded().batch(db, rows),
   };
 }

@@ -5,6 +5,9 @@
  * @module
  */
 import type { CommandName } from "../cli/options.ts";
+import type { BackfillControl } from "../plan/backfill.ts";
+import type { OpenBackfill } from "../plan/backfill_progress.ts";
+import type { Phase } from "../plan/migration.ts";
 import type { Outcome } from "../plan/outcome.ts";
 import type { RepairRequest } from "../plan/repair.ts";
 import type { MigrationState } from "../plan/states.ts";
@@ -56,11 +59,28 @@ export interface Progress {
   readonly tuplesTotal: number;
 }
 
+/** How far a backfill is. */
+export interface BackfillProgress {
+  /** Of the whole, from 0 to 1, as the planner sees it. */
+  readonly share: number;
+  readonly rowsDone: number;
+  /** The planner's count. */
+  readonly rowsTotal: number;
+  readonly rowsPerSecond: number | null;
+  /** `null` while nobody can tell. */
+  readonly etaSeconds: number | null;
+  /** How many keys a batch takes. */
+  readonly batchRows: number;
+  readonly lastBatchMs: number | null;
+}
+
 /** What a command came to. */
 export interface Summary {
   readonly command: CommandName;
   /** The migration up to which `up` was asked to go. */
   readonly to?: string;
+  /** The phase that `up` kept to; missing when it was all of them. */
+  readonly phase?: Phase;
   readonly applied: number;
   readonly rolledBack: number;
   /** Rows of the history that `baseline` or `repair` wrote. */
@@ -71,6 +91,8 @@ export interface Summary {
   readonly unfinished: number;
   /** Steps and records of which nobody can tell whether they are in effect; they are not counted in `notRun`. */
   readonly unknown: number;
+  /** Backfills that have begun and are not done; the next run goes on with them. Missing when there is none. */
+  readonly open?: number;
   /** What became of all that is not counted as done; `committed` when everything is. Missing for a dry run. */
   readonly outcome?: Outcome;
   /** Without the time for which a person was asked. */
@@ -100,6 +122,37 @@ export type Event =
     readonly leftMs: number;
   }
   | { readonly event: "warning"; readonly message: string }
+  /** Another run is at work on a backfill. */
+  | {
+    readonly event: "waiting_for_backfill";
+    readonly migration: string;
+    readonly reason: string;
+    readonly leftMs: number;
+  }
+  /** A backfill has begun, or goes on, in batches. */
+  | ({
+    readonly event: "backfill_progress";
+    readonly migration: string;
+  } & BackfillProgress)
+  /** An operator has told it what to do. */
+  | ({
+    readonly event: "backfill_controlled";
+    readonly migration: string;
+  } & BackfillControl)
+  /** It waits, with nothing open. */
+  | {
+    readonly event: "backfill_held";
+    readonly migration: string;
+    readonly reason: string;
+  }
+  /** A batch was rolled back, and is tried again with so many rows. */
+  | {
+    readonly event: "backfill_retried";
+    readonly migration: string;
+    readonly reason: string;
+    readonly rows: number;
+    readonly waitMs: number;
+  }
   | {
     readonly event: "notice";
     readonly severity: string;
@@ -175,6 +228,8 @@ export type Event =
     readonly event: "status";
     readonly server: ServerInfo;
     readonly states: readonly MigrationState[];
+    /** Of the backfills that are open, by the name. */
+    readonly backfills: ReadonlyMap<string, OpenBackfill>;
     /** What `version` says of the program. */
     readonly program: Readonly<Record<string, unknown>>;
   }

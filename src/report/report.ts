@@ -13,6 +13,7 @@ import {
   visible,
   YELLOW,
 } from "../text.ts";
+import { controlText, progressText as fillText } from "./backfill_wording.ts";
 import type { Event, RecordAction } from "./events.ts";
 import { failureLines, failureOf } from "./failure.ts";
 import {
@@ -103,6 +104,26 @@ function textLines(event: Event, options: RenderOptions): RawLine[] {
         stream: "stderr",
         text: `${paint(YELLOW, "warning:")} ${visible(event.message)}`,
       }];
+    case "waiting_for_backfill":
+      return note(
+        `Waiting for the backfill ${visible(event.migration)}, ${
+          formatDuration(event.leftMs)
+        } left: ${event.reason}`,
+      );
+    case "backfill_progress":
+      return note(`${visible(event.migration)}: ${fillText(event)}`);
+    case "backfill_controlled":
+      return result(controlText(event));
+    case "backfill_held":
+      return note(
+        `Holding ${visible(event.migration)}: ${visible(event.reason)}`,
+      );
+    case "backfill_retried":
+      return note(
+        `Trying ${visible(event.migration)} again with ${
+          count(event.rows, "row")
+        }: ${visible(event.reason)}`,
+      );
     case "notice": {
       const shown = options.verbosity === "verbose" ||
         event.severity === "WARNING";
@@ -178,7 +199,7 @@ function textLines(event: Event, options: RenderOptions): RawLine[] {
       // The error and the summary say it to a person.
       return [];
     case "status":
-      return statusLines(event.states, options).flatMap(result);
+      return statusLines(event, options).flatMap(result);
     case "failed":
       return failureLines(event.error, options.hide).map((line, i) => ({
         stream: "stderr",
@@ -208,7 +229,7 @@ function jsonOf(
         ? { ...named, ...rest }
         : undefined;
     case "status":
-      return statusJson(event.server, event.states, event.program);
+      return statusJson(event);
     case "applied":
     case "rolled_back":
     case "recorded":

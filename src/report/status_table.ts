@@ -11,7 +11,9 @@ import {
   visible,
   YELLOW,
 } from "../text.ts";
-import type { ServerInfo } from "./events.ts";
+import { openLines } from "./backfill_wording.ts";
+import type { Event } from "./events.ts";
+import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { MigrationState, State } from "../plan/states.ts";
 
 /** What every state counts, in the order in which `status` counts them. */
@@ -22,6 +24,7 @@ const STATES: readonly State[] = [
   "out_of_order",
   "failed",
   "running",
+  "open",
   "changed",
   "missing",
 ];
@@ -33,15 +36,16 @@ const STATE_COLORS: Readonly<Record<State, number>> = {
   out_of_order: YELLOW,
   failed: RED,
   running: RED,
+  open: YELLOW,
   changed: RED,
   missing: YELLOW,
 };
 
+type Status = Event & { readonly event: "status" };
+
 /** The members of the JSON object. */
 export function statusJson(
-  server: ServerInfo,
-  states: readonly MigrationState[],
-  program: Readonly<Record<string, unknown>>,
+  { server, states, backfills, program }: Status,
 ): Record<string, unknown> {
   return {
     program,
@@ -60,9 +64,12 @@ export function statusJson(
       checksum: row?.checksum ?? null,
       ...(row?.error !== undefined && row.error !== null &&
         { error: row.error }),
+      ...(backfills.has(name) &&
+        { backfill: openJson(backfills.get(name)!) }),
     })),
     summary: Object.fromEntries(
-      STATES.map((state) => [state, counted(states, state)]),
+      STATES.filter((state) => state !== "open" || counted(states, state) > 0)
+        .map((state) => [state, counted(states, state)]),
     ),
   };
 }
@@ -81,7 +88,7 @@ const GAP = "  ";
  * and names that are still too long are cut, with a sign.
  */
 export function statusLines(
-  states: readonly MigrationState[],
+  { states, backfills }: Pick<Status, "states" | "backfills">,
   { color, columns = Infinity }: {
     readonly color: boolean;
     /** How wide the terminal is, in characters; missing where it is none. */
@@ -105,6 +112,10 @@ export function statusLines(
     const { row, state } = states[i - 1] ?? {};
     if (state !== undefined) padded[0] = paint(STATE_COLORS[state], padded[0]!);
     const line = padded.join(GAP).trimEnd();
+    const open = backfills.get(states[i - 1]?.name ?? "");
+    if (open !== undefined) {
+      return [line, ...openLines(open).map((text) => `  ${text}`)];
+    }
     const failed = state === "failed" || state === "running";
     return failed && row?.error ? [line, `  ${visible(row.error)}`] : [line];
   });
@@ -145,8 +156,23 @@ function fitting(
   );
 }
 
+/** Ages depend on the moment of the look: the time of the beat says it. */
+function openJson(
+  { runner, rest: _rest, aimMs: _aimMs, ...open }: OpenBackfill,
+): Record<string, unknown> {
+  return {
+    ...open,
+    runner: runner && {
+      host: runner.host,
+      pid: runner.pid,
+      beatAt: runner.beatAt,
+    },
+  };
+}
+
 function appliedAt(state: State, row: MigrationState["row"]): string | null {
-  return state === "failed" || state === "running" || row === undefined
+  return state === "failed" || state === "running" || state === "open" ||
+      row === undefined
     ? null
     : row.finishedAt;
 }

@@ -58,7 +58,7 @@ export function serverText(server: ServerInfo): string {
 
 /** The line that closes a run. */
 export function summaryText(summary: Summary): string {
-  const { applied, rolledBack, recorded, notRun, dryRun } = summary;
+  const { applied, rolledBack, recorded, notRun, dryRun, open = 0 } = summary;
   const took = `in ${formatDuration(summary.durationMs)}`;
   if (summary.failed) {
     const { unfinished, unknown } = summary;
@@ -68,6 +68,7 @@ export function summaryText(summary: Summary): string {
       [recorded, "recorded"],
       [unfinished, "left half-way"],
       [unknown, "unknown"],
+      [open, "left open"],
     ] as const).flatMap(([n, what]) =>
       n > 0 ? [`${count(n, "migration")} ${what}`] : []
     );
@@ -76,6 +77,7 @@ export function summaryText(summary: Summary): string {
       done.length > 0 ? done.join(", ") : "nothing was changed"
     }${rest}`;
   }
+  if (summary.command === "backfill") return `Done ${took}`;
   if (dryRun) {
     return notRun > 0
       ? `Dry run: ${count(notRun, "migration")} would run, nothing was changed`
@@ -90,9 +92,19 @@ export function summaryText(summary: Summary): string {
       count(rolledBack, "migration")
     } and applied ${applied} again ${took}`;
   }
+  if (open > 0) {
+    const done = applied > 0 ? `${count(applied, "migration")} applied, ` : "";
+    const rest = notRun > 0 ? `, ${notRun} not run` : "";
+    return `Stopped by --time-limit ${took}: ${done}${
+      count(open, "backfill")
+    } left open${rest}`;
+  }
   if (applied > 0) return `Applied ${count(applied, "migration")} ${took}`;
   if (rolledBack > 0) {
     return `Rolled back ${count(rolledBack, "migration")} ${took}`;
+  }
+  if (summary.phase !== undefined) {
+    return `Nothing to apply in the phase ${summary.phase}`;
   }
   return summary.to === undefined
     ? NOTHING[summary.command] ?? "Nothing to do"

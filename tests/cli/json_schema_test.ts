@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert";
 import type { Event } from "../../src/report/events.ts";
 import { openSession } from "../support/program/application.ts";
+import { backfill, fillTable } from "../support/program/backfills.ts";
 import { table, upCode } from "../support/program/migrations.ts";
 import { type RunOptions, scenario } from "../support/program/scenario.ts";
 import { runValidator } from "../support/k8s/validators.ts";
@@ -13,6 +14,14 @@ const EVENTS: Readonly<Record<Event["event"], string | undefined>> = {
   waiting_for_lock: undefined,
   waiting_for_migrations: "status prints one object and nothing on the way",
   warning: undefined,
+  waiting_for_backfill:
+    "it takes a second run; see tests/fire/backfill_test.ts",
+  backfill_progress: "it takes a backfill of more than ten seconds",
+  backfill_controlled: undefined,
+  backfill_held:
+    "it takes a standby that lags; see tests/fire/backfill_hold_test.ts",
+  backfill_retried:
+    "it takes somebody in the way at the right moment; see tests/fire/backfill_test.ts",
   notice: undefined,
   statement: undefined,
   planned: undefined,
@@ -108,6 +117,13 @@ scenario("--format json prints what docs/schemas describes", A, async (s) => {
   assertEquals(await up(), 1);
   assertEquals(await collect("status", "status"), 0);
   assertEquals(await up("repair --retry 0005_alone"), 0);
+  await s.release({ ...edited, "0006_fill": backfill() });
+  await fillTable(s.db);
+  assertEquals(await up("up --time-limit 0"), 4);
+  assertEquals(await collect("status", "status"), 0);
+  assertEquals(await up("backfill pause 0006_fill"), 0);
+  assertEquals(await up("backfill set 0006_fill --rest 2 --aim 300ms"), 0);
+  assertEquals(await up("backfill resume 0006_fill"), 0);
   await s.release(A);
   assertEquals(await up(), 0);
 

@@ -2,6 +2,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import postgres from "postgres";
 import { openSession } from "../support/program/application.ts";
+import { backfill, fills, fillTable } from "../support/program/backfills.ts";
 import { readCatalog } from "../support/server/catalog.ts";
 import {
   closeGate,
@@ -324,3 +325,20 @@ async function assertNoLocks(db: TestDatabase): Promise<void> {
   );
   assertEquals(locks, []);
 }
+
+scenario(
+  "a backfill goes through PgBouncer, which has a server connection for each transaction, and leaves nothing behind",
+  { "0001_fill": backfill() },
+  async (s) => {
+    await fillTable(s.db);
+    await withPgBouncer(s.db, async (pooler) => {
+      const url = pooler.url(s.db.url);
+      const before = await sessionOf(s.db, pooler);
+      const { code, stderr } = await s.run("up", { url });
+      assertEquals(code, 0, stderr);
+      assertEquals(await fills(s.db), { 1: 20_000 });
+      assertEquals(await sessionOf(s.db, pooler), before);
+    }, ONE);
+  },
+  NEEDS,
+);

@@ -42,6 +42,7 @@ const ELSEWHERE: readonly (readonly [RegExp, string])[] = [
   [/^deno task migrate redo$/, "tests/cli/confirmation_test.ts"],
   [/^deno task reset$/, "tests/local/reset_test.ts"],
   [/^deno task db$/, "tests/local/database_test.ts"],
+  [/^battlescope-migrate backfill /, "tests/cli/backfill_test.ts"],
   [/^psql .*infra\/sql\//, "tests/integration/privileges_test.ts"],
   [/^(?:helm |kubectl kustomize )/, "tests/infra/helm_test.ts"],
   [/^bash infra\/ci\/wait-for-job\.sh /, "tests/infra/wait_for_job_test.ts"],

@@ -38,6 +38,7 @@ const ALL: Values = {
   hook: "none",
   database: { existingSecret: "owner", urlKey: "url" },
   args: ["up", "--lock-wait", "5m"],
+  postArgs: ["up", "--phase", "post"],
   extraEnv: [
     { name: "MIGRATE_FORMAT", value: "json" },
     {
@@ -114,6 +115,7 @@ for (
     ["helm", "overlays/helm-hook"],
     ["argocd", "overlays/argocd"],
     ["none", "base"],
+    ["post", "overlays/post"],
   ] as const
 ) {
   test(`with hook: ${hook} the chart makes what kustomize makes of ${folder}`, async () => {

@@ -28,10 +28,16 @@ const FOLDERS = [
   "base",
   "examples/service",
   "overlays/argocd",
+  "overlays/argocd-post",
   "overlays/helm-hook",
   "overlays/many-databases",
+  "overlays/many-databases-post",
+  "overlays/post",
   "overlays/rollback",
 ];
+
+/** Those whose Job follows the rollout. */
+const POST = FOLDERS.filter((folder) => folder.endsWith("post"));
 
 const test = testWith("kubectl");
 
@@ -40,7 +46,7 @@ const JOBS = FOLDERS.filter((folder) => folder !== "examples/service");
 Deno.test("infra/k8s holds nothing that these tests do not know", async () => {
   assertEquals(
     await kustomizations(),
-    [...FOLDERS, "components/wait-for-migrations"].sort(),
+    [...FOLDERS, "components/post", "components/wait-for-migrations"].sort(),
   );
   assertEquals(await plainFiles(), ["namespace.yaml", "secret.example.yaml"]);
 });
@@ -54,6 +60,9 @@ test("every object of every kustomization satisfies Kubernetes' schemas and type
   assertEquals(objects.map((list) => list.map(({ kind }) => kind)), [
     ["Job", "NetworkPolicy"],
     ["Deployment"],
+    ["Job", "NetworkPolicy"],
+    ["Job", "NetworkPolicy"],
+    ["Job", "NetworkPolicy"],
     ["Job", "NetworkPolicy"],
     ["Job", "NetworkPolicy"],
     ["Job", "NetworkPolicy"],
@@ -112,6 +121,12 @@ for (const folder of JOBS) {
 
   test(`the Job of ${folder} gives the program time to end by itself`, async () => {
     const { spec, pod } = await job(folder);
+    if (POST.includes(folder)) {
+      // What may take hours has no deadline; a pod of it ends by itself.
+      assertEquals(spec.activeDeadlineSeconds, undefined);
+      assertEquals(pod.terminationGracePeriodSeconds, 10);
+      return;
+    }
     const attempts = 1 + (spec.backoffLimit ?? spec.backoffLimitPerIndex);
     const waves = Math.ceil(
       (spec.completions ?? 1) / (spec.parallelism ?? 1),
@@ -131,6 +146,16 @@ for (const folder of JOBS) {
     const { spec, container } = await job(folder);
     const indexed = spec.completionMode === "Indexed";
     assertEquals(spec.podFailurePolicy.rules, [
+      ...(POST.includes(folder)
+        ? [{
+          action: "Ignore",
+          onExitCodes: {
+            containerName: container.name,
+            operator: "In",
+            values: [4],
+          },
+        }]
+        : []),
       {
         action: indexed ? "FailIndex" : "FailJob",
         onExitCodes: {
@@ -171,7 +196,7 @@ test("the Job of base is db-migrate in the namespace battlescope, applies and re
     "db-migrate",
     "battlescope",
   ]);
-  assertEquals(container.args, ["up"]);
+  assertEquals(container.args, ["up", "--phase", "pre"]);
   assertEquals(spec.backoffLimit, 2);
   assertEquals(spec.ttlSecondsAfterFinished, 24 * 60 * 60);
   const [namespace] = await readManifests("namespace.yaml");
@@ -279,15 +304,41 @@ test("the overlay many-databases has one file for each index, and retries of its
     paths,
     Array.from({ length: spec.completions }, (_, index) => [`${index}`]),
   );
-  assertEquals(container.args, ["up"]);
+  assertEquals(container.args, ["up", "--phase", "pre"]);
 });
+
+for (
+  const [folder, name] of [
+    ["post", "db-migrate-post"],
+    ["argocd-post", "db-migrate-post"],
+    ["many-databases-post", "db-migrate-all-post"],
+  ] as const
+) {
+  test(`the overlay ${folder} is an ordinary Job that follows the rollout`, async () => {
+    const { metadata, container } = await job(`overlays/${folder}`);
+    assertEquals([metadata.name, metadata.namespace], [name, "battlescope"]);
+    assertEquals(
+      container.args,
+      ["up", "--phase", "post", "--time-limit", "50m"],
+    );
+    assertEquals(
+      metadata.annotations,
+      folder === "argocd-post"
+        ? {
+          "argocd.argoproj.io/sync-wave": "10",
+          "argocd.argoproj.io/sync-options": "Force=true,Replace=true",
+        }
+        : undefined,
+    );
+  });
+}
 
 test("the component makes the pods of a labelled service wait", async () => {
   const { pod } = await deployment();
   assertEquals(pod.enableServiceLinks, false);
   const [init] = pod.initContainers;
   assertEquals(init.image, IMAGE);
-  assertEquals(init.args, ["status", "--wait", "10m"]);
+  assertEquals(init.args, ["status", "--wait", "10m", "--phase", "pre"]);
   assertEquals(init.terminationMessagePolicy, "FallbackToLogsOnError");
   assertEquals(init.securityContext, {
     runAsNonRoot: true,

@@ -32,10 +32,25 @@ pgTest(
     assertEquals(second.code, 0, second.stderr);
     assertEquals(
       second.stdout,
-      "Nothing to apply: the database is up to date\n",
+      "Nothing to apply in the phase pre\n",
     );
   },
   { needs },
+);
+
+pgTest(
+  "the pod of the Job db-migrate-post does what follows the rollout, and ends at once when nothing does",
+  async (db) => {
+    const secrets = { "db-migrate": { "database-url": db.url, "ca.crt": "" } };
+    const pre = await runPod(await jobTemplate("base"), { secrets });
+    assertEquals(pre.code, 0, pre.stderr);
+    const post = await runPod(await jobTemplate("overlays/post"), { secrets });
+    assertEquals([post.code, post.stdout], [
+      0,
+      "Nothing to apply in the phase post\n",
+    ]);
+  },
+  { versions: [18], needs },
 );
 
 pgTest(

@@ -66,7 +66,7 @@ for (const shell of SHELLS) {
         ["up --format=j", "up --format=json"],
         ["--transaction e", "--transaction each"],
         ["status --check --format t", "status --check --format text"],
-        ["help ba", "help baseline"],
+        ["help bas", "help baseline"],
         ["completions z", "completions zsh"],
       ] as const
     ) {

@@ -9,7 +9,7 @@ import { COMMANDS, SETTINGS } from "../../src/cli/options.ts";
 import { hostile, isClean } from "../support/net/hostile.ts";
 
 const KNOWN =
-  "known are up, down, redo, status, baseline, repair, new, completions, help, version";
+  "known are up, down, redo, status, baseline, repair, backfill, new, completions, help, version";
 
 /** Splits on spaces, as a shell does with words that need no quotes. */
 function parse(line: string) {
@@ -156,6 +156,47 @@ Deno.test("parseArguments() takes a value as it is", () => {
     request: { to: "--yes" },
     dryRun: false,
   });
+});
+
+Deno.test("parseArguments() reads what a backfill is told", () => {
+  const name = "0002_fill";
+  const request = (line: string) => parseArguments(line.split(" ")).command;
+  assertEquals(request("backfill pause 0002_fill"), {
+    kind: "backfill",
+    name,
+    request: { action: "pause" },
+  });
+  assertEquals(request("backfill set 0002_fill --rest 0.5 --aim=200ms"), {
+    kind: "backfill",
+    name,
+    request: { action: "set", rest: 0.5, aimMs: 200 },
+  });
+  for (
+    const [line, fault] of [
+      [
+        "backfill",
+        "The command backfill needs pause NAME, resume NAME or set NAME",
+      ],
+      ["backfill resume", "The command backfill resume needs a NAME"],
+      [
+        "backfill set a",
+        "The command backfill set needs --rest N or --aim DURATION",
+      ],
+      [
+        "backfill set a --rest 101",
+        'Option --rest: "101" is not a number from 0 to 100',
+      ],
+      [
+        "backfill set a --aim 5ms",
+        'Option --aim: "5ms" is not from 10ms to 60s',
+      ],
+      [
+        "backfill pause a --rest 1",
+        "Options --rest and --aim do not belong to backfill pause",
+      ],
+      ["backfill pause a b", 'Unexpected argument "b"'],
+    ] as const
+  ) assertEquals(parseArguments(line.split(" ")).faults, [fault], line);
 });
 
 Deno.test("parseArguments() says what is wrong, all of it", () => {

@@ -90,6 +90,12 @@ const TARGET: Target = {
 
 const URL = { DATABASE_URL: "postgres://app@db/db" };
 
+const FILL = {
+  timeLimitMs: undefined,
+  maxLagBytes: 67_108_864,
+  holdQuery: undefined,
+};
+
 Deno.test("readConfig() has the defaults of the documentation", async () => {
   assertEquals(await read({ POSTGRES_USER: "app" }), {
     config: {
@@ -104,6 +110,8 @@ Deno.test("readConfig() has the defaults of the documentation", async () => {
       lockRetryMs: 300_000,
       statementTimeoutMs: 0,
       transaction: "all",
+      phase: "all",
+      fill: FILL,
       schema: undefined,
       trustedOwner: undefined,
       pipeline: true,
@@ -122,6 +130,28 @@ Deno.test("readConfig() reads every setting from its variable, and the option be
       "lock-retry": ["lockRetryMs", "1s", 1_000, "0", 0],
       "statement-timeout": ["statementTimeoutMs", "1s", 1_000, "0s", 0],
       "transaction": ["transaction", "each", "each", "all", "all"],
+      "phase": ["phase", "pre", "pre", "post", "post"],
+      "time-limit": [
+        "fill",
+        "50m",
+        { ...FILL, timeLimitMs: 3_000_000 },
+        "0",
+        { ...FILL, timeLimitMs: 0 },
+      ],
+      "max-lag": [
+        "fill",
+        "512KiB",
+        { ...FILL, maxLagBytes: 524_288 },
+        "1.5GiB",
+        { ...FILL, maxLagBytes: 1_610_612_736 },
+      ],
+      "hold-query": [
+        "fill",
+        "select true",
+        { ...FILL, holdQuery: "select true" },
+        "select false",
+        { ...FILL, holdQuery: "select false" },
+      ],
       "schema": ["schema", "a", "a", "B c", "B c"],
       "trust-history-owner": ["trustedOwner", "a", "a", "B c", "B c"],
       "format": ["format", "json", "json", "text", "text"],
@@ -139,6 +169,13 @@ Deno.test("readConfig() reads every setting from its variable, and the option be
     const byOption = await read(env, { [flag]: inOption });
     assertEquals([byOption.config[key], byOption.faults], [beating, []]);
   }
+});
+
+Deno.test("readConfig() refuses what is no size", async () => {
+  const { faults } = await read(URL, { "max-lag": "64 MB" });
+  assertEquals(faults, [
+    'Option --max-lag: "64 MB" is not a size, such as 512KiB, 64MiB or 1GiB',
+  ]);
 });
 
 Deno.test("readConfig() takes an empty variable for one that is not set", async () => {

@@ -92,12 +92,24 @@ Deno.test("readRegistry() sorts the migrations and fills in the options", () => 
       [
         "function",
         "undefined",
-        { name: "a-b", checksum: "1", transaction: false, idempotent: true },
+        {
+          name: "a-b",
+          checksum: "1",
+          transaction: false,
+          idempotent: true,
+          phase: "pre",
+        },
       ],
       [
         "function",
         "function",
-        { name: "a_b", checksum: "2", transaction: true, idempotent: false },
+        {
+          name: "a_b",
+          checksum: "2",
+          transaction: true,
+          idempotent: false,
+          phase: "pre",
+        },
       ],
     ],
   );
@@ -197,6 +209,21 @@ Deno.test("readRegistry() names every fault at once", () => {
         },
         { name: "e", checksum: "5", module: { up, options: null } },
         { name: "e", checksum: "6", module: { up } },
+        {
+          name: "f",
+          checksum: "7",
+          module: { up, backfill: { key: [], where: "a", size: 1 } },
+        },
+        {
+          name: "g",
+          checksum: "8",
+          module: {
+            backfill: { table: "t", batch: up },
+            options: { phase: "pre", transaction: false },
+          },
+        },
+        { name: "h", checksum: "9", module: { up, options: { phase: "x" } } },
+        { name: "i", checksum: "0", module: { backfill: null } },
       ]),
     TypeError,
   );
@@ -206,9 +233,19 @@ Deno.test("readRegistry() names every fault at once", () => {
 Cannot use the migration "a/b": its name must have 1 to 255 characters, and no / or control character
 Cannot use the migration "b": it exports no up function; if it is no migration, move it into a folder in migrations/, such as migrations/lib/
 Cannot use the migration "c": its down is not a function
-Cannot use the migration "d": its options have an unknown key "transactional" (known: transaction, idempotent)
+Cannot use the migration "d": its options have an unknown key "transactional" (known: transaction, idempotent, phase)
 Cannot use the migration "d": its option "idempotent" is not true or false
 Cannot use the migration "e": its options are not an object
-Cannot use the migration "e": its name is used twice`,
+Cannot use the migration "e": its name is used twice
+Cannot use the migration "f": its backfill names no "table"
+Cannot use the migration "f": the "key" of its backfill is not a list of columns
+Cannot use the migration "f": the "where" of its backfill is not an expression of Kysely
+Cannot use the migration "f": its backfill has no "batch" function
+Cannot use the migration "f": its backfill has an unknown key "size" (known: table, key, where, batch)
+Cannot use the migration "f": it exports up and backfill: one of them
+Cannot use the migration "g": its phase can only be "post": it is a backfill
+Cannot use the migration "g": its option "transaction" means nothing for a backfill: leave it out
+Cannot use the migration "h": its option "phase" is not "pre" or "post"
+Cannot use the migration "i": its backfill is not an object`,
   );
 });

@@ -410,6 +410,7 @@ Deno.test("render() closes a run with what it came to", () => {
 
 const STATUS: Event = {
   event: "status",
+  backfills: new Map(),
   server: SERVER,
   states: migrationStates(
     ["a", "b", "c", "d", "e"].map((name) => migration(name)),
@@ -751,6 +752,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
     [name, finishedAt, appliedBy, error],
   ): Event => ({
     event: "status",
+    backfills: new Map(),
     server: { ...SERVER, host: name },
     states: migrationStates([], [
       row(1, name, { finishedAt, appliedBy }),

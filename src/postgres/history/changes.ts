@@ -184,7 +184,7 @@ function updateOf(change: Update, run: RunIdentity, name: string): {
     case "note_error":
       return {
         what: RECORD.failed(name),
-        from: ["applied", "baseline"],
+        from: ["applied", "baseline", "running", "failed"],
         set: `error = ${errorLiteral(run.hide(change.error))}`,
         expected: `error ${EQ} ${errorLiteral(run.hide(change.error))}`,
       };
@@ -194,6 +194,15 @@ function updateOf(change: Update, run: RunIdentity, name: string): {
         from: ["applied", "baseline"],
         set: `checksum = ${quoteLiteral(change.checksum)}`,
         expected: `checksum ${EQ} ${quoteLiteral(change.checksum)}`,
+      };
+    case "reopen":
+      return {
+        what: `Cannot record that ${name} goes on`,
+        from: ["running", "failed"],
+        set: `status = 'running', checksum = ${
+          quoteLiteral(change.checksum)
+        }, finished_at = null, error = null`,
+        expected: `status ${EQ} 'running'`,
       };
     case "mark_applied":
       return {

@@ -18,6 +18,7 @@ export function migration(
     checksum: checksumOf(name),
     transaction: true,
     idempotent: false,
+    phase: "pre",
     up: () => Promise.resolve(),
     ...(!irreversible && { down: () => Promise.resolve() }),
     ...rest,

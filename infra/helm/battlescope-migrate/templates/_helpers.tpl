@@ -72,7 +72,7 @@ and "enableServiceLinks: false" beside them, unless no Service is named "postgre
 name: wait-for-migrations
 image: {{ include "battlescope-migrate.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
-args: ["status", "--wait", {{ .Values.wait.limit | quote }}]
+args: ["status", "--wait", {{ .Values.wait.limit | quote }}, "--phase", "pre"]
 terminationMessagePolicy: FallbackToLogsOnError
 env:
   - name: DATABASE_URL_FILE
