@@ -145,7 +145,7 @@ export function readRegistry(
       idempotent,
       ...(backfill === undefined || wrong.length > 0
         ? { phase, up: method("up") }
-        : fillingParts(backfill as Backfill)),
+        : fillingParts(backfill as Backfill, setup)),
       ...(down !== undefined && { down: method("down") }),
     });
   });
@@ -156,6 +156,7 @@ export function readRegistry(
 /** Of a backfill: it can always be rolled back, since what it has written may stay. */
 function fillingParts(
   backfill: Backfill,
+  setup: Setup,
 ): Pick<Migration, "phase" | "backfill" | "up" | "down"> {
   const { table, key, where } = backfill;
   return {
@@ -165,7 +166,8 @@ function fillingParts(
       ...(key && { key }),
       ...(where && { where }),
       // As a method of what exports it.
-      batch: async (db, rows) => await backfill.batch(db, rows),
+      batch: async (db, rows) =>
+        await backfill.batch(withPlugins(db, setup), rows),
     },
     up: () => Promise.reject(new Error("A backfill runs by its batches")),
     down: () => Promise.resolve(),

@@ -26,7 +26,7 @@ import {
 import type { KyselyTable } from "../plan/kysely.ts";
 import { quoteIdentifier } from "../sql/quote.ts";
 import { SERVER_STARTED } from "./settings.ts";
-import type { Row, Rows } from "./wire/protocol.ts";
+import { readCopied, type Row } from "./wire/protocol.ts";
 
 /** What the server says of itself. */
 export interface ServerFacts {
@@ -86,17 +86,17 @@ export function greetingQuery(schema: string | undefined): string {
 export class Greeting implements Questions {
   readonly #options: GreetingOptions;
   #server: Row | undefined;
-  /** What the last question read, as far as that is known; or what else it asked for: histories in other schemas, tables of Kysely. */
+  /** What the last question read, as far as that is known; or what else it asked for: see `#askOthers`, and the names in a table of Kysely's. */
   #asked:
     | { readonly table?: string; readonly form: Form }
     | "others"
-    | "names" = {
-      form: "own",
-    };
+    | "names" = { form: "own" };
+  readonly #kyselyTables: KyselyTable[] = [];
+  /** Those whose names are to be read. */
+  #unread: KyselyFacts[] = [];
+  #names: string[] = [];
   /** What has been copied in answer to it. */
   #copied: CopiedHistory;
-  #kyselyTables: readonly KyselyFacts[] = [];
-  #kyselyNames: readonly Rows[] = [];
   #questions = 1;
   #found: Found | undefined;
   #history: HistoryState | undefined;
@@ -112,7 +112,8 @@ export class Greeting implements Questions {
   }
 
   copied(data: Uint8Array, begin: number, end: number): void {
-    this.#copied.take(data, begin, end);
+    if (this.#asked !== "names") this.#copied.take(data, begin, end);
+    else this.#names.push(String(readCopied(data.subarray(begin, end))[0]));
   }
 
   next(reply: Reply): string | undefined {
@@ -149,14 +150,7 @@ export class Greeting implements Questions {
     return {
       place,
       history: this.#history,
-      kyselyTables: this.#kyselyTables.map(
-        ([schema, name, owner, trusted], i) => ({
-          table: `${schema}.${name}`,
-          schema,
-          owner,
-          names: trusted ? namesOf(this.#kyselyNames[i] ?? []) : undefined,
-        }),
-      ),
+      kyselyTables: this.#kyselyTables,
       warnings: place.passedOver,
     };
   }
@@ -173,12 +167,19 @@ export class Greeting implements Questions {
       if (elsewhere !== null) {
         throw elsewhereError(elsewhere, this.#found!.schema);
       }
-      return this.#askNames(first.kysely);
+      const tables = (first.kysely ?? []) as readonly KyselyFacts[];
+      this.#unread = tables.filter(([, , , trusted]) => trusted);
+      for (const table of tables) {
+        if (!table[3]) this.#kyselyTables.push(kyselyTable(table, undefined));
+      }
+      return this.#askNames();
     }
     if (this.#asked === "names") {
+      const table = this.#unread.shift()!;
       // One that is gone by now says nothing.
-      this.#kyselyNames = failure === undefined ? results : [];
-      return undefined;
+      const names = failure === undefined ? this.#names : [];
+      this.#kyselyTables.push(kyselyTable(table, names));
+      return this.#askNames();
     }
     this.#server ??= first;
     if (path === undefined) throw unread();
@@ -209,30 +210,25 @@ export class Greeting implements Questions {
   /** Where nothing is applied, another migrator may have been at work; where there is no history, there may be one elsewhere. */
   #askOthers(isMissing: boolean): string {
     const { trustedOwner } = this.#options;
+    const elsewhere = isMissing
+      ? `pg_catalog.array_to_json(${elsewhereQuery(trustedOwner)})`
+      : "null";
     this.#asked = "others";
-    return `select ${
-      isMissing
-        ? `pg_catalog.array_to_json(${elsewhereQuery(trustedOwner)})`
-        : "null"
-    } as elsewhere, ${kyselyTablesQuery(trustedOwner)} as kysely`;
+    return `select ${elsewhere} as elsewhere, ${
+      kyselyTablesQuery(trustedOwner)
+    } as kysely`;
   }
 
-  #askNames(tables: unknown): string | undefined {
-    if (tables === null) return undefined;
-    this.#kyselyTables = tables as KyselyFacts[];
-    const trusted = this.#kyselyTables.filter(([, , , trusted]) => trusted);
-    if (trusted.length === 0) return undefined;
+  #askNames(): string | undefined {
+    const [next] = this.#unread;
+    if (next === undefined) return undefined;
+    const [schema, name] = next;
     this.#asked = "names";
-    // The trusted ones come first.
-    return trusted.map(([schema, name]) =>
-      `copy ${[schema, name].map(quoteIdentifier).join(".")} (name) to stdout`
-    ).join("; ");
+    this.#names = [];
+    return `copy ${
+      [schema, name].map(quoteIdentifier).join(".")
+    } (name) to stdout`;
   }
-}
-
-/** The one column of rows that COPY has read. */
-function namesOf(rows: Rows): string[] {
-  return rows.map(({ fields }) => String((fields as readonly unknown[])[0]));
 }
 
 /** What is told of a table of Kysely's: see `kyselyTablesQuery`. */
@@ -242,6 +238,13 @@ type KyselyFacts = readonly [
   owner: string,
   trusted: boolean,
 ];
+
+function kyselyTable(
+  [schema, name, owner]: KyselyFacts,
+  names: readonly string[] | undefined,
+): KyselyTable {
+  return { table: `${schema}.${name}`, schema, owner, names };
+}
 
 /** Where the history is, and with it what a statement reads. */
 function questionOf(schema: string | undefined, read: string): string {

@@ -1,5 +1,11 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { CamelCasePlugin, type Kysely, type KyselyPlugin } from "kysely";
+import {
+  CamelCasePlugin,
+  type Kysely,
+  type KyselyPlugin,
+  sql,
+  type SqlBool,
+} from "kysely";
 import { readRegistry } from "../../src/plan/migration.ts";
 import { setupFaults } from "../../src/plan/setup.ts";
 
@@ -40,10 +46,20 @@ Deno.test("readRegistry() gives every migration a Kysely with the plugins, in th
     { plugins },
   );
 
+  const [backfill] = readRegistry(
+    [{
+      name: "b",
+      checksum: "",
+      module: { backfill: { table: "t", batch: keep } },
+    }],
+    { plugins },
+  );
+
   await migration!.up(db([]));
   await migration!.down!(db([]));
+  await backfill!.backfill!.batch(db([]), sql<SqlBool>`true`);
 
-  assertEquals(given, [plugins, plugins]);
+  assertEquals(given, [plugins, plugins, plugins]);
 });
 
 Deno.test("readRegistry() says what is wrong with the setup beside what is wrong with migrations", () => {
