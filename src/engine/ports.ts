@@ -41,6 +41,9 @@ export interface Session {
   /** The history as it was at the log-in, without a lock; empty when there was no table. */
   readonly history: readonly HistoryRow[];
 
+  /** Whether the role of `--grant-status` may not read the history that is there. */
+  readonly lacksGrant: boolean;
+
   /** Whether the connection is lost. A commit that was not answered by then may have taken effect. */
   readonly isLost: boolean;
 
@@ -96,8 +99,14 @@ export interface Work {
    */
   lock(): Promise<LockedHistory | undefined>;
 
-  /** Creates the history table, or converts the one that Kysely's own migrator left behind. */
+  /**
+   * Creates the history table, or converts the one that Kysely's own migrator left behind, and gives the role of
+   * `--grant-status` what it lacks.
+   */
   prepareHistory(): Promise<void>;
+
+  /** Gives the role of `--grant-status` what it lacks to read the history that is there. */
+  grantStatus(): Promise<void>;
 
   /**
    * Runs the function of one step until all that it has started has ended, and seals it: the server checks that it has left

@@ -107,6 +107,7 @@ export class PostgresDatabase implements Database {
       const greeting = new Greeting({
         schema: config.schema,
         trustedOwner: config.trustedOwner,
+        statusRole: config.statusRole,
         carries: (name) => this.#names.has(name),
       });
       link = await this.#open(
@@ -116,7 +117,7 @@ export class PostgresDatabase implements Database {
       );
       const { server } = greeting;
       assertSupported(server.versionNumber, at);
-      const { place, history, warnings } = greeting.found;
+      const { place, history, warnings, missingRights } = greeting.found;
       for (const message of warnings) this.#warn(message);
       return new PostgresSession(link, {
         server: {
@@ -140,6 +141,8 @@ export class PostgresDatabase implements Database {
         statementTimeoutMs: config.statementTimeoutMs,
         chosenSchema: config.schema,
         trustedOwner: config.trustedOwner,
+        statusRole: config.statusRole,
+        missingRights,
         run,
         migrations,
         openSecond: () => this.#open(at, { first: "select 1" }),

@@ -106,6 +106,7 @@ Deno.test("readConfig() has the defaults of the documentation", async () => {
       transaction: "all",
       schema: undefined,
       trustedOwner: undefined,
+      statusRole: undefined,
       pipeline: true,
     },
     faults: [],
@@ -124,6 +125,7 @@ Deno.test("readConfig() reads every setting from its variable, and the option be
       "transaction": ["transaction", "each", "each", "all", "all"],
       "schema": ["schema", "a", "a", "B c", "B c"],
       "trust-history-owner": ["trustedOwner", "a", "a", "B c", "B c"],
+      "grant-status": ["statusRole", "a", "a", "B c", "B c"],
       "format": ["format", "json", "json", "text", "text"],
     };
   const variables = SETTINGS.filter(({ flag, variable }) =>
