@@ -55,7 +55,10 @@ export async function execute(
     hide,
   };
   const database = new PostgresDatabase({
-    config,
+    // Its variable may be set for every command; only up grants.
+    config: command.kind === "up"
+      ? config
+      : { ...config, statusRole: undefined },
     migrations: rest.migrations,
     run,
     clock,

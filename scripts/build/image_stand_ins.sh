@@ -10,7 +10,7 @@
 set -euo pipefail
 deno=$1 runtime=$2
 podman=(podman "${@:3}")
-checkout="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+checkout="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 
 builder=docker.io/denoland/deno:2.9.6
 base=gcr.io/distroless/cc-debian12:nonroot

@@ -43,6 +43,8 @@ export interface Config extends OutputConfig {
   readonly schema: string | undefined;
   /** The role that may own the history although the user is no member of it. */
   readonly trustedOwner: string | undefined;
+  /** The role that `up` lets read the history. */
+  readonly statusRole: string | undefined;
   /** Whether definitions are sent ahead of the answers to those before them. */
   readonly pipeline: boolean;
 }
@@ -99,6 +101,7 @@ export function readSettings(
     },
     schema: readSchema(settings, env, faults),
     trustedOwner: setting("trust-history-owner", settings, env)?.text,
+    statusRole: setting("grant-status", settings, env)?.text,
     pipeline: settings["no-pipeline"] === undefined,
   };
 }

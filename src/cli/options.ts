@@ -276,6 +276,12 @@ export const SETTINGS: readonly Option[] = [
     text: "write to a history that belongs to a role which is not the user's",
   },
   {
+    flag: "grant-status",
+    value: "ROLE",
+    variable: "MIGRATE_GRANT_STATUS",
+    text: "up lets this role read the history, as status needs it",
+  },
+  {
     flag: "format",
     value: "text|json",
     variable: "MIGRATE_FORMAT",

@@ -49,8 +49,18 @@ export function unreadableSources(
   settings: Readonly<Record<string, string>>,
   env: Environment,
 ): string[] {
-  const flags = ["database-url", "schema", "trust-history-owner"];
-  const names = [...VARIABLES, "MIGRATE_SCHEMA", "MIGRATE_TRUST_HISTORY_OWNER"];
+  const flags = [
+    "database-url",
+    "schema",
+    "trust-history-owner",
+    "grant-status",
+  ];
+  const names = [
+    ...VARIABLES,
+    "MIGRATE_SCHEMA",
+    "MIGRATE_TRUST_HISTORY_OWNER",
+    "MIGRATE_GRANT_STATUS",
+  ];
   return [
     ...flags.filter((flag) => settings[flag]?.includes(NO_TEXT))
       .map((flag) => `Option --${flag}`),

@@ -53,7 +53,10 @@ export function runPlan(
         dryRun: true,
       };
     }
-    if (plan.steps.length === 0) return { exitCode: ExitCode.done };
+    if (plan.steps.length === 0) {
+      if (session.lacksGrant) await grantStatus(context, session);
+      return { exitCode: ExitCode.done };
+    }
     assertWritable(session);
     const { question } = request;
     if (
@@ -82,6 +85,19 @@ export function runPlan(
       ? { exitCode: code, ...counts }
       : { exitCode: ExitCode.failed, ...counts, error };
   });
+}
+
+/** Lets the role of `--grant-status` read a history to which nothing is added. */
+async function grantStatus(
+  { ports, config }: Context,
+  session: Session,
+): Promise<void> {
+  await underLock(
+    ports,
+    session,
+    { scope: "transaction", waitMs: config.lockWaitMs },
+    (work) => work.grantStatus(),
+  );
 }
 
 /**

@@ -47,6 +47,9 @@ export interface Session {
   /** Tables of Kysely's own migrator as they were at the log-in, looked for when the history says that nothing was ever applied. */
   readonly kyselyTables: readonly KyselyTable[];
 
+  /** Whether the role of `--grant-status` may not read the history that is there. */
+  readonly lacksGrant: boolean;
+
   /** Whether the connection is lost. A commit that was not answered by then may have taken effect. */
   readonly isLost: boolean;
 
@@ -107,8 +110,14 @@ export interface Work {
    */
   lock(): Promise<LockedHistory | undefined>;
 
-  /** Creates the history table, or converts the one that Kysely's own migrator left behind. */
+  /**
+   * Creates the history table, or converts the one that Kysely's own migrator left behind, and gives the role of
+   * `--grant-status` what it lacks.
+   */
   prepareHistory(): Promise<void>;
+
+  /** Gives the role of `--grant-status` what it lacks to read the history that is there. */
+  grantStatus(): Promise<void>;
 
   /**
    * Runs the function of one step until all that it has started has ended, and seals it: the server checks that it has left

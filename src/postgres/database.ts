@@ -108,6 +108,7 @@ export class PostgresDatabase implements Database {
       const greeting = new Greeting({
         schema: config.schema,
         trustedOwner: config.trustedOwner,
+        statusRole: config.statusRole,
         carries: (name) => this.#names.has(name),
       });
       link = await this.#open(
@@ -117,7 +118,8 @@ export class PostgresDatabase implements Database {
       );
       const { server } = greeting;
       assertSupported(server.versionNumber, at);
-      const { place, history, kyselyTables, warnings } = greeting.found;
+      const { place, history, kyselyTables, warnings, missingRights } =
+        greeting.found;
       for (const message of warnings) this.#warn(message);
       return new PostgresSession(link, {
         server: {
@@ -142,6 +144,8 @@ export class PostgresDatabase implements Database {
         statementTimeoutMs: config.statementTimeoutMs,
         chosenSchema: config.schema,
         trustedOwner: config.trustedOwner,
+        statusRole: config.statusRole,
+        missingRights,
         run,
         migrations,
         openSecond: () => this.#open(at, { first: "select 1" }),

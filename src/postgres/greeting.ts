@@ -25,6 +25,11 @@ import {
 } from "./history/place_query.ts";
 import type { KyselyTable } from "../plan/kysely.ts";
 import { quoteIdentifier } from "../sql/quote.ts";
+import {
+  type MissingRights,
+  missingRights,
+  rightsQuery,
+} from "./history/status_grant.ts";
 import { SERVER_STARTED } from "./settings.ts";
 import { readCopied, type Row } from "./wire/protocol.ts";
 
@@ -48,6 +53,8 @@ export interface FoundHistory {
   readonly kyselyTables: readonly KyselyTable[];
   /** What was passed over on the way. */
   readonly warnings: readonly string[];
+  /** What the role of `--grant-status` lacks; `undefined` when none was named, or nothing can be written. */
+  readonly missingRights: MissingRights | undefined;
 }
 
 export interface GreetingOptions {
@@ -55,6 +62,8 @@ export interface GreetingOptions {
   readonly schema: string | undefined;
   /** The role that is trusted by `--trust-history-owner`. */
   readonly trustedOwner: string | undefined;
+  /** The role of `--grant-status`. @default {none} */
+  readonly statusRole?: string | undefined;
   /** Whether the program carries a migration of that name. */
   readonly carries: (name: string) => boolean;
 }
@@ -77,9 +86,12 @@ const SERVER_QUERY =
     pg_catalog.set_config('timezone', 'UTC', true)`;
 
 /** The first question: where the history is, and the rows of the first table of its name. */
-export function greetingQuery(schema: string | undefined): string {
+export function greetingQuery(
+  schema: string | undefined,
+  statusRole?: string,
+): string {
   const table = schema === undefined ? HISTORY_TABLE : historyTable(schema);
-  return questionOf(schema, copyStatement(table, "own"));
+  return questionOf(schema, statusRole, copyStatement(table, "own"));
 }
 
 /** The first questions of a session, and what came of them. */
@@ -100,6 +112,8 @@ export class Greeting implements Questions {
   #questions = 1;
   #found: Found | undefined;
   #history: HistoryState | undefined;
+  /** The answer to `rightsQuery`. */
+  #rights: string | null = null;
   #failure: unknown;
 
   constructor(options: GreetingOptions) {
@@ -108,7 +122,8 @@ export class Greeting implements Questions {
   }
 
   get first(): string {
-    return greetingQuery(this.#options.schema);
+    const { schema, statusRole } = this.#options;
+    return greetingQuery(schema, statusRole);
   }
 
   copied(data: Uint8Array, begin: number, end: number): void {
@@ -147,18 +162,23 @@ export class Greeting implements Questions {
   get found(): FoundHistory {
     if (this.#failure !== undefined) throw this.#failure;
     const place = this.#found!;
+    const { statusRole } = this.#options;
+    const { readOnly, user } = this.server;
     return {
       place,
       history: this.#history,
       kyselyTables: this.#kyselyTables,
       warnings: place.passedOver,
+      missingRights: statusRole === undefined || readOnly
+        ? undefined
+        : missingRights(this.#rights, place, statusRole, user),
     };
   }
 
   #next({ results, failure }: Reply): string | undefined {
     const [first, path] = results.map((rows) => rows[0]);
     const rows = results[2];
-    const { schema } = this.#options;
+    const { schema, statusRole } = this.#options;
     const unread = () =>
       new Error("Cannot read the history", { cause: failure });
     if (this.#asked === "others") {
@@ -185,6 +205,7 @@ export class Greeting implements Questions {
     if (path === undefined) throw unread();
     const found = placeOf(String(path.facts), this.server.user);
     this.#found = found;
+    this.#rights = (path.rights ?? null) as string | null;
     if (found.form === "missing") {
       return this.#askOthers(schema === undefined);
     }
@@ -204,7 +225,7 @@ export class Greeting implements Questions {
     if (this.#questions++ === MOST_QUESTIONS) throw unread();
     this.#asked = { table, form: found.form };
     this.#copied = new CopiedHistory(found.form, this.#options.carries);
-    return questionOf(schema, copyStatement(table, found.form));
+    return questionOf(schema, statusRole, copyStatement(table, found.form));
   }
 
   /** Where nothing is applied, another migrator may have been at work; where there is no history, there may be one elsewhere. */
@@ -247,9 +268,16 @@ function kyselyTable(
 }
 
 /** Where the history is, and with it what a statement reads. */
-function questionOf(schema: string | undefined, read: string): string {
+function questionOf(
+  schema: string | undefined,
+  statusRole: string | undefined,
+  read: string,
+): string {
+  const rights = statusRole === undefined
+    ? ""
+    : `, ${rightsQuery(statusRole, schema)} as rights`;
   return `${SERVER_QUERY}; select p.facts, ${HORIZON} as horizon,
-    pg_catalog.pg_my_temp_schema() operator(pg_catalog.=) 0 as clean from ${
+    pg_catalog.pg_my_temp_schema() operator(pg_catalog.=) 0 as clean${rights} from ${
     pathQuery(schema)
   } p; ${read}`;
 }

@@ -86,6 +86,11 @@ export class PostgresSession implements Session {
     return this.#connection.isLost;
   }
 
+  get lacksGrant(): boolean {
+    return this.#history.known.place.form !== "missing" &&
+      this.#history.lacksGrant;
+  }
+
   get isUnanswered(): boolean {
     return this.#connection.isUnanswered;
   }

@@ -143,7 +143,7 @@ export class SessionWork implements Work {
 
   async prepareHistory(): Promise<void> {
     const { scope, connection, history } = this.#place;
-    if (history.known.place.form === "own") return;
+    if (history.known.place.form === "own") return await history.grantStatus();
     if (scope === "transaction") return await history.prepare();
     // Outside a transaction it needs one of its own: half a conversion must never be seen.
     try {
@@ -154,6 +154,10 @@ export class SessionWork implements Work {
       await connection.rollback();
       throw error;
     }
+  }
+
+  async grantStatus(): Promise<void> {
+    await this.#place.history.grantStatus();
   }
 
   async run(step: Step, onBegun: () => void): Promise<void> {

@@ -14,6 +14,7 @@ const SETTINGS = [
   ["--transaction all|each", "default all; MIGRATE_TRANSACTION"],
   ["--schema NAME", "MIGRATE_SCHEMA"],
   ["--trust-history-owner ROLE", "MIGRATE_TRUST_HISTORY_OWNER"],
+  ["--grant-status ROLE", "MIGRATE_GRANT_STATUS"],
   ["--format text|json", "default text; MIGRATE_FORMAT"],
   ["--verbose", ""],
   ["--quiet", ""],

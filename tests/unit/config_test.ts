@@ -114,6 +114,7 @@ Deno.test("readConfig() has the defaults of the documentation", async () => {
       fill: FILL,
       schema: undefined,
       trustedOwner: undefined,
+      statusRole: undefined,
       pipeline: true,
     },
     faults: [],
@@ -154,6 +155,7 @@ Deno.test("readConfig() reads every setting from its variable, and the option be
       ],
       "schema": ["schema", "a", "a", "B c", "B c"],
       "trust-history-owner": ["trustedOwner", "a", "a", "B c", "B c"],
+      "grant-status": ["statusRole", "a", "a", "B c", "B c"],
       "format": ["format", "json", "json", "text", "text"],
     };
   const variables = SETTINGS.filter(({ flag, variable }) =>

@@ -143,6 +143,7 @@ Deno.test("VARIABLES lists every variable of the documentation once", () => {
     "MIGRATE_TRANSACTION",
     "MIGRATE_SCHEMA",
     "MIGRATE_TRUST_HISTORY_OWNER",
+    "MIGRATE_GRANT_STATUS",
     "MIGRATE_FORMAT",
     "NO_COLOR",
   ];

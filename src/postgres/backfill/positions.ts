@@ -9,11 +9,8 @@ import type { Advance, Beat, Position } from "../../engine/backfill_ports.ts";
 import type { BackfillControl, Key } from "../../plan/backfill.ts";
 import { AIM_MS } from "../../plan/backfill.ts";
 import { quoteIdentifier, quoteLiteral } from "../../sql/quote.ts";
-import { historyTable } from "../history/place.ts";
+import { historyTable, POSITIONS, positionsTable } from "../history/place.ts";
 import type { Row } from "../wire/protocol.ts";
-
-/** Its name, beside the history. */
-export const POSITIONS = "migration_backfills";
 
 const EQ = "operator(pg_catalog.=)";
 const NOW = "pg_catalog.clock_timestamp()";
@@ -24,10 +21,6 @@ export interface Writer {
   readonly host: string | null;
   /** Of the backend; `null` behind a pooler, which has another for each transaction. */
   readonly pid: number | null;
-}
-
-export function positionsTable(schema: string): string {
-  return `${quoteIdentifier(schema)}.${POSITIONS}`;
 }
 
 /**

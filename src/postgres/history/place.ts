@@ -215,6 +215,14 @@ export function historyTable(schema: string): string {
   return `${quoteIdentifier(schema)}.${HISTORY_TABLE}`;
 }
 
+/** The table with the positions of backfills, beside the history. */
+export const POSITIONS = "migration_backfills";
+
+/** Its quoted, qualified name. */
+export function positionsTable(schema: string): string {
+  return `${quoteIdentifier(schema)}.${POSITIONS}`;
+}
+
 /** The history of a schema, for a message. */
 export function historyName(schema: string): string {
   return `the history ${nameOf({ schema })}`;

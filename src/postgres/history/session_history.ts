@@ -41,6 +41,11 @@ import {
 } from "./rows.ts";
 import { placeAfter, placeCheck, type PlaceOptions } from "./place_check.ts";
 import { pathQuery } from "./place_query.ts";
+import {
+  grantStatements,
+  type MissingRights,
+  NOTHING_MISSING,
+} from "./status_grant.ts";
 import { quoteIdentifier } from "../../sql/quote.ts";
 import { historyError } from "./written.ts";
 
@@ -49,6 +54,9 @@ export interface SessionHistoryOptions extends PlaceOptions {
   readonly place: Place;
   /** What it said then; missing when there was none. */
   readonly history: HistoryState | undefined;
+  /** The role of `--grant-status`, and what it lacked then. */
+  readonly statusRole: string | undefined;
+  readonly missingRights: MissingRights | undefined;
   readonly server: ServerInfo;
   readonly run: RunIdentity;
   /** Those that the program carries. */
@@ -60,6 +68,8 @@ export interface KnownHistory {
   readonly place: Place;
   /** `undefined` when the rows have to be read, or there is no history. */
   readonly state: HistoryState | undefined;
+  /** What the role of `--grant-status` lacks; `undefined` without one. */
+  readonly missingRights: MissingRights | undefined;
 }
 
 /** How often the history may turn out to be in another place. */
@@ -77,7 +87,8 @@ export class SessionHistory {
   constructor(connection: Connection, options: SessionHistoryOptions) {
     this.#connection = connection;
     this.#options = options;
-    this.known = { place: options.place, state: options.history };
+    const { place, history: state, missingRights } = options;
+    this.known = { place, state, missingRights };
     this.#kyselyTables = new KyselyTables(
       connection,
       options.server.user,
@@ -138,7 +149,7 @@ export class SessionHistory {
       isKnown: boolean,
       past: readonly number[] = [],
     ) => {
-      this.known = { place, state: { rows, past, horizon } };
+      this.known = { ...this.known, state: { rows, past, horizon } };
       return { rows, isKnown };
     };
     if (place.form === "kysely" || state === undefined) {
@@ -167,7 +178,16 @@ export class SessionHistory {
         const { user } = this.#options.server;
         const place = placeAfter(error, this.known.place, user);
         if (place === undefined) throw error;
-        this.known = { place, state: undefined };
+        const { place: before, missingRights } = this.known;
+        this.known = {
+          place,
+          state: undefined,
+          missingRights: missingRights && {
+            usage: missingRights.usage || place.schema !== before.schema,
+            select: place.form !== "missing",
+            positions: false,
+          },
+        };
         if (attempts < MOST_ATTEMPTS) continue;
         throw new RefusedError([
           "Cannot find the history: its place changes again and again; start again when nobody creates or renames schemas",
@@ -178,7 +198,7 @@ export class SessionHistory {
 
   /** Creates the table, or puts it in the place of Kysely's, in a transaction that is open. */
   async prepare(): Promise<void> {
-    const { place } = this.known;
+    const { place, missingRights } = this.known;
     if (place.form === "own") return;
     const schema = place.schema!;
     const statements = place.form === "missing"
@@ -188,6 +208,7 @@ export class SessionHistory {
     const answers = await this.#connection.query(
       [
         ...statements,
+        ...this.#grants(missingRights && { ...missingRights, select: true }),
         `select p.facts from ${pathQuery(this.#options.chosenSchema)} p`,
       ].join("; "),
     );
@@ -197,7 +218,29 @@ export class SessionHistory {
     this.known = {
       place: { schema, form: "own", facts: String(facts) },
       state: place.form === "missing" ? state : undefined,
+      missingRights: missingRights && NOTHING_MISSING,
     };
+  }
+
+  /** Whether {@link grantStatus} has something to do. */
+  get lacksGrant(): boolean {
+    return this.#grants(this.known.missingRights).length > 0;
+  }
+
+  /** Gives the role of `--grant-status` what it lacks to read the history that is there. */
+  async grantStatus(): Promise<void> {
+    if (!this.lacksGrant) return;
+    const statements = this.#grants(this.known.missingRights);
+    await this.#connection.query(statements.join("; "));
+    this.known = { ...this.known, missingRights: NOTHING_MISSING };
+  }
+
+  #grants(missing: MissingRights | undefined): readonly string[] {
+    const { statusRole } = this.#options;
+    const { schema } = this.known.place;
+    return schema === null || statusRole === undefined || missing === undefined
+      ? []
+      : grantStatements(schema, statusRole, missing);
   }
 
   /** The rows that this run has written or rolled back, and those with these ids. */
@@ -235,7 +278,7 @@ export class SessionHistory {
           (names ??= new Map(state?.rows.map(({ id, name }) => [id, name])))
             .get(id),
     );
-    this.known = { place, state: undefined };
+    this.known = { ...this.known, state: undefined };
     const rows = (await Promise.all(statements.map(send))).flat();
     const result = rows.map(({ id, took }) => ({
       id: Number(id),
@@ -246,7 +289,10 @@ export class SessionHistory {
     }
     const after = state &&
       rowsAfter(state.rows, changes, result.map(({ id }) => id));
-    this.known = { place, state: after && { ...state, rows: after } };
+    this.known = {
+      ...this.known,
+      state: after && { ...state, rows: after },
+    };
     return result;
   }
 

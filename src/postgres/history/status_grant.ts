@@ -1,0 +1,138 @@
+/**
+ * What `--grant-status` gives another role: to read the history, which is all that `status` needs.
+ *
+ * All names are qualified: nobody who may create objects in a schema of the search path gets any of them run.
+ *
+ * @module
+ */
+import { RefusedError } from "../../errors.ts";
+import { quoteIdentifier, quoteLiteral } from "../../sql/quote.ts";
+import { quote } from "../../text.ts";
+import {
+  HISTORY_TABLE,
+  historyTable,
+  type Place,
+  POSITIONS,
+  positionsTable,
+} from "./place.ts";
+
+const EQ = "operator(pg_catalog.=)";
+
+/** The rights that a role needs for `status` and does not have. */
+export interface MissingRights {
+  /** To use the schema. */
+  readonly usage: boolean;
+  /** To read the table. */
+  readonly select: boolean;
+  /** To read how far backfills are, where there is a table of that. */
+  readonly positions: boolean;
+}
+
+/** Nothing is lacking. */
+export const NOTHING_MISSING: MissingRights = {
+  usage: false,
+  select: false,
+  positions: false,
+};
+
+/**
+ * A schema; then whether the role may use it, and the user may grant that; the same of reading its history, and of reading
+ * the positions of backfills: null where there is no such table.
+ */
+type SchemaRights = readonly [
+  string,
+  boolean,
+  boolean,
+  boolean | null,
+  boolean | null,
+  boolean | null,
+  boolean | null,
+];
+
+/**
+ * A query in brackets: as JSON what {@link missingRights} reads; null when there is no such role.
+ *
+ * @param schema the schema that was chosen; those of the search path when missing
+ */
+export function rightsQuery(role: string, schema: string | undefined): string {
+  const schemas = schema === undefined
+    ? "any (pg_catalog.current_schemas(false))"
+    : `${quoteLiteral(schema)}::pg_catalog.name`;
+  // Compared as text: a name would be cut off, and lead to another role.
+  return `(select coalesce((select pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname,
+      pg_catalog.has_schema_privilege(r.oid, n.oid, 'usage'),
+      pg_catalog.has_schema_privilege(n.oid, 'usage with grant option'),
+      pg_catalog.has_table_privilege(r.oid, c.oid, 'select'),
+      pg_catalog.has_table_privilege(c.oid, 'select with grant option'),
+      pg_catalog.has_table_privilege(r.oid, p.oid, 'select'),
+      pg_catalog.has_table_privilege(p.oid, 'select with grant option')))
+    from pg_catalog.pg_namespace n left join pg_catalog.pg_class c on c.relnamespace ${EQ} n.oid
+      and c.relname ${EQ} '${HISTORY_TABLE}' and c.relkind ${EQ} 'r'
+      left join pg_catalog.pg_class p on p.relnamespace ${EQ} n.oid
+      and p.relname ${EQ} '${POSITIONS}' and p.relkind ${EQ} 'r'
+    where n.nspname ${EQ} ${schemas}), '[]')::pg_catalog.text
+    from pg_catalog.pg_roles r where r.rolname::pg_catalog.text ${EQ} ${
+    quoteLiteral(role)
+  }::pg_catalog.text)`;
+}
+
+/**
+ * What the role lacks where the history is, or is to be made; a table that is not there is granted when it is made.
+ *
+ * @param rights the answer to {@link rightsQuery}
+ * @throws {RefusedError} when there is no such role, or the user cannot grant it what it lacks
+ */
+export function missingRights(
+  rights: string | null,
+  { schema, form }: Place,
+  role: string,
+  user: string,
+): MissingRights {
+  if (rights === null) {
+    throw new RefusedError([
+      `Cannot grant "status" to ${quote(role)}: there is no such role; ` +
+      `create it (create role ${
+        quoteIdentifier(role)
+      } login), or correct --grant-status`,
+    ]);
+  }
+  const found = (JSON.parse(rights) as readonly SchemaRights[])
+    .find(([name]) => name === schema);
+  if (found === undefined) return NOTHING_MISSING;
+  const [name, uses, mayGrantUsage, reads, mayGrantSelect] = found;
+  const [, , , , , readsPositions, mayGrantPositions] = found;
+  const missing = {
+    usage: !uses,
+    select: form !== "missing" && reads === false,
+    positions: form !== "missing" && readsPositions === false,
+  };
+  const denied = {
+    usage: missing.usage && !mayGrantUsage,
+    select: missing.select && mayGrantSelect !== true,
+    positions: missing.positions && mayGrantPositions !== true,
+  };
+  if (!denied.usage && !denied.select && !denied.positions) return missing;
+  throw new RefusedError([
+    `Cannot grant "status" to ${quote(role)}: ${
+      quote(user)
+    } may not; as the owner: ${grantStatements(name, role, denied).join("; ")}`,
+  ]);
+}
+
+/** The statements that give the role what it lacks. */
+export function grantStatements(
+  schema: string,
+  role: string,
+  { usage, select, positions }: MissingRights,
+): readonly string[] {
+  const to = quoteIdentifier(role);
+  return [
+    ...(usage
+      ? [`grant usage on schema ${quoteIdentifier(schema)} to ${to}`]
+      : []),
+    ...(select ? [`grant select on ${historyTable(schema)} to ${to}`] : []),
+    ...(positions
+      ? [`grant select on ${positionsTable(schema)} to ${to}`]
+      : []),
+  ];
+}
