@@ -186,6 +186,10 @@ function ownerOf(module: object): Record<string, unknown> {
 
 /** Why there is no `up`, and what to do. */
 function noUpText(module: object): string {
+  // Moved into a folder, its plugins would be lost unnoticed.
+  if ("plugins" in module || "environment" in module) {
+    return "it exports no up function; what all migrations need is exported by migrations/setup.ts: move that there, or rename the file to it";
+  }
   const [name] =
     Object.entries(module).find(([, one]) =>
       typeof one === "object" && one !== null && typeof one.up === "function"

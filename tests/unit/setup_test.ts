@@ -75,3 +75,17 @@ Cannot use migrations/setup.ts: its plugins are no array of Kysely's plugins
 Cannot use the migration "a": it exports no up function; its "init" has one: export that as the default (export default init)`,
   );
 });
+
+Deno.test("readRegistry() tells a setup under another name where setups are", () => {
+  assertThrows(
+    () =>
+      readRegistry([
+        { name: "setup", checksum: "", module: { plugins: [] } },
+        { name: "vars", checksum: "", module: { environment: ["A"] } },
+      ]),
+    TypeError,
+    `\
+Cannot use the migration "setup": it exports no up function; what all migrations need is exported by migrations/setup.ts: move that there, or rename the file to it
+Cannot use the migration "vars": it exports no up function; what all migrations need is exported by migrations/setup.ts: move that there, or rename the file to it`,
+  );
+});
