@@ -17,7 +17,7 @@ import { type DatabaseCommand, execute, hiderOf } from "./execute.ts";
 import { failureLines } from "./report/failure.ts";
 import type { Migration, OpenLoader, Registry } from "./plan/migration.ts";
 import { hostName, readEnvironment } from "./process/environment.ts";
-import { LOCAL_COMMANDS } from "./cli/options.ts";
+import { LOCAL_COMMANDS } from "./cli/arguments.ts";
 import { reporter } from "./process/reporter.ts";
 import { readText } from "./process/files.ts";
 import { drainOutput, writeLine } from "./process/output.ts";

@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { VARIABLES } from "../../src/cli/options.ts";
+import { VARIABLES } from "../../src/cli/variables.ts";
 import type { ProgramInfo } from "../../src/cli/version.ts";
 import { type Bundle, bundle, currentCommit } from "./bundle.ts";
 import { npmRuntime } from "./npm_runtime.ts";

@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { VARIABLES } from "../../src/cli/options.ts";
+import { VARIABLES } from "../../src/cli/variables.ts";
 import { compareNames } from "../../src/plan/migration.ts";
 import { denoOutput } from "./deno_command.ts";
 import type { Modules } from "./folder_imports.ts";

@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { VARIABLES } from "../../src/cli/options.ts";
+import { VARIABLES } from "../../src/cli/variables.ts";
 import { exists } from "../dev/server_data.ts";
 import { denoOutput } from "./deno_command.ts";
 import { SETUP_FILE } from "./migration_files.ts";

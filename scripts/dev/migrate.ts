@@ -7,7 +7,7 @@
  * @module
  */
 import { parseArguments } from "../../src/cli/command.ts";
-import { LOCAL_COMMANDS } from "../../src/cli/options.ts";
+import { LOCAL_COMMANDS } from "../../src/cli/arguments.ts";
 import { isDatabaseConfigured } from "../../src/cli/target.ts";
 import { LOCAL_VERSION } from "./local_database.ts";
 import {

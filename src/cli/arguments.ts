@@ -21,6 +21,14 @@ export interface SplitArguments {
 
 export const COMMAND_NAMES = Object.keys(COMMANDS) as CommandName[];
 
+/** The commands that need no database. */
+export const LOCAL_COMMANDS: readonly CommandName[] = [
+  "new",
+  "completions",
+  "help",
+  "version",
+];
+
 const OPTIONS: readonly Option[] = [
   ...SETTINGS,
   ...Object.values(COMMANDS).flatMap(({ options }) => options),

@@ -4,7 +4,15 @@
  * @module
  */
 import { COMMAND_NAMES, splitArguments } from "./arguments.ts";
-import { parseDuration, quoteArgument, quoteValue } from "../text.ts";
+import {
+  onlyOne,
+  type Options,
+  readAim,
+  readRest,
+  readSteps,
+  readWait,
+} from "./command_values.ts";
+import { quoteArgument } from "../text.ts";
 import {
   type CommandName,
   COMMANDS,
@@ -60,8 +68,6 @@ export interface Arguments {
   readonly settings: Readonly<Record<string, string>>;
   readonly faults: readonly string[];
 }
-
-type Options = ReadonlyMap<string, string>;
 
 /** How many words of their own commands take. */
 const OPERANDS: Readonly<Partial<Record<CommandName, number>>> = {
@@ -236,32 +242,6 @@ function readBackfill(
 }
 
 /** A batch may rest a hundred times as long as it works: that is slow enough. */
-function readRest(
-  text: string | undefined,
-  faults: string[],
-): number | undefined {
-  if (text === undefined) return undefined;
-  const rest = /^\d{1,3}(?:\.\d{1,3})?$/.test(text) ? Number(text) : NaN;
-  if (rest <= 100) return rest;
-  faults.push(
-    `Option --rest: ${quoteValue(text)} is not a number from 0 to 100`,
-  );
-  return undefined;
-}
-
-function readAim(
-  text: string | undefined,
-  faults: string[],
-): number | undefined {
-  if (text === undefined) return undefined;
-  const ms = parseDuration(text);
-  if (typeof ms !== "number") faults.push(`Option --aim: ${ms.message}`);
-  else if (ms < 10 || ms > 60_000) {
-    faults.push(`Option --aim: ${quoteValue(text)} is not from 10ms to 60s`);
-  } else return ms;
-  return undefined;
-}
-
 function readCompletions(
   word: string | undefined,
   faults: string[],
@@ -276,29 +256,6 @@ function readCompletions(
         quoteArgument(word)
       }: known are ${wanted}`,
   );
-  return undefined;
-}
-
-function readSteps(
-  text: string | undefined,
-  faults: string[],
-): number | undefined {
-  if (text === undefined) return undefined;
-  if (/^[1-9][0-9]{0,8}$/.test(text)) return Number(text);
-  faults.push(
-    `Option --steps: ${quoteValue(text)} is not a whole number from 1`,
-  );
-  return undefined;
-}
-
-function readWait(
-  text: string | undefined,
-  faults: string[],
-): number | undefined {
-  if (text === undefined) return undefined;
-  const ms = parseDuration(text);
-  if (typeof ms === "number") return ms;
-  faults.push(`Option --wait: ${ms.message}`);
   return undefined;
 }
 
@@ -330,17 +287,6 @@ function readName(
     );
   }
   return name;
-}
-
-function onlyOne(
-  flags: readonly string[],
-  options: Options,
-  faults: string[],
-): void {
-  const used = flags.filter((flag) => options.has(flag));
-  if (used.length < 2) return;
-  const list = used.map((flag) => `--${flag}`).join(" and ");
-  faults.push(`Options ${list} exclude each other`);
 }
 
 function isIn(options: readonly Option[], flag: string): boolean {

@@ -6,12 +6,12 @@
 import {
   type CommandName,
   COMMANDS,
-  LOCAL_COMMANDS,
   type Option,
   SETTINGS,
   type Shell,
   SHELLS,
 } from "./options.ts";
+import { LOCAL_COMMANDS } from "./arguments.ts";
 
 const PROGRAM = "battlescope-migrate";
 const NAMES = Object.keys(COMMANDS) as CommandName[];

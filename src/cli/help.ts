@@ -6,11 +6,11 @@
 import {
   type CommandName,
   COMMANDS,
-  LOCAL_COMMANDS,
   type Option,
-  POSTGRES_VARIABLES,
   SETTINGS,
 } from "./options.ts";
+import { LOCAL_COMMANDS } from "./arguments.ts";
+import { POSTGRES_VARIABLES } from "./variables.ts";
 
 const PROGRAM = "battlescope-migrate";
 

@@ -29,13 +29,15 @@ export interface Option {
   readonly text: string;
 }
 
+/** What help says of a command, and the options that it has. */
+interface CommandText {
+  readonly usage: string;
+  readonly text: string;
+  readonly options: readonly Option[];
+}
+
 /** The commands in the order in which help lists them. */
-export const COMMANDS: Readonly<
-  Record<
-    CommandName,
-    { usage: string; text: string; options: readonly Option[] }
-  >
-> = {
+export const COMMANDS: Readonly<Record<CommandName, CommandText>> = {
   up: {
     usage: "[up] [options]",
     text: "apply pending migrations (the default command)",
@@ -162,14 +164,6 @@ export const COMMANDS: Readonly<
     options: [],
   },
 };
-
-/** The commands that need no database. */
-export const LOCAL_COMMANDS: readonly CommandName[] = [
-  "new",
-  "completions",
-  "help",
-  "version",
-];
 
 /** The options that every command has. */
 export const SETTINGS: readonly Option[] = [
@@ -298,43 +292,4 @@ export const SETTINGS: readonly Option[] = [
     variable: "NO_COLOR",
     text: "no colour, also on a terminal",
   },
-];
-
-/** The variables that are read when no URL is given. */
-export const POSTGRES_VARIABLES: readonly {
-  readonly name: string;
-  readonly text: string;
-}[] = [
-  { name: "POSTGRES_HOST", text: "default localhost" },
-  { name: "POSTGRES_PORT", text: "default 5432" },
-  { name: "POSTGRES_DB", text: "default battlescope" },
-  { name: "POSTGRES_USER", text: "required" },
-  {
-    name: "POSTGRES_PASSWORD",
-    text: "or POSTGRES_PASSWORD_FILE, the path of a file that holds it",
-  },
-  {
-    name: "POSTGRES_SSL",
-    text: "true verifies the server's certificate and name; default false",
-  },
-  {
-    name: "POSTGRES_SSL_CA",
-    text:
-      "path of a PEM file with the server's authority, also for a URL without sslrootcert",
-  },
-];
-
-/**
- * Every environment variable that the program reads: the executable is allowed these and no others. The last two are
- * read by postgres.js whatever its options say.
- */
-export const VARIABLES: readonly string[] = [
-  ...SETTINGS.flatMap(({ variable }) => variable ?? []),
-  "DATABASE_URL_FILE",
-  ...POSTGRES_VARIABLES.map(({ name }) => name),
-  "POSTGRES_PASSWORD_FILE",
-  "SSL_CERT_FILE",
-  "HOSTNAME",
-  "PGAPPNAME",
-  "PGTARGETSESSIONATTRS",
 ];

@@ -4,7 +4,7 @@
  * @module
  */
 import type { NamedFiles } from "./named_files.ts";
-import { POSTGRES_VARIABLES } from "./options.ts";
+import { POSTGRES_VARIABLES } from "./variables.ts";
 import { NO_TEXT } from "../text.ts";
 import {
   type ConnectionString,

@@ -5,6 +5,7 @@
  */
 import { cannotTell, commitUnderLock } from "./commit.ts";
 import type { Applied, ApplyOptions, Planner } from "./run_request.ts";
+import { RunState } from "./run_state.ts";
 import {
   causeOf,
   MigrationError,
@@ -16,14 +17,11 @@ import { failureText } from "../report/failure.ts";
 import { RenewableSession } from "./renewal.ts";
 import { Journal, refusePooler } from "./journal.ts";
 import type { Plan, Step } from "../plan/plan.ts";
-import type { LockedHistory, Ports, Session, Written } from "./ports.ts";
-import { type Begun, recordFailure } from "./record_failure.ts";
+import type { LockedHistory, Ports, Session } from "./ports.ts";
 import {
-  type Begin,
   changeOf,
   commitError,
   namesOf,
-  type Ran,
   runSegment,
   segmentLength,
 } from "./segment.ts";
@@ -54,29 +52,20 @@ export async function apply(
   try {
     refusePooler(session, planned.steps);
     await run.all();
-    return run.result(undefined);
+    return run.state.result(undefined);
   } catch (error) {
-    await run.fail(error);
-    return run.result(error);
+    await run.state.fail(run.session, error);
+    return run.state.result(error);
   }
 }
 
 /** One run: what is committed, what is planned, and what was in flight when it failed. */
 class Run {
-  readonly #done: Step[] = [];
-  /** What is planned and not begun, or not known to be in effect. */
-  #left: readonly Step[];
-  /** Whose functions were called since the last commit. */
-  #begun: Begun[] = [];
-  /** What the failure left in a state that has to be looked at. */
-  #unfinished: readonly Step[] = [];
-  #unknown: readonly Step[] = [];
-  /** The backfill at work. */
-  #open: Step | undefined;
   /** Names of backfills that are too large for a transaction of the run. */
   readonly #large = new Set<string>();
   /** Whether the history may say something else than the plan was made from, although no session has seen it change. */
   #isStale = false;
+  readonly state: RunState;
   readonly #deadline: number | undefined;
 
   constructor(
@@ -86,7 +75,7 @@ class Run {
     readonly options: ApplyOptions,
     planned: readonly Step[],
   ) {
-    this.#left = planned;
+    this.state = new RunState(ports, planned);
     const { timeLimitMs } = options.fill;
     this.#deadline = timeLimitMs === undefined
       ? undefined
@@ -99,50 +88,13 @@ class Run {
 
   /** Runs segment after segment. The plan may change under the lock: another migrator may have run. */
   async all(): Promise<void> {
-    while (this.#left.length > 0) {
-      this.#begun = [];
-      const [next] = this.#left;
+    while (this.state.left.length > 0) {
+      this.state.begun = [];
+      const [next] = this.state.left;
       if (this.#large.has(next!.migration.name)) {
         if (!await this.#fill()) return;
       } else if (next!.migration.transaction) await this.#transaction();
       else await this.#alone();
-    }
-  }
-
-  result(error: unknown): Applied {
-    const count = (direction: Step["direction"]) =>
-      this.#done.filter((step) => step.direction === direction).length;
-    return {
-      applied: count("up"),
-      rolledBack: count("down"),
-      notRun: this.#left.length,
-      unfinished: this.#unfinished.length,
-      unknown: this.#unknown.length,
-      open: this.#open === undefined ? 0 : 1,
-      error,
-    };
-  }
-
-  /** Tells what became of the steps that had begun, and records the failure of one that is known not to be in effect. */
-  async fail(error: unknown): Promise<void> {
-    const failure = causeOf(error, MigrationError);
-    const failed = failure &&
-      this.#begun.findLast(({ step }) =>
-        step.migration.name === failure.migration &&
-        step.direction === failure.direction
-      );
-    for (const { step } of this.#begun) {
-      const isKnown = !this.#unknown.includes(step) &&
-        !this.#unfinished.includes(step);
-      this.ports.report({
-        event: "outcome",
-        direction: step.direction,
-        migration: step.migration.name,
-        outcome: isKnown ? "rolled_back" : "unknown",
-      });
-    }
-    if (failed !== undefined) {
-      await recordFailure(this.ports, this.session, failed, error);
     }
   }
 
@@ -177,12 +129,12 @@ class Run {
       this.session,
       this.options,
       async (work, history) => {
-        const steps = this.#left = this.#plan(history);
-        this.#begun = [];
+        const steps = this.state.left = this.#plan(history);
+        this.state.begun = [];
         const length = segmentLength(steps, this.options.transaction);
         const ran = length === 0
           ? []
-          : await runSegment(work, steps.slice(0, length), this.#begin);
+          : await runSegment(work, steps.slice(0, length), this.state.begin);
         // It has stopped at a large one.
         if (ran.length < length) {
           this.#large.add(steps[ran.length]!.migration.name);
@@ -198,13 +150,13 @@ class Run {
     const { ran, rest } = commit.value;
     switch (commit.outcome) {
       case "committed":
-        this.#count(ran, rest, commit.written);
+        this.state.count(ran, rest, commit.written);
         return undefined;
       case "rolled_back":
         return commitError(ran, commit.error);
       case "unknown":
-        this.#left = rest;
-        this.#unknown = ran.map(({ step }) => step);
+        this.state.left = rest;
+        this.state.unknown = ran.map(({ step }) => step);
         throw cannotTell(`${namesOf(ran)} took effect`, commit);
     }
   }
@@ -217,29 +169,29 @@ class Run {
       session,
       { scope: "pinned", waitMs: limits.lockWaitMs },
       async (work, history) => {
-        this.#left = this.#plan(history);
-        const [step, ...rest] = this.#left;
+        this.state.left = this.#plan(history);
+        const [step, ...rest] = this.state.left;
         if (step === undefined || step.migration.transaction) return;
-        const { startedAt, onBegun } = this.#begin(step, 0);
+        const { startedAt, onBegun } = this.state.begin(step, 0);
         const journal = new Journal(step, { ports, session, limits, work });
         try {
           await journal.open();
-          this.#begun = [{ step, startedAt, journalId: journal.id! }];
+          this.state.begun = [{ step, startedAt, journalId: journal.id! }];
           await work.run(step, onBegun).catch(async (error) => {
             throw session.isUnanswered
               ? await journal.unanswered(error)
               : error;
           });
-          const durationMs = this.#elapsed(startedAt);
+          const durationMs = this.state.elapsed(startedAt);
           await journal.close(durationMs);
-          this.#count([{ step, startedAt, durationMs }], rest);
+          this.state.count([{ step, startedAt, durationMs }], rest);
         } catch (error) {
           if (causeOf(error, UnsettledError) !== undefined) {
-            this.#left = rest;
-            this.#unknown = [step];
+            this.state.left = rest;
+            this.state.unknown = [step];
           } else if (journal.id !== undefined) {
-            this.#left = rest;
-            this.#unfinished = [step];
+            this.state.left = rest;
+            this.state.unfinished = [step];
           }
           throw error;
         }
@@ -258,80 +210,42 @@ class Run {
       this.sessions,
       this.options,
       (history) => {
-        this.#left = this.#plan(history);
-        const [next] = this.#left;
+        this.state.left = this.#plan(history);
+        const [next] = this.state.left;
         return next && this.#large.has(next.migration.name) ? next : undefined;
       },
     );
     this.#isStale = true;
-    const [step, ...rest] = this.#left;
+    const [step, ...rest] = this.state.left;
     if (id === undefined || step === undefined) return true;
-    const { startedAt, onBegun } = this.#begin(step, 0);
-    this.#begun = [];
-    this.#open = step;
-    this.#left = rest;
+    const { startedAt, onBegun } = this.state.begin(step, 0);
+    this.state.begun = [];
+    this.state.open = step;
+    this.state.left = rest;
     const { fill: request } = this.options;
     const options = { ...this.options, ...request, deadline: this.#deadline };
     const place = { step, id, onBegun };
     const filled = await fill(this.ports, this.sessions, options, place);
     if (filled.ended === "time_limit") return false;
-    this.#open = undefined;
+    this.state.open = undefined;
     if (filled.ended === "applied") {
       const { durationMs } = filled;
-      this.#count([{ step, startedAt, durationMs }], rest);
+      this.state.count([{ step, startedAt, durationMs }], rest);
       return true;
     }
-    this.#begun = [{ step, startedAt, journalId: id, hasPosition: true }];
-    this.#unfinished = [step];
+    this.state.begun = [{ step, startedAt, journalId: id, hasPosition: true }];
+    this.state.unfinished = [step];
     throw filled.error;
-  }
-
-  /** What ran is in effect. */
-  #count(
-    ran: readonly Ran[],
-    rest: readonly Step[],
-    written: readonly Written[] = [],
-  ): void {
-    this.#done.push(...ran.map(({ step }) => step));
-    this.#left = rest;
-    this.#begun = [];
-    for (const [i, { step, startedAt, durationMs }] of ran.entries()) {
-      this.ports.report({
-        event: step.direction === "up" ? "applied" : "rolled_back",
-        migration: step.migration.name,
-        // What a row of the history says of a migration that was rolled back is how long it took to apply.
-        durationMs: durationMs ??
-          (step.direction === "up" ? written[i]?.durationMs : null) ??
-          this.#elapsed(startedAt),
-      });
-    }
   }
 
   /** What is left of the plan, or a new one when another migrator has run. */
   #plan(history: LockedHistory): readonly Step[] {
     // To plan for each of many transactions would take longer, in the end, than to run them.
-    if (history.isKnown && !this.#isStale) return this.#left;
+    if (history.isKnown && !this.#isStale) return this.state.left;
     this.#isStale = false;
-    const planned = this.planner(history.rows, this.#done);
+    const planned = this.planner(history.rows, this.state.done);
     if (!planned.ok) throw new RefusedError(planned.faults);
     refusePooler(this.session, planned.plan.steps);
     return planned.plan.steps;
-  }
-
-  readonly #begin: Begin = (step, before) => {
-    const startedAt = this.ports.clock.now();
-    this.#begun.push({ step, startedAt });
-    const event = {
-      event: "started",
-      direction: step.direction,
-      migration: step.migration.name,
-      number: this.#done.length + before + 1,
-      total: this.#done.length + this.#left.length,
-    } as const;
-    return { startedAt, onBegun: () => this.ports.report(event) };
-  };
-
-  #elapsed(startedAt: number): number {
-    return Math.round(this.ports.clock.now() - startedAt);
   }
 }

@@ -5,6 +5,9 @@
  */
 import type { Step } from "../plan/plan.ts";
 import { DatabaseError } from "../errors.ts";
+import type { Connection } from "./connection/connection.ts";
+import type { Sender } from "./connection/in_flight.ts";
+import { releaseSavepoints } from "./connection/migration_statement.ts";
 import { TransactionEndedError } from "./connection/transaction.ts";
 import { historyTable } from "./history/place.ts";
 import { quoteLiteral } from "../sql/quote.ts";
@@ -70,6 +73,58 @@ export function sealQuery(
       ]
       : []),
   ].join("; ");
+}
+
+/** A step whose function has ended, as far as its seal needs it. */
+export interface Sealed extends Sender {
+  readonly step: Step;
+  /** Told that the server has proved it. */
+  sealed(): void;
+}
+
+/** How a step is sealed. */
+export interface SealOptions {
+  readonly scope: Scope;
+  /** See {@link sealQuery}. */
+  readonly seal: string;
+  /** Whether the proof may be on its way when the next step begins. */
+  readonly pipeline: boolean;
+}
+
+/** A migration must leave the transaction, or the session, as it was given. */
+export async function sealStep(
+  connection: Connection,
+  step: Sealed,
+  { scope, seal, pipeline }: SealOptions,
+): Promise<void> {
+  const { direction } = step.step;
+  const { aborted, abortSeen } = connection.transaction;
+  if (scope === "session") {
+    if (await connection.rollBackForeign()) {
+      throw new Error(
+        `its ${direction} function left a transaction open, which was rolled back`,
+      );
+    }
+  } else if (aborted !== undefined) {
+    throw abortSeen
+      ? new Error(
+        `its ${direction} function caught an error that had already aborted the transaction`,
+        { cause: aborted },
+      )
+      : aborted;
+  }
+  releaseSavepoints(connection, step);
+  const sealed = connection.sendAhead(
+    seal,
+    step,
+    () => step.sealed(),
+  );
+  if (scope === "session") {
+    // What it did is done: that nobody can say any more how it was left is met by what writes that.
+    await sealed.catch((error) => {
+      if (error instanceof DatabaseError && !connection.isLost) throw error;
+    });
+  } else if (!pipeline) await sealed;
 }
 
 /** An error that says what a step has done and may not, in the words of a migration; any other is what it was. */

@@ -8,7 +8,6 @@ import {
   causesOf,
   ConnectionLostError,
   DatabaseError,
-  LeftBehindError,
   MigrationError,
   RefusedError,
 } from "../errors.ts";
@@ -22,25 +21,15 @@ import type {
 import type { HistoryChange } from "../plan/history.ts";
 import type { TracedRow } from "../plan/outcome.ts";
 import type { Step } from "../plan/plan.ts";
-import { leftBehind } from "../report/failure.ts";
 import type { Event, ServerInfo } from "../report/events.ts";
-import { concurrentIndex, waitsForSnapshots } from "../sql/statement.ts";
 import type { Connection } from "./connection/connection.ts";
-import { releaseSavepoints } from "./connection/migration_statement.ts";
 import type { RunIdentity } from "./history/changes.ts";
 import type { SessionHistory } from "./history/session_history.ts";
 import { withHint } from "./hints.ts";
 import type { WatchedBackend } from "./activity.ts";
-import {
-  dropInvalid,
-  dropInvalidIndex,
-  type InvalidIndexes,
-  invalidIndexes,
-} from "./invalid_index.ts";
-import { sealQuery } from "./seal.ts";
+import { sealQuery, sealStep } from "./seal.ts";
 import {
   lockQuery,
-  lockTimeoutQuery,
   type Scope,
   SERVER_STARTED,
   SESSION_SETTINGS,
@@ -48,6 +37,7 @@ import {
   settingsList,
 } from "./settings.ts";
 import { RunningStep } from "./step.ts";
+import { StepOutside } from "./step_outside.ts";
 import type { Rows } from "./wire/protocol.ts";
 
 /** How work is done. Times are milliseconds. */
@@ -82,10 +72,6 @@ export class SessionWork implements Work {
   readonly #place: WorkPlace;
   readonly #options: WorkOptions;
   #steps: RunningStep[] = [];
-  /** The indexes that were invalid before the step at work built one concurrently. */
-  #invalidBefore: InvalidIndexes | undefined;
-  /** The names that its statements have given to indexes. */
-  #named: string[] = [];
   /** What seals a step, once the lock is taken. */
   #seal = "";
 
@@ -167,18 +153,25 @@ export class SessionWork implements Work {
     else before.whenSealed(onBegun);
     // Kysely is loaded when the first migration runs: most runs find that nothing is to be done.
     const { openKysely } = await import("./kysely.ts");
+    const outside = scope === "session"
+      ? new StepOutside(step, this.#place, this.#options)
+      : undefined;
     const running = new RunningStep(await functionOf(step), {
       connection,
       background: this.#options.background,
       scope,
       openKysely,
-      ...(scope === "session" && { before: this.#beforeOutside(step) }),
+      ...(outside && { before: (text: string) => outside.before(text) }),
     });
     this.#steps.push(running);
     const { conformingStrings } = connection;
     try {
       await running.run();
-      await this.#sealStep(running);
+      await sealStep(connection, running, {
+        scope,
+        seal: this.#seal,
+        pipeline: this.#options.pipeline,
+      });
       // The next texts are understood before they are sent: how they will be read must be known.
       if (connection.conformingStrings !== conformingStrings) {
         await connection.inFlight.settle();
@@ -188,7 +181,10 @@ export class SessionWork implements Work {
       // What is recorded of it must not be part of what it left open.
       if (scope === "session") {
         await connection.rollBackForeign();
-        throw this.attributed(await this.#withLeftBehind(error, step), running);
+        throw this.attributed(
+          await outside!.withLeftBehind(error),
+          running,
+        );
       }
       const { aborted } = connection.transaction;
       const known = aborted === undefined || causesOf(error).includes(aborted);
@@ -263,87 +259,6 @@ export class SessionWork implements Work {
       step.step.direction,
       { cause },
     );
-  }
-
-  /** What is done before a statement that runs outside a transaction. */
-  #beforeOutside({ row }: Step): (text: string) => Promise<void> {
-    const { connection } = this.#place;
-    const { lockTimeoutMs, lockRetryMs, report } = this.#options;
-    let current = lockTimeoutMs;
-    this.#invalidBefore = undefined;
-    this.#named = [];
-    return async (text) => {
-      const waits = waitsForSnapshots(text);
-      if (waits) {
-        if (this.#invalidBefore === undefined) {
-          await dropInvalid(connection, leftBehind(row?.error ?? ""), report);
-        }
-        await dropInvalidIndex(connection, text, report);
-        const index = concurrentIndex(text)?.index;
-        if (index !== undefined) {
-          this.#named.push(index.startsWith('"') ? index : index.toLowerCase());
-        }
-        this.#invalidBefore ??= await invalidIndexes(connection);
-      }
-      // Waiting for old snapshots is in nobody's way: there is no need to try it again and again.
-      const wanted = lockTimeoutMs > 0 && waits
-        ? Math.max(lockTimeoutMs, lockRetryMs)
-        : lockTimeoutMs;
-      if (wanted === current) return;
-      current = wanted;
-      void connection.sendAhead(lockTimeoutQuery(wanted));
-    };
-  }
-
-  /** The error of a step outside a transaction, with the indexes that it has left behind, as far as that can be found out. */
-  async #withLeftBehind(error: unknown, step: Step): Promise<unknown> {
-    const before = this.#invalidBefore;
-    const { connection, despiteStop } = this.#place;
-    if (before === undefined || connection.isLost) return error;
-    const now = await despiteStop(() => invalidIndexes(connection))
-      .catch(() => before);
-    const left = [...now].filter(([oid]) => !before.has(oid))
-      .map(([, name]) => name);
-    if (left.length === 0) return error;
-    const { direction, migration } = step;
-    const isDropped = direction === "up" && migration.idempotent;
-    const unnamed = left.filter((name) =>
-      !this.#named.some((one) => name.endsWith(`.${one}`))
-    );
-    return new LeftBehindError(left, unnamed, isDropped, { cause: error });
-  }
-
-  /** A migration must leave the transaction, or the session, as it was given. */
-  async #sealStep(step: RunningStep): Promise<void> {
-    const { scope, connection } = this.#place;
-    const { direction } = step.step;
-    const { aborted, abortSeen } = connection.transaction;
-    if (scope === "session") {
-      if (await connection.rollBackForeign()) {
-        throw new Error(
-          `its ${direction} function left a transaction open, which was rolled back`,
-        );
-      }
-    } else if (aborted !== undefined) {
-      throw abortSeen
-        ? new Error(
-          `its ${direction} function caught an error that had already aborted the transaction`,
-          { cause: aborted },
-        )
-        : aborted;
-    }
-    releaseSavepoints(connection, step);
-    const sealed = connection.sendAhead(
-      this.#seal,
-      step,
-      () => step.sealed(),
-    );
-    if (scope === "session") {
-      // What it did is done: that nobody can say any more how it was left is met by what writes that.
-      await sealed.catch((error) => {
-        if (error instanceof DatabaseError && !connection.isLost) throw error;
-      });
-    } else if (!this.#options.pipeline) await sealed;
   }
 
   #settings(limits?: BatchLimits): Settings {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { VARIABLES } from "../cli/options.ts";
+import { VARIABLES } from "../cli/variables.ts";
 import { nearest } from "../cli/suggestion.ts";
 import { visible } from "../text.ts";
 import type { Environment } from "../cli/target.ts";

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import config from "../../deno.json" with { type: "json" };
 import { completionLines } from "../../src/cli/completions.ts";
-import { VARIABLES } from "../../src/cli/options.ts";
+import { VARIABLES } from "../../src/cli/variables.ts";
 import {
   binaryVersion,
   compiled,

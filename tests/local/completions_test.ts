@@ -5,11 +5,11 @@ import { assertEquals } from "@std/assert";
 import {
   type CommandName,
   COMMANDS,
-  LOCAL_COMMANDS,
   SETTINGS,
   type Shell,
   SHELLS,
 } from "../../src/cli/options.ts";
+import { LOCAL_COMMANDS } from "../../src/cli/arguments.ts";
 import { runMigrate } from "../support/program/cli.ts";
 import { testWith } from "../support/program/needs.ts";
 import { startShell, type TypingSession } from "../support/program/shell.ts";

@@ -1,13 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { helpLines } from "../../src/cli/help.ts";
-import {
-  type CommandName,
-  COMMANDS,
-  LOCAL_COMMANDS,
-  POSTGRES_VARIABLES,
-  SETTINGS,
-  VARIABLES,
-} from "../../src/cli/options.ts";
+import { type CommandName, COMMANDS, SETTINGS } from "../../src/cli/options.ts";
+import { LOCAL_COMMANDS } from "../../src/cli/arguments.ts";
+import { POSTGRES_VARIABLES, VARIABLES } from "../../src/cli/variables.ts";
 
 const NAMES = Object.keys(COMMANDS) as CommandName[];
 

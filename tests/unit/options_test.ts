@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { readConfig } from "../../src/cli/config.ts";
-import { VARIABLES } from "../../src/cli/options.ts";
+import { VARIABLES } from "../../src/cli/variables.ts";
 import { isDatabaseConfigured } from "../../src/cli/target.ts";
 
 /** Between them they lead the reader everywhere. */

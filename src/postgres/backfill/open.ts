@@ -7,7 +7,7 @@ import type { Connection } from "../connection/connection.ts";
 import type { OpenBackfill } from "../../plan/backfill_progress.ts";
 import type { Row } from "../wire/protocol.ts";
 import { positionsTable } from "../history/place.ts";
-import { safetyQuery } from "./positions.ts";
+import { safetyQuery } from "./positions_table.ts";
 
 /** Reads the positions of these rows of the history; of a table that is not to be trusted, or that this user may not read, none. */
 export async function readOpen(

@@ -26,21 +26,23 @@ import {
   advanceStatement,
   beatStatement,
   controlStatement,
-  createPositions,
   keyOf,
   noteStatement,
   openStatement,
   passStatement,
   positionQuery,
-  POSITIONS,
-  readersQuery,
   readPosition,
-  rightsStatements,
-  safetyQuery,
   stopStatement,
   takeStatement,
   type Writer,
 } from "./positions.ts";
+import {
+  createPositions,
+  readersQuery,
+  rightsStatements,
+  safetyQuery,
+} from "./positions_table.ts";
+import { POSITIONS } from "../history/place.ts";
 import {
   boundQuery,
   estimateQuery,

@@ -215,6 +215,22 @@ export function historyTable(schema: string): string {
   return `${quoteIdentifier(schema)}.${HISTORY_TABLE}`;
 }
 
+/** There is no schema to work in; `chosen` is that of `--schema`. */
+export function noSchemaError(
+  chosen: string | undefined,
+  user: string,
+): RefusedError {
+  return new RefusedError([
+    chosen === undefined
+      ? "Cannot find a schema to work in: the search path leads to none; create it, " +
+        `or grant usage on it to ${
+          quoteIdentifier(user)
+        }, or choose one with --schema`
+      : `Cannot find the schema ${quote(chosen)}: create it ` +
+        `(create schema ${quoteIdentifier(chosen)})`,
+  ]);
+}
+
 /** The table with the positions of backfills, beside the history. */
 export const POSITIONS = "migration_backfills";
 

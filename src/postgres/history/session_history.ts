@@ -14,21 +14,15 @@ import {
   type HistoryRow,
   rowsAfter,
 } from "../../plan/history.ts";
-import { historyName, type Place } from "./place.ts";
+import { historyName, noSchemaError, type Place } from "./place.ts";
 import { KyselyTables } from "./kysely_table.ts";
 import type { Migration } from "../../plan/migration.ts";
 import type { TracedRow } from "../../plan/outcome.ts";
 import type { LockedHistory, Written } from "../../engine/ports.ts";
 import type { Row, Rows } from "../wire/protocol.ts";
-import { quote } from "../../text.ts";
-import {
-  convertStatements,
-  createStatements,
-  type Grant,
-  grantsQuery,
-  lockStatement,
-} from "./creation.ts";
+import { createStatements } from "./creation.ts";
 import { changeStatements, type RunIdentity } from "./changes.ts";
+import { conversion } from "./conversion.ts";
 import {
   changesQuery,
   historyQuery,
@@ -46,7 +40,6 @@ import {
   type MissingRights,
   NOTHING_MISSING,
 } from "./status_grant.ts";
-import { quoteIdentifier } from "../../sql/quote.ts";
 import { historyError } from "./written.ts";
 
 export interface SessionHistoryOptions extends PlaceOptions {
@@ -101,14 +94,7 @@ export class SessionHistory {
     const { schema } = this.known.place;
     if (schema !== null) return schema;
     const { chosenSchema, server } = this.#options;
-    const role = quoteIdentifier(server.user);
-    throw new RefusedError([
-      chosenSchema === undefined
-        ? "Cannot find a schema to work in: the search path leads to none; create it, " +
-          `or grant usage on it to ${role}, or choose one with --schema`
-        : `Cannot find the schema ${quote(chosenSchema)}: create it ` +
-          `(create schema ${quoteIdentifier(chosenSchema)})`,
-    ]);
+    throw noSchemaError(chosenSchema, server.user);
   }
 
   /**
@@ -203,7 +189,10 @@ export class SessionHistory {
     const schema = place.schema!;
     const statements = place.form === "missing"
       ? [createStatements(schema)]
-      : await this.#conversion(schema);
+      : await conversion(this.#connection, schema, {
+        ...this.#options,
+        planned: this.known.state!.rows,
+      });
     // Awaited: whoever may not create it is told so before a migration is blamed for it.
     const answers = await this.#connection.query(
       [
@@ -229,18 +218,15 @@ export class SessionHistory {
 
   /** Gives the role of `--grant-status` what it lacks to read the history that is there. */
   async grantStatus(): Promise<void> {
-    if (!this.lacksGrant) return;
     const statements = this.#grants(this.known.missingRights);
+    if (statements.length === 0) return;
     await this.#connection.query(statements.join("; "));
     this.known = { ...this.known, missingRights: NOTHING_MISSING };
   }
 
   #grants(missing: MissingRights | undefined): readonly string[] {
-    const { statusRole } = this.#options;
     const { schema } = this.known.place;
-    return schema === null || statusRole === undefined || missing === undefined
-      ? []
-      : grantStatements(schema, statusRole, missing);
+    return grantStatements(schema, this.#options.statusRole, missing);
   }
 
   /** The rows that this run has written or rolled back, and those with these ids. */
@@ -302,55 +288,8 @@ export class SessionHistory {
     return schema === null ? error : historyError(error, schema);
   }
 
-  /** The rows of a table in the form of Kysely's migrator. @throws {RefusedError} when it is none */
+  /** See {@link KyselyTables.read}. */
   kyselyTable(table: string): Promise<readonly KyselyRow[]> {
     return this.#kyselyTables.read(table);
-  }
-
-  /** The statements that put the history in the place of Kysely's table. */
-  async #conversion(schema: string): Promise<readonly string[]> {
-    const { run, migrations } = this.#options;
-    const answer = await this.#connection.query(grantsQuery(schema));
-    const [first] = answer;
-    if (first?.owned !== true) {
-      throw new RefusedError([
-        `Cannot turn the table of Kysely's migrator into ${
-          historyName(schema)
-        }: that takes the rights of its owner, ${
-          quote(String(first?.owner))
-        }; run the program as that role once`,
-      ]);
-    }
-    const grants = answer.filter(({ privilege }) => privilege !== null).map((
-      row,
-    ): Grant => ({
-      privilege: String(row.privilege),
-      grantee: row.grantee as string | null,
-      grantable: row.grantable === true,
-    }));
-    const checksums = new Map(
-      migrations.map(({ name, checksum }) => [name, checksum]),
-    );
-    const rows = await this.#lockedRows(schema);
-    return convertStatements(schema, run, { rows, grants }, checksums);
-  }
-
-  /** The rows of Kysely's table, which nobody changes any more: its migrator does not know our lock. */
-  async #lockedRows(schema: string): Promise<readonly HistoryRow[]> {
-    const answers = await this.#connection.query(
-      `${lockStatement(schema)}; ${historyQuery(schema, "kysely")}`,
-    );
-    const rows = readHistory("kysely", answers.flat() as Row[]);
-    const planned = this.known.state!.rows;
-    const same = rows.length === planned.length &&
-      rows.every(({ name, finishedAt }, i) =>
-        name === planned[i]!.name && finishedAt === planned[i]!.finishedAt
-      );
-    if (same) return rows;
-    throw new RefusedError([
-      `Cannot take over Kysely's rows: somebody is writing to ${
-        historyName(schema)
-      }; stop the other migrator, and start again`,
-    ]);
   }
 }

@@ -119,20 +119,19 @@ export function missingRights(
   ]);
 }
 
-/** The statements that give the role what it lacks. */
+/** The statements that give the role what it lacks; none where there is no role, or nothing lacking. */
 export function grantStatements(
-  schema: string,
-  role: string,
-  { usage, select, positions }: MissingRights,
+  schema: string | null,
+  role: string | undefined,
+  missing: MissingRights | undefined,
 ): readonly string[] {
+  if (schema === null || role === undefined || missing === undefined) return [];
   const to = quoteIdentifier(role);
-  return [
-    ...(usage
-      ? [`grant usage on schema ${quoteIdentifier(schema)} to ${to}`]
-      : []),
-    ...(select ? [`grant select on ${historyTable(schema)} to ${to}`] : []),
-    ...(positions
-      ? [`grant select on ${positionsTable(schema)} to ${to}`]
-      : []),
+  const grants: [boolean, string][] = [
+    [missing.usage, `usage on schema ${quoteIdentifier(schema)}`],
+    [missing.select, `select on ${historyTable(schema)}`],
+    [missing.positions, `select on ${positionsTable(schema)}`],
   ];
+  return grants.filter(([isMissing]) => isMissing)
+    .map(([, what]) => `grant ${what} to ${to}`);
 }
