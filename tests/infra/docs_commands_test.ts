@@ -12,6 +12,7 @@ import { withCheckout } from "../support/program/checkout.ts";
 import {
   denoEnvironment,
   programArguments,
+  REPEATED,
   type RunningMigrate,
   startMigrate,
   startProcess,
@@ -382,7 +383,8 @@ function compareLines(
   printed: string,
   where: string,
 ): void {
-  const lines = printed.split("\n").slice(0, -1);
+  // The documents show what is on a terminal.
+  const lines = printed.replaceAll(REPEATED, "$1").split("\n").slice(0, -1);
   assertEquals(
     differenceOf(shown.filter(isAlways), lines.filter(isAlways)),
     undefined,

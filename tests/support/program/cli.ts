@@ -209,3 +209,10 @@ export function denoEnvironment(): Record<string, string> {
     }),
   );
 }
+
+/**
+ * Where nobody watches, the last line repeats the first line of the error; replaced by `$1` it is as on a terminal. What is
+ * repeated stands before, or this is not it.
+ */
+export const REPEATED =
+  /^((?:.* )?error: (.*)\n(?:.*\n)*?Failed in [^\n]*?); reason: \2$/gm;

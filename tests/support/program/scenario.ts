@@ -11,6 +11,7 @@ import {
   type MigrateOptions,
   type MigrateResult,
   programArguments,
+  REPEATED,
   type RunningMigrate,
   startMigrate,
   startProcess,
@@ -300,11 +301,7 @@ function masker(
       .replaceAll(new RegExp(String.raw`\(${time}\)`, "g"), "(T)")
       .replaceAll(new RegExp(String.raw`\bin ${time}(?=$|:)`, "gm"), "in T")
       .replaceAll(new RegExp(String.raw`\b${time} left`, "g"), "T left")
-      // Where nobody watches, the last line repeats the first line of the error. What it repeats is seen before.
-      .replaceAll(
-        /^((?:.* )?error: (.*)\n(?:.*\n)*?Failed in T[^\n]*?); reason: \2$/gm,
-        "$1",
-      );
+      .replaceAll(REPEATED, "$1");
 }
 
 /** For JSON: times of day and durations by their keys. Anything but a time or a number stays, and so is seen. */
