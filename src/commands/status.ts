@@ -49,7 +49,7 @@ export async function status(
   }
   const { faults, warnings } = kyselyFindings(kyselyTables, {
     migrations: context.migrations,
-    pending: pendingOf(states),
+    pending: pendingOf(states, phase),
     schema: server.schema,
     isChosen: config.schema !== undefined,
   });
@@ -130,13 +130,17 @@ function pending(
   states: readonly MigrationState[],
   phase: Config["phase"],
 ): number {
-  return pendingOf(states).filter((migration) =>
-    phase === "all" || migration.phase === phase
-  ).length;
+  return pendingOf(states, phase).length;
 }
 
-function pendingOf(states: readonly MigrationState[]): Migration[] {
+function pendingOf(
+  states: readonly MigrationState[],
+  phase: Config["phase"],
+): Migration[] {
   return states.flatMap(({ migration, row }) =>
-    migration !== undefined && !isApplied(row) ? [migration] : []
+    migration !== undefined && !isApplied(row) &&
+      (phase === "all" || migration.phase === phase)
+      ? [migration]
+      : []
   );
 }

@@ -19,7 +19,7 @@ export interface ServerInfo {
   readonly database: string;
   /** As people write it, `18.4`. */
   readonly version: string;
-  /** The schema that holds the history and new tables; `null` when the search path leads to none. */
+  /** The schema where the history is, or would be made; `null` when there is none to make it in. */
   readonly schema: string | null;
   /** The role that logged in. */
   readonly user: string;
