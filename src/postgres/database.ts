@@ -81,7 +81,12 @@ export class PostgresDatabase implements Database {
     let standby: Session | undefined;
     let failure: ConnectionError | undefined;
     for (const host of hosts) {
-      const result = await this.#tryHost(host, abandoned);
+      const result = await this.#tryHost(host, abandoned).catch(
+        async (error) => {
+          await standby?.close();
+          throw error;
+        },
+      );
       if (result instanceof ConnectionError) {
         // Of several failures the one that may pass decides: that host may yet come up.
         if (failure === undefined || result.transient) failure = result;

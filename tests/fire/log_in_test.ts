@@ -26,7 +26,7 @@ const PATIENT = "--connect-timeout=10m";
 
 const BROKEN_OFF = "the server broke off the log-in and let us in";
 const ANOTHER_PROOF =
-  "the server asks for another proof after SCRAM has begun: somebody in between may be after the password";
+  "the server asks for a second proof: somebody in between may be after the password";
 const NOT_BEGUN = "the server continues a log-in that has not begun";
 const NOT_SCRAM = "the server's part of the log-in is not SCRAM's";
 const NOT_PROVED =
@@ -74,6 +74,28 @@ const LIES: Readonly<Record<string, Lie>> = {
       authentication(5, Uint8Array.of(1, 2, 3, 4)),
     ),
     text: ANOTHER_PROOF,
+  },
+  "asks for MD5 once it has the password as it is": {
+    receive: instead(
+      "nothing",
+      authentication(3),
+      authentication(5, Uint8Array.of(1, 2, 3, 4)),
+    ),
+    text: ANOTHER_PROOF,
+  },
+  "continues SCRAM twice": {
+    receive: async (guest) => {
+      await guest.logIn("the mechanisms");
+      const { bytes } = await guest.hear();
+      const first = new TextDecoder().decode(bytes.subarray(FIRST_AT));
+      const again = authentication(
+        11,
+        new ScramServer(FALSE_PASSWORD).first(first),
+      );
+      await guest.say(again, again);
+      await guest.listen();
+    },
+    text: NOT_SCRAM,
   },
   "asks for MD5 and gives no salt": {
     receive: instead("nothing", authentication(5)),
@@ -233,24 +255,27 @@ Deno.test("notices and news of the protocol on the way do not stop a log-in", as
   assertMatch(result.stderr, /^error: .* a log-in by GSSAPI, /m);
 });
 
-Deno.test("a server that wants the password as it is gets it, once it asks", async () => {
-  const said: string[] = [];
-  await using server = startFalseLogIn(async (guest) => {
-    await guest.hear();
-    await guest.say(authentication(3));
-    said.push(textOf((await guest.hear()).bytes));
-    await guest.say(authentication(5, Uint8Array.of(1, 2, 3, 4)));
-    said.push(textOf((await guest.hear()).bytes));
-    await guest.say(errorResponse({ S: "FATAL", C: "42P17", M: "enough" }));
-    await guest.listen();
-  });
-  assertRefused(
-    await up(falseUrl(server.port), PATIENT),
-    server.port,
-    "enough (SQLSTATE 42P17)",
-  );
-  assertEquals(said[0], `${FALSE_PASSWORD}\0`);
-  assertMatch(said[1]!, /^md5[0-9a-f]{32}\0$/);
+Deno.test("a server that wants the password as it is, or as MD5, gets it once it asks", async () => {
+  const asked: [Uint8Array, RegExp][] = [
+    [authentication(3), new RegExp(`^${FALSE_PASSWORD}\0$`)],
+    [authentication(5, Uint8Array.of(1, 2, 3, 4)), /^md5[0-9a-f]{32}\0$/],
+  ];
+  for (const [request, answer] of asked) {
+    let said = "";
+    await using server = startFalseLogIn(async (guest) => {
+      await guest.hear();
+      await guest.say(request);
+      said = textOf((await guest.hear()).bytes);
+      await guest.say(errorResponse({ S: "FATAL", C: "42P17", M: "enough" }));
+      await guest.listen();
+    });
+    assertRefused(
+      await up(falseUrl(server.port), PATIENT),
+      server.port,
+      "enough (SQLSTATE 42P17)",
+    );
+    assertMatch(said, answer);
+  }
 });
 
 for (const mode of ["disable", "prefer"]) {

@@ -1,7 +1,7 @@
 /**
  * Who we are: password, MD5 or SCRAM, as the server asks for it.
  *
- * Once SCRAM has begun, only its end lets anybody go on: a server that does not know the password must not get it, nor an
+ * A server asks for one proof, and once SCRAM has begun, only its end lets anybody go on: a server that does not know the password must not get it, nor an
  * easier proof, from somebody in the middle.
  *
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP
@@ -42,6 +42,8 @@ export async function authenticate(
 ): Promise<void> {
   let scram: ScramClient | undefined;
   let proved = true;
+  /** Whether it has asked for a proof; no honest server asks for two. */
+  let isAsked = false;
   for (;;) {
     const { type, body } = await messages.next();
     if (type === "v") continue; // the server knows fewer options of the protocol than we do not use
@@ -49,12 +51,13 @@ export async function authenticate(
     if (type !== "R" || body.length < 4) throw notPostgresql();
     const kind = readUint32(body, 0);
     const rest = body.subarray(4);
-    if (
-      scram !== undefined && [KINDS.clear, KINDS.md5, KINDS.sasl].includes(kind)
-    ) {
-      throw new Error(
-        "the server asks for another proof after SCRAM has begun: somebody in between may be after the password",
-      );
+    if ([KINDS.clear, KINDS.md5, KINDS.sasl].includes(kind)) {
+      if (isAsked) {
+        throw new Error(
+          "the server asks for a second proof: somebody in between may be after the password",
+        );
+      }
+      isAsked = true;
     }
     switch (kind) {
       case KINDS.ok:

@@ -66,7 +66,8 @@ export class ScramClient {
     const { r: nonce = "", s: salt = "", i = "" } = attributesOf(serverFirst);
     // Who answers with a nonce of another exchange may be replaying one.
     if (
-      !nonce.startsWith(this.#nonce) || nonce.length === this.#nonce.length ||
+      this.#serverSignature !== undefined || !nonce.startsWith(this.#nonce) ||
+      nonce.length === this.#nonce.length ||
       !/^[A-Za-z0-9+/]+={0,2}$/.test(salt) || salt.length % 4 !== 0 ||
       !/^[1-9]\d{0,9}$/.test(i)
     ) {
