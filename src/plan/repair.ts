@@ -100,8 +100,11 @@ export function planRepair(
 ): Planned<HistoryPlan> {
   const row = currentRows(history).get(name);
   const migration = migrations.find((migration) => migration.name === name);
+  // Of what the program does not carry, rows that were rolled back may not have been read.
   const result = row === undefined
-    ? "the history has no row of it"
+    ? migration === undefined
+      ? "this program does not carry it"
+      : "the history has no row of it"
     : action === "retry"
     ? retry(row, migration)
     : migration === undefined

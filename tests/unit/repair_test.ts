@@ -161,7 +161,7 @@ Deno.test("planRepair() lets a failed or interrupted migration run again", () =>
   assertEquals(repair("d"), []);
   assertEquals(repair("x"), [{ kind: "roll_back", id: 5 }]);
   assertEquals(repair("y"), [
-    'Cannot repair "y": the history has no row of it',
+    'Cannot repair "y": this program does not carry it',
   ]);
 });
 
