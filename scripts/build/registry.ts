@@ -63,7 +63,7 @@ interface Common {
 
 type MigrationModule =
   & Common
-  & ({ readonly up: MigrationFunction } | { readonly backfill: Backfill });
+  & ({ readonly backfill: Backfill } | { readonly up: MigrationFunction });
 
 /** A migration: its name, the SHA-256 of its source, and what its file exports. */
 export interface RegistryEntry {
