@@ -32,8 +32,13 @@ const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
  * Bundles a copy of the sources in `folder`.
  *
  * @param commit what `version` is to print
+ * @param runtime whose runtime the code is for: Deno's own, or the one that npm has
  */
-export async function bundle(folder: string, commit: string): Promise<Bundle> {
+export async function bundle(
+  folder: string,
+  commit: string,
+  runtime: "deno" | "npm",
+): Promise<Bundle> {
   for (const part of PARTS) {
     await cp(join(CHECKOUT, part), join(folder, part), {
       recursive: true,
@@ -47,6 +52,12 @@ export async function bundle(folder: string, commit: string): Promise<Bundle> {
     `export const COMMIT: string | null = ${JSON.stringify(commit)};\n`,
   );
   const environment = await environmentOf(pathToFileURL(`${folder}/`));
+  if (runtime === "npm") {
+    await cp(
+      join(CHECKOUT, "scripts", "build", "deno_2_4.ts"),
+      join(folder, "src", "postgres", "wire", "runtime_of_driver.ts"),
+    );
+  }
   await makeRegistryLazy(folder, environment);
   // The main module gives the code its name.
   const name = "battlescope-migrate";

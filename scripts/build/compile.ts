@@ -71,7 +71,7 @@ async function compile(
   const compiler = await findCompiler(runtime);
   const work = await Deno.makeTempDir({ dir: output, prefix: ".compile-" });
   try {
-    const program = await bundle(work, commit);
+    const program = await bundle(work, commit, runtime);
     const built: string[] = [];
     for (const target of targets) {
       const draft = await compileFor(target, program, compiler, work);

@@ -85,7 +85,7 @@ Deno.test("compile says what to do where the runtime cannot be downloaded", asyn
   const nowhere = "http://127.0.0.1:1";
   try {
     // Brings what a compilation downloads before the runtime.
-    await bundle(folder, "unknown");
+    await bundle(folder, "unknown", "deno");
     await Deno.mkdir(cache);
     const real = await denoDir();
     await Deno.mkdir(join(cache, "dl"));

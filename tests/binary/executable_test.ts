@@ -84,7 +84,7 @@ Deno.test("executable: completions are loaded when they are asked for", async ()
   assertEquals(stdout, completionLines("fish").join("\n") + "\n");
 });
 
-Deno.test("executable: is allowed the network, files to read, and the variables that help lists", async () => {
+Deno.test("executable: is allowed the network, files to read, PostgreSQL's sockets, and the variables that help lists", async () => {
   const permissions = await readPermissions();
   // To import from a list of hosts is Deno's default; to deny every import overrules it.
   const { allow_import: _, ...others } = permissions;
@@ -94,6 +94,8 @@ Deno.test("executable: is allowed the network, files to read, and the variables 
     allow_env: VARIABLES,
     allow_net: [],
     allow_read: [],
+    // Deno opens a Unix socket only where one may write.
+    allow_write: ["/run/postgresql", "/var/run/postgresql"],
     deny_import: [],
   });
 });

@@ -6,12 +6,11 @@
  *
  * @module
  */
-import process from "node:process";
 import postgres from "postgres";
 import type { Target } from "../../cli/target.ts";
 import type { DriverSocket } from "./driver_socket.ts";
 
-import { IS_DENO_2_4, silenceDeprecations } from "./runtime.ts";
+import { mendRuntime } from "./runtime_of_driver.ts";
 
 export { StatementRunner } from "./statement_runner.ts";
 
@@ -23,10 +22,7 @@ export function openDriver(
   socket: DriverSocket,
   target: Pick<Target, "user" | "database">,
 ): postgres.Sql {
-  if (IS_DENO_2_4) {
-    silenceDeprecations();
-    mendRuntime();
-  }
+  mendRuntime();
   const attributes = Deno.env.get(OBEYED);
   if (attributes === undefined) return open(socket, target);
   Deno.env.delete(OBEYED);
@@ -78,35 +74,3 @@ function open(
 export function isServerError(error: unknown): boolean {
   return error instanceof postgres.PostgresError;
 }
-
-/**
- * Deno 2.4's `setImmediate` is a timer of more than a millisecond, and the driver waits for one before nearly everything
- * it sends. The end of the running task will do, a hundred times in a row: then timers, the network and signals get their
- * turn, for which somebody may be waiting.
- */
-function mendRuntime(): void {
-  const { clearImmediate, setImmediate } = globalThis;
-  let ticks = 0;
-  class Tick {
-    cleared = false;
-  }
-  Object.assign(globalThis, {
-    setImmediate: (
-      call: (...args: unknown[]) => void,
-      ...args: unknown[]
-    ): Tick | ReturnType<typeof setImmediate> => {
-      if (ticks === 0) setImmediate(() => ticks = 0);
-      if (++ticks > MOST_TICKS) return setImmediate(call, ...args);
-      const tick = new Tick();
-      process.nextTick(() => tick.cleared || call(...args));
-      return tick;
-    },
-    clearImmediate: (one: Tick | Parameters<typeof clearImmediate>[0]) => {
-      if (one instanceof Tick) one.cleared = true;
-      else clearImmediate(one);
-    },
-  });
-}
-
-/** How many ends of tasks may follow each other before anything else gets its turn. */
-const MOST_TICKS = 100;
