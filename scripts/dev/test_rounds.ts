@@ -25,8 +25,8 @@ export interface RoundOptions {
   readonly versions?: readonly PostgresVersion[];
 }
 
-/** What the program says to PostgreSQL, which depends on its version. */
-const ON_EVERY_VERSION = ["tests/integration", "tests/cli"];
+/** What PostgreSQL makes of what the program says to it, which depends on its version. */
+const ON_EVERY_VERSION = "tests/integration";
 
 /** They wait for most of their time. */
 const ON_THE_NEWEST = "tests/outage";
@@ -54,9 +54,7 @@ export function planRounds(
   const once = every.length === 1
     ? []
     : paths.filter((path) => isIn(path, ON_THE_NEWEST));
-  const depends = paths.filter((path) =>
-    ON_EVERY_VERSION.some((folder) => isIn(path, folder))
-  );
+  const depends = paths.filter((path) => isIn(path, ON_EVERY_VERSION));
   const others = paths.filter((path) =>
     !depends.includes(path) && !once.includes(path)
   );

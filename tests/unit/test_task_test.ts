@@ -3,7 +3,7 @@ import { readReport } from "../../scripts/dev/test_report.ts";
 import { missingRounds, planRounds } from "../../scripts/dev/test_rounds.ts";
 import { notRunLines, refusalText } from "../../scripts/dev/test_summary.ts";
 
-const FOLDERS = ["tests/cli", "tests/fire", "tests/infra"];
+const FOLDERS = ["tests/integration", "tests/fire", "tests/infra"];
 
 const NOTHING = { programs: [], packages: [], obstacles: [], root: true };
 
@@ -15,7 +15,7 @@ Deno.test("planRounds() runs on the newest version, unless told otherwise", () =
 
 Deno.test("planRounds() runs all on all versions or the two ends, and faults once more without sending ahead", () => {
   assertEquals(planRounds(FOLDERS, { all: true }), [
-    { paths: ["tests/cli"], versions: [15, 16, 17, 18] },
+    { paths: ["tests/integration"], versions: [15, 16, 17, 18] },
     { paths: ["tests/fire", "tests/infra"], versions: [15, 18] },
     { paths: ["tests/fire"], versions: [18], more: "--no-pipeline" },
   ]);
@@ -32,17 +32,17 @@ Deno.test("planRounds() runs everything on the versions that were asked for", ()
 });
 
 Deno.test("planRounds() knows the folder of a file, and a folder with a longer name", () => {
-  const paths = ["tests/cli/up_test.ts", "tests/clients"];
+  const paths = ["tests/integration/up_test.ts", "tests/integrations"];
   assertEquals(planRounds(paths, { all: true }), [
-    { paths: ["tests/cli/up_test.ts"], versions: [15, 16, 17, 18] },
-    { paths: ["tests/clients"], versions: [15, 18] },
+    { paths: ["tests/integration/up_test.ts"], versions: [15, 16, 17, 18] },
+    { paths: ["tests/integrations"], versions: [15, 18] },
   ]);
 });
 
 Deno.test("missingRounds() is what a run of everything has besides, and nothing for that run", () => {
   const rounds = planRounds(FOLDERS, { all: false });
   assertEquals(missingRounds(FOLDERS, rounds), [
-    { paths: ["tests/cli"], versions: [15, 16, 17] },
+    { paths: ["tests/integration"], versions: [15, 16, 17] },
     { paths: ["tests/fire", "tests/infra"], versions: [15] },
     { paths: ["tests/fire"], versions: [18], more: "--no-pipeline" },
   ]);
@@ -56,16 +56,16 @@ Deno.test("missingRounds() is what a run of everything has besides, and nothing 
 
 const REPORT = `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="deno test" tests="5" failures="1" errors="0" time="0.010">
-    <testsuite name="./tests/cli/a_test.ts" tests="5" disabled="3" errors="0" failures="1">
-        <testcase name="passes (needs nerves)" classname="./tests/cli/a_test.ts" time="0.001" line="1" col="6">
+    <testsuite name="./tests/integration/a_test.ts" tests="5" disabled="3" errors="0" failures="1">
+        <testcase name="passes (needs nerves)" classname="./tests/integration/a_test.ts" time="0.001" line="1" col="6">
         </testcase>
-        <testcase name="fails" classname="./tests/cli/a_test.ts" time="0.001" line="2" col="6">
+        <testcase name="fails" classname="./tests/integration/a_test.ts" time="0.001" line="2" col="6">
             <failure message="Uncaught &lt;no&gt;">no</failure>
         </testcase>
         <testcase name="asks [pg18] (needs pgbouncer, openssl)" classname="./tests/support/postgres.ts" time="0.000" line="3" col="6">
             <skipped/>
         </testcase>
-        <testcase name="is kept out by the filter" classname="./tests/cli/a_test.ts" line="4" col="6">
+        <testcase name="is kept out by the filter" classname="./tests/integration/a_test.ts" line="4" col="6">
             <skipped/>
         </testcase>
         IGNORED
@@ -84,7 +84,7 @@ Deno.test("readReport() counts, and tells what was left out because of its needs
 
 Deno.test("readReport() counts a test that is ignored without a word as failed", () => {
   const ignored =
-    '<testcase name="ignored" classname="./tests/cli/a_test.ts" time="0.000" line="5" col="6">\n<skipped/></testcase>';
+    '<testcase name="ignored" classname="./tests/integration/a_test.ts" time="0.000" line="5" col="6">\n<skipped/></testcase>';
   assertEquals(readReport(REPORT.replace("IGNORED", ignored)), {
     passed: 1,
     failed: 2,
@@ -110,7 +110,7 @@ Deno.test("notRunLines() counts tests by what they need, the rounds, and the way
     notRunLines({
       leftOut: ["pgbouncer", "podman, openssl", "pgbouncer"],
       rounds: [
-        { paths: ["tests/cli"], versions: [16, 17] },
+        { paths: ["tests/integration"], versions: [16, 17] },
         { paths: ["tests/fire"], versions: [18], more: "--no-pipeline" },
       ],
       missing: {
@@ -125,7 +125,7 @@ Deno.test("notRunLines() counts tests by what they need, the rounds, and the way
 Not run:
   2 tests need pgbouncer
   1 test needs podman, openssl
-  on PostgreSQL 16, 17: tests/cli
+  on PostgreSQL 16, 17: tests/integration
   on PostgreSQL 18 with --no-pipeline: tests/fire
 To run everything: npx -y deno@2.9.6 task test --all
   first: sudo sh -c 'apt-get update && apt-get install --yes --no-install-recommends pgbouncer podman'
