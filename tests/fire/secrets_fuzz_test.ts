@@ -5,7 +5,7 @@ import { upCode } from "../support/program/migrations.ts";
 import { scenario } from "../support/program/scenario.ts";
 import { visible } from "../../src/text.ts";
 
-const RUNS = 24;
+const RUNS = 6;
 
 /** What a migration does with the password `p`; `q` is that as a literal of SQL, `i` as a name. */
 const PLACES = {
