@@ -82,7 +82,7 @@ function assertTruth(
   // What arrives of a log-in may not be PostgreSQL's any more.
   assertMatch(
     error,
-    /The connection to the database was lost|^Cannot connect .*: what answers there does not speak PostgreSQL's protocol$/,
+    /The connection to the database was lost|^Cannot connect .*: (?:what answers there does not speak PostgreSQL's protocol|an answer of the server is longer than 64 MiB, which is the most that this program takes in)$/,
     stderr,
   );
   const failed = new RegExp(`^Cannot ${words.failed} "(\\w+)": `).exec(error)

@@ -25,7 +25,9 @@ export interface OfflineSite {
   ): Promise<MigrateResult>;
 }
 
-const SERVER = fileURLToPath(new URL("../net/offline_server.ts", import.meta.url));
+const SERVER = fileURLToPath(
+  new URL("../net/offline_server.ts", import.meta.url),
+);
 
 /** Makes such a place and removes it afterwards. Needs root, as a namespace does. */
 export async function withOfflineSite(
