@@ -91,7 +91,7 @@ ${lines.join("")}],
   );
 }
 
-/** Runs code beside the sources, which sees no more of the environment than an executable, and returns what it prints. */
+/** Runs code beside the sources, which may no more than an executable, and returns what it prints. */
 async function evaluate(
   root: URL,
   code: string,
@@ -99,7 +99,8 @@ async function evaluate(
 ): Promise<string> {
   const { success, stdout, stderr } = await denoOutput(
     [
-      ...["run", "--quiet", "--no-prompt", "--ext=ts"],
+      // To read is what the executable may, too; and a link needs it now and then.
+      ...["run", "--quiet", "--no-prompt", "--allow-read", "--ext=ts"],
       ...[`--allow-env=${[...VARIABLES, ...environment].join(",")}`, "-"],
     ],
     root,
