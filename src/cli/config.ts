@@ -153,12 +153,32 @@ function readSchema(
   return given?.text;
 }
 
+/** What was given for an option, and where. */
+interface Setting {
+  readonly text: string;
+  readonly source: string;
+}
+
+/** For an option that has a default. */
+function settingOrDefault(
+  flag: string,
+  settings: Settings,
+  env: Environment,
+): Setting {
+  return setting(flag, settings, env) ??
+    { text: optionOf(flag).default!, source: "default" };
+}
+
+function optionOf(flag: string): Option {
+  return SETTINGS.find((option) => option.flag === flag)!;
+}
+
 function setting(
   flag: string,
   settings: Settings,
   env: Environment,
-): { text: string; source: string } | undefined {
-  const option = SETTINGS.find((option) => option.flag === flag) as Option;
+): Setting | undefined {
+  const option = optionOf(flag);
   const value = settings[flag];
   if (value !== undefined) return { text: value, source: `Option --${flag}` };
   const variable = option.variable === undefined
@@ -173,8 +193,7 @@ function duration(
   env: Environment,
   faults: string[],
 ): number {
-  const given = setting(flag, settings, env) ??
-    { text: defaultOf(flag), source: "default" };
+  const given = settingOrDefault(flag, settings, env);
   const ms = parseDuration(given.text);
   if (ms instanceof Error) {
     faults.push(`${given.source}: ${ms.message}`);
@@ -199,8 +218,7 @@ function size(
   env: Environment,
   faults: string[],
 ): number {
-  const given = setting(flag, settings, env) ??
-    { text: defaultOf(flag), source: "default" };
+  const given = settingOrDefault(flag, settings, env);
   const [, number, unit = ""] = /^(\d+(?:\.\d+)?)(B|KiB|MiB|GiB)$/.exec(
     given.text,
   ) ?? [];
@@ -220,8 +238,7 @@ function oneOf<T extends string>(
   env: Environment,
   faults: string[],
 ): T {
-  const given = setting(flag, settings, env) ??
-    { text: defaultOf(flag), source: "default" };
+  const given = settingOrDefault(flag, settings, env);
   const value = allowed.find((value) => value === given.text);
   if (value !== undefined) return value;
   faults.push(
@@ -230,8 +247,4 @@ function oneOf<T extends string>(
     }`,
   );
   return allowed[0]!;
-}
-
-function defaultOf(flag: string): string {
-  return SETTINGS.find((option) => option.flag === flag)!.default!;
 }

@@ -1,5 +1,13 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { DatabaseError } from "../../src/errors.ts";
+import {
+  bytes,
+  dataRow,
+  ERROR,
+  fields,
+  uint16,
+  within,
+} from "../support/net/wire_bytes.ts";
 import { MessageReader } from "../../src/postgres/wire/messages.ts";
 import {
   concat,
@@ -19,28 +27,6 @@ import {
   uint32,
 } from "../../src/postgres/wire/protocol.ts";
 
-/** Bytes as the protocol's documentation writes them: texts and numbers. */
-function bytes(...parts: readonly (string | number)[]): Uint8Array {
-  return concat(
-    parts.map((part) =>
-      typeof part === "number"
-        ? Uint8Array.of(part)
-        : new TextEncoder().encode(part)
-    ),
-  );
-}
-
-/** The same in the middle of a larger piece of memory, as sockets hand it over. */
-function within(data: Uint8Array): Uint8Array {
-  const all = new Uint8Array(data.length + 14).fill(0xff);
-  all.set(data, 7);
-  return all.subarray(7, 7 + data.length);
-}
-
-function uint16(value: number): Uint8Array {
-  return Uint8Array.of(value >> 8, value & 0xff);
-}
-
 /** A `RowDescription` without its head; what a reader of text does not need is of no sense. */
 function rowDescription(
   ...columns: readonly (readonly [string, number])[]
@@ -58,28 +44,6 @@ function rowDescription(
     ]),
   ]);
 }
-
-/** A `DataRow` without its head. */
-function dataRow(...values: readonly (string | null)[]): Uint8Array {
-  return concat([
-    uint16(values.length),
-    ...values.flatMap((value) => {
-      if (value === null) return [uint32(0xffffffff)];
-      const text = new TextEncoder().encode(value);
-      return [uint32(text.length), text];
-    }),
-  ]);
-}
-
-/** An `ErrorResponse` of these fields, without its head. */
-function fields(values: Readonly<Record<string, string>>): Uint8Array {
-  return concat([
-    ...Object.entries(values).map(([code, text]) => bytes(code, text, 0)),
-    bytes(0),
-  ]);
-}
-
-const ERROR = { S: "ERROR", V: "ERROR", C: "42P01", M: "no such table" };
 
 Deno.test("message() counts bytes and ends each text with a zero", () => {
   assertEquals(

@@ -9,7 +9,6 @@
 import postgres from "postgres";
 import type { Target } from "../../cli/target.ts";
 import type { DriverSocket } from "./driver_socket.ts";
-
 import { mendRuntime } from "./runtime_of_driver.ts";
 
 export { StatementRunner } from "./statement_runner.ts";

@@ -262,8 +262,9 @@ export function endsSession(error: DatabaseError): boolean {
   return error.server.severity === "FATAL" || error.server.severity === "PANIC";
 }
 
-/** One after the other. */
+/** One after the other; of a single part no copy is made. */
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
   const all = new Uint8Array(
     parts.reduce((length, part) => length + part.length, 0),
   );

@@ -7,6 +7,7 @@
  */
 import { Buffer } from "node:buffer";
 import { EventEmitter } from "node:events";
+import { abortable } from "../../waits.ts";
 import { silenceDeprecations } from "./runtime.ts";
 import type { HostAndPort } from "../../cli/connection_string.ts";
 
@@ -123,7 +124,7 @@ export async function connectTcp(
     return await Promise.any(others);
   };
   try {
-    connection = await orAborted(Promise.any([first, tryOthers()]), signal);
+    connection = await abortable(Promise.any([first, tryOthers()]), signal);
     return new TcpSocket(connection);
   } catch (error) {
     throw lastOf(error);
@@ -147,25 +148,9 @@ function attempt(
 ): Promise<Deno.TcpConn> {
   const connecting = Deno.connect({ hostname, port });
   connecting.then((late) => signal.aborted && late.close(), () => {});
-  const result = orAborted(connecting, signal);
+  const result = abortable(connecting, signal);
   result.catch(() => {}); // it may be one of several
   return result;
-}
-
-/** What the promise comes to, unless the signal aborts before. */
-async function orAborted<T>(
-  promise: Promise<T>,
-  signal: AbortSignal,
-): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  if (signal.aborted) abort();
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }
 
 async function succeedsSoon(connecting: Promise<unknown>): Promise<boolean> {
