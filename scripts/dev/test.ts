@@ -109,6 +109,10 @@ async function main(
     command: all ? undefined : taskCommand("test", "--all", ...args),
   });
   for (const line of lines) console.log(line);
+  // Last of all, where somebody who sees only the end of the output finds it.
+  for (const failure of reports.flatMap(({ failures }) => failures)) {
+    console.log(`Failed: ${failure}`);
+  }
   const passed = reports.reduce((sum, { passed }) => sum + passed, 0);
   const failed = reports.reduce((sum, { failed }) => sum + failed, 0);
   console.log(`${passed} passed, ${failed} failed`);

@@ -7,6 +7,8 @@
 export interface Report {
   readonly passed: number;
   readonly failed: number;
+  /** For each test that failed: its file, its name and the lines of its error. */
+  readonly failures: readonly string[];
   /** For each test that was left out because of its needs: these, with commas between them. */
   readonly leftOut: readonly string[];
   /** Names of tests that were left out and do not say why. They count as failed. */
@@ -23,6 +25,20 @@ const SUITE = /<testsuite .*?>/g;
 
 /** One that a filter has kept out is skipped, too, but has no time. */
 const SKIPPED = /<testcase name="([^"]*)" [^>]*time="[^>]*>\s*<skipped\/>/g;
+
+/** A test whose step failed is there, too, beside its step. */
+const FAILED = /<testcase name="([^"]*)" [^>]*>\s*<failure message="([^"]*)"/g;
+
+/** Enough for the difference that an assertion prints. */
+const LINES_OF_ERROR = 40;
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  amp: "&",
+  apos: "'",
+  gt: ">",
+  lt: "<",
+  quot: '"',
+};
 
 /** Reads a report. */
 export function readReport(xml: string): Report {
@@ -42,5 +58,35 @@ export function readReport(xml: string): Report {
     if (needs === undefined) ignored.push(name);
     else leftOut.push(needs);
   }
-  return { passed, failed: failed + ignored.length, leftOut, ignored };
+  const failures = xml.split("<testsuite ").slice(1).flatMap((suite) => {
+    const [, file = ""] = /name="([^"]*)"/.exec(suite) ?? [];
+    return [...suite.matchAll(FAILED)].map(([, name = "", error = ""]) =>
+      failureText(decode(file), decode(name), decode(error))
+    );
+  });
+  return {
+    passed,
+    failed: failed + ignored.length,
+    failures,
+    leftOut,
+    ignored,
+  };
+}
+
+function decode(text: string): string {
+  return text.replaceAll(
+    /&(?:#(\d+)|#x([\da-f]+)|([a-z]+));/gi,
+    (whole, decimal, hex, name) =>
+      name === undefined
+        ? String.fromCodePoint(
+          Number.parseInt(decimal ?? hex, decimal ? 10 : 16),
+        )
+        : ENTITIES[name] ?? whole,
+  );
+}
+
+function failureText(file: string, name: string, error: string): string {
+  const lines = error.trim().split("\n").slice(0, LINES_OF_ERROR);
+  return [`${file}: ${name}`, ...lines.map((line) => `  ${line}`.trimEnd())]
+    .join("\n");
 }

@@ -60,7 +60,8 @@ const REPORT = `<?xml version="1.0" encoding="UTF-8"?>
         <testcase name="passes (needs nerves)" classname="./tests/integration/a_test.ts" time="0.001" line="1" col="6">
         </testcase>
         <testcase name="fails" classname="./tests/integration/a_test.ts" time="0.001" line="2" col="6">
-            <failure message="Uncaught &lt;no&gt;">no</failure>
+            <failure message="Uncaught &lt;no&gt;
+&#10;two">no</failure>
         </testcase>
         <testcase name="asks [pg18] (needs pgbouncer, openssl)" classname="./tests/support/postgres.ts" time="0.000" line="3" col="6">
             <skipped/>
@@ -77,6 +78,9 @@ Deno.test("readReport() counts, and tells what was left out because of its needs
   assertEquals(readReport(REPORT), {
     passed: 1,
     failed: 1,
+    failures: [
+      "./tests/integration/a_test.ts: fails\n  Uncaught <no>\n\n  two",
+    ],
     leftOut: ["pgbouncer, openssl"],
     ignored: [],
   });
@@ -88,6 +92,9 @@ Deno.test("readReport() counts a test that is ignored without a word as failed",
   assertEquals(readReport(REPORT.replace("IGNORED", ignored)), {
     passed: 1,
     failed: 2,
+    failures: [
+      "./tests/integration/a_test.ts: fails\n  Uncaught <no>\n\n  two",
+    ],
     leftOut: ["pgbouncer, openssl"],
     ignored: ["ignored"],
   });
