@@ -7,6 +7,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { checksumOf } from "../../../src/plan/migration.ts";
 import { type Cut, startProxy } from "../net/proxy.ts";
 import { queryUrl } from "../server/postgres.ts";
 import { type MigrateResult, runMigrate, startMigrate } from "./cli.ts";
@@ -15,12 +16,13 @@ import { migration, table } from "./migrations.ts";
 import { makeProject, type Project } from "./project.ts";
 import { delay } from "./wait.ts";
 
+const EDITED = "0002_b";
 const ALONE = "0003_alone";
 
 /** The third runs outside a transaction, the fourth floods the program with notices. */
 const MIGRATIONS = {
   "0001_a": table("a"),
-  "0002_b": migration({
+  [EDITED]: migration({
     up: ["create table b ()", "alter table b add n integer", "select 1"],
     down: ["drop table b"],
   }),
@@ -40,20 +42,54 @@ const MIGRATIONS = {
 };
 const NAMES = Object.keys(MIGRATIONS);
 
+/** As {@link State} has it when the edited migration is recorded as it is now. */
+const ACCEPTED = `${EDITED} ${await checksumOf(MIGRATIONS[EDITED])}`;
+
+/** What was released before: one migration with another source, and one that failed. */
+const EARLIER = {
+  ...MIGRATIONS,
+  [EDITED]: table("b"),
+  [ALONE]: migration({
+    up: "select 1 / 0",
+    options: "{ transaction: false }",
+  }),
+};
+
 /** The table of a migration. */
 const tableOf = (name: string) => name.slice(5);
 
-const COMMANDS = [
-  ["up"],
-  ["up", "--transaction=each"],
-  ["up", "--no-pipeline"],
-  ["up", "--steps=2", "--transaction=each"],
-  ["down", "--yes"],
-  ["down", "--all", "--yes"],
-  ["down", "--all", "--yes", "--transaction=each"],
-  ["redo", "--yes"],
-  ["status", "--check"],
-] as const;
+/** Where a run begins → the exit code of what brings a database there, with what was released before or with today's. */
+const STARTS = {
+  "nothing is applied": undefined,
+  "two are applied": { steps: 2, release: MIGRATIONS, code: 0 },
+  "all are applied": { steps: NAMES.length, release: MIGRATIONS, code: 0 },
+  "one is edited": { steps: 2, release: EARLIER, code: 0 },
+  "one is edited, one has failed": { steps: 3, release: EARLIER, code: 1 },
+} as const;
+
+type Start = keyof typeof STARTS;
+
+const ANYWHERE: readonly Start[] = [
+  "nothing is applied",
+  "two are applied",
+  "all are applied",
+];
+
+const COMMANDS: readonly (readonly [readonly Start[], ...string[]])[] = [
+  [ANYWHERE, "up"],
+  [ANYWHERE, "up", "--transaction=each"],
+  [ANYWHERE, "up", "--no-pipeline"],
+  [ANYWHERE, "up", "--steps=2", "--transaction=each"],
+  [ANYWHERE, "down", "--yes"],
+  [ANYWHERE, "down", "--all", "--yes"],
+  [ANYWHERE, "down", "--all", "--yes", "--transaction=each"],
+  [ANYWHERE, "redo", "--yes"],
+  [ANYWHERE, "status", "--check"],
+  [["nothing is applied", "two are applied"], "baseline", "--to=0004_d"],
+  [["one is edited"], "repair", `--accept-checksum=${EDITED}`],
+  [["one is edited, one has failed"], "repair", `--retry=${ALONE}`],
+  [["one is edited, one has failed"], "repair", `--mark-applied=${ALONE}`],
+];
 
 const LIMITS = [
   ...["--connect-timeout=2s", "--wait-for-db=4s", "--lock-wait=20s"],
@@ -73,8 +109,7 @@ type Fault =
 /** One run, as it is made from its number. */
 export interface FuzzRun {
   readonly number: number;
-  /** How many migrations are applied at its start. */
-  readonly applied: number;
+  readonly start: Start;
   readonly command: readonly string[];
   readonly json: boolean;
   readonly fault: Fault;
@@ -85,8 +120,8 @@ export function fuzzRun(number: number): FuzzRun {
   const random = generator(number);
   const below = (n: number) => Math.floor(random() * n);
   const pick = <T>(list: readonly T[]): T => list[below(list.length)]!;
-  const command = pick(COMMANDS);
-  const applied = pick([0, 2, NAMES.length]);
+  const [starts, ...command] = pick(COMMANDS);
+  const start = pick(starts);
   const json = random() < 0.3;
   const kind = pick(
     ["none", "cut", "cut", "cut", "signal", "signal", "terminate"] as const,
@@ -133,43 +168,51 @@ export function fuzzRun(number: number): FuzzRun {
         };
     }
   };
-  return { number, applied, command, json, fault: fault() };
+  return { number, start, command, json, fault: fault() };
 }
+
+/** Changes what a run has left, or what it has said: a fault that has to be found. */
+export type Tamper = (
+  url: string,
+  result: MigrateResult,
+) => Promise<MigrateResult>;
 
 /** What runs need that is made once. */
 export interface FuzzStage extends AsyncDisposable {
   /** Runs one. @throws {Error} naming it, when something does not agree */
-  run(run: FuzzRun): Promise<void>;
+  run(run: FuzzRun, tamper?: Tamper): Promise<void>;
 }
 
 /** Makes ready for runs on a server. */
 export async function fuzzStage(adminUrl: string): Promise<FuzzStage> {
   await using resources = new AsyncDisposableStack();
   const project = resources.use(await makeProject(MIGRATIONS));
+  const earlier = resources.use(await makeProject(EARLIER));
   const prefix = `fuzz_${crypto.randomUUID().slice(0, 8)}`;
   const admin = (text: string) => queryUrl(adminUrl, text);
-  const templates = new Map<number, string>();
-  for (const applied of [0, 2, NAMES.length]) {
-    const name = `${prefix}_t${applied}`;
+  const templates = new Map<Start, string>();
+  for (const start of Object.keys(STARTS) as Start[]) {
+    const name = `${prefix}_t${templates.size}`;
     await admin(`create database ${name}`);
     resources.defer(async () => void await admin(`drop database ${name}`));
-    templates.set(applied, name);
-    if (applied === 0) continue;
-    const { code, stderr } = await runMigrate(["up", `--steps=${applied}`], {
-      project,
+    templates.set(start, name);
+    const way = STARTS[start];
+    if (way === undefined) continue;
+    const { code, stderr } = await runMigrate(["up", `--steps=${way.steps}`], {
+      project: way.release === EARLIER ? earlier : project,
       env: { DATABASE_URL: urlOf(adminUrl, name) },
     });
-    assertEquals(code, 0, stderr);
+    assertEquals(code, way.code, stderr);
   }
   const owned = resources.move();
   return {
-    run: async (run) => {
+    run: async (run, tamper) => {
       const name = `${prefix}_${run.number}`;
       await admin(
-        `create database ${name} template ${templates.get(run.applied)}`,
+        `create database ${name} template ${templates.get(run.start)}`,
       );
       try {
-        await judge(run, project, urlOf(adminUrl, name));
+        await judge(run, project, urlOf(adminUrl, name), tamper);
       } finally {
         await admin(`drop database ${name} with (force)`);
       }
@@ -178,21 +221,30 @@ export async function fuzzStage(adminUrl: string): Promise<FuzzStage> {
   };
 }
 
-/** What the database says: the applied names, those that are half done, and those whose table is there. */
+/** What the database says, as names of migrations. */
 interface State {
+  /** Applied, or recorded as applied. */
   readonly applied: readonly string[];
+  /** Recorded without being run. */
+  readonly recorded: readonly string[];
+  /** Half done. */
   readonly unsettled: readonly string[];
+  /** Their table is there. */
   readonly there: readonly string[];
+  /** Applied, and their checksums. */
+  readonly checksums: readonly string[];
 }
 
 async function judge(
   run: FuzzRun,
   project: Project,
   url: string,
+  tamper: Tamper = (_, result) => Promise.resolve(result),
 ): Promise<void> {
   const before = await stateOf(url);
-  const result = await play(run, project, url);
+  const played = await play(run, project, url);
   await waitUntilGone({ query: (text) => queryUrl(url, text) });
+  const result = await tamper(url, played);
   const after = await stateOf(url);
   try {
     assertAgree(run, result, before, after);
@@ -245,6 +297,8 @@ function assertAgree(
   // The catalog and the history.
   for (const name of NAMES) {
     if (after.unsettled.includes(name)) continue;
+    if (after.recorded.includes(name)) continue;
+    if (command[1] === `--mark-applied=${name}`) continue;
     assertEquals(
       after.there.includes(name),
       after.applied.includes(name),
@@ -262,7 +316,7 @@ function assertAgree(
     codes.push({ SIGTERM: 143, SIGINT: 130, SIGKILL: 137 }[fault.signal]);
   }
   assert(codes.includes(code), `exit ${code}`);
-  if (fault.kind === "none" && before.unsettled.length === 0) {
+  if (fault.kind === "none") {
     assert(code === 0 || (command[0] === "status" && code === 3), "it failed");
   }
   if (code === 0 && command[0] === "up" && command[1] !== "--steps=2") {
@@ -275,31 +329,52 @@ function assertAgree(
     assert(!stderr.includes(sign), `${sign} in stderr`);
   }
   const told = json ? toldAsJson(stdout) : toldAsText(stdout);
-  const now = new Set(before.applied);
-  for (const { done, name } of told) {
-    if (done === "applied") now.add(name);
-    else now.delete(name);
-  }
-  const isCut = code === 137;
+  const isKilled = code === 137;
   const cannotTell = /[Cc]annot tell/.test(stderr + stdout);
-  if (!isCut && !cannotTell) {
-    assertEquals([...now].toSorted(), after.applied, "what it said is not so");
+  if (!isKilled && !cannotTell) {
+    assertEquals(playedOut(before, told), after.applied, "it is not so");
+    if (command[0] === "repair") {
+      assertEquals(told.length > 0, !isSame(before, after), "it is not so");
+    }
+    if (told.some(({ done }) => done === "Accepted the checksum of")) {
+      assert(after.checksums.includes(ACCEPTED), "another was accepted");
+    }
   }
   if (/nothing was changed/.test(stderr + stdout)) {
-    assertEquals(after.applied, before.applied, "something was changed");
+    assert(isSame(before, after), "something was changed");
   }
 }
 
 interface Told {
-  readonly done: "applied" | "rolled_back";
+  readonly done: keyof typeof DONE;
   readonly name: string;
 }
 
+/** The first words of a line → whether the migration is applied after it; nothing where that is as before. */
+const DONE = {
+  "Applied": true,
+  "Rolled back": false,
+  "Recorded": true,
+  "Marked as applied:": true,
+  "Accepted the checksum of": undefined,
+  "Ready to be applied again:": undefined,
+} as const;
+
+/** The same of an event: its name, and what the history was changed for. */
+const EVENTS: Readonly<Record<string, Told["done"]>> = {
+  "applied": "Applied",
+  "rolled_back": "Rolled back",
+  "recorded baseline": "Recorded",
+  "recorded mark_applied": "Marked as applied:",
+  "recorded accept_checksum": "Accepted the checksum of",
+  "recorded retry": "Ready to be applied again:",
+};
+
 function toldAsText(stdout: string): Told[] {
-  return [...stdout.matchAll(/^(Applied|Rolled back) (\d{4}_\w+) \(/gm)].map((
-    [, done, name],
-  ) => ({
-    done: done === "Applied" ? "applied" : "rolled_back",
+  const begin = Object.keys(DONE).join("|");
+  const lines = new RegExp(`^(${begin}) (\\d{4}_\\w+)(?: \\(.*)?$`, "gm");
+  return [...stdout.matchAll(lines)].map(([, done, name]) => ({
+    done: done as Told["done"],
     name: name!,
   }));
 }
@@ -308,15 +383,28 @@ function toldAsJson(stdout: string): Told[] {
   // A process that was killed may have written half a line.
   const lines = stdout.slice(0, stdout.lastIndexOf("\n") + 1).split("\n");
   return lines.filter(Boolean).map((line) => JSON.parse(line)).flatMap((
-    { event, migration },
-  ) =>
-    event === "applied" || event === "rolled_back"
-      ? [{ done: event, name: migration }]
-      : []
-  );
+    { event, action, migration },
+  ) => {
+    const done = EVENTS[action === undefined ? event : `${event} ${action}`];
+    return done === undefined ? [] : [{ done, name: migration }];
+  });
 }
 
-/** Without any fault, and after the repair that is asked for, everything gets applied. */
+/** What is applied when all that was told is so. */
+function playedOut({ applied }: State, told: readonly Told[]): string[] {
+  const names = new Set(applied);
+  for (const { done, name } of told) {
+    if (DONE[done] === true) names.add(name);
+    if (DONE[done] === false) names.delete(name);
+  }
+  return [...names].toSorted();
+}
+
+function isSame(before: State, after: State): boolean {
+  return JSON.stringify(before) === JSON.stringify(after);
+}
+
+/** Without any fault, and after the repairs that are asked for, everything gets applied. */
 async function assertHeals(
   project: Project,
   url: string,
@@ -327,13 +415,20 @@ async function assertHeals(
     const { code, stderr } = await runMigrate(args, { project, env });
     assertEquals(code, 0, `${args.join(" ")} afterwards: ${stderr}`);
   };
+  if (state.applied.includes(EDITED) && !state.checksums.includes(ACCEPTED)) {
+    await run(["repair", `--accept-checksum=${EDITED}`]);
+  }
   if (state.unsettled.length > 0) {
     // A rollback that is half done is not repeated by `up`.
     const way = state.there.includes(ALONE) ? "--mark-applied" : "--retry";
     await run(["repair", way, ALONE]);
   }
   await run(["up"]);
-  assertEquals((await stateOf(url)).there, NAMES);
+  const healed = await stateOf(url);
+  assertEquals(healed.applied, NAMES);
+  const missing = NAMES.filter((name) => !healed.there.includes(name));
+  const unrun = state.applied.filter((name) => !state.there.includes(name));
+  assertEquals(missing, unrun);
 }
 
 async function stateOf(url: string): Promise<State> {
@@ -343,18 +438,22 @@ async function stateOf(url: string): Promise<State> {
   );
   const found = new Set(tables.map(({ name }) => name));
   const rows = found.has("migration_history")
-    ? await queryUrl<{ name: string; status: string }>(
+    ? await queryUrl<{ name: string; status: string; checksum: string }>(
       url,
-      "select distinct on (name) name, status from migration_history order by name, status in ('applied', 'baseline') desc, id desc",
+      "select distinct on (name) name, status, checksum from migration_history order by name, status in ('applied', 'baseline') desc, id desc",
     )
     : [];
   const named = (...statuses: string[]) =>
     rows.filter(({ status }) => statuses.includes(status))
       .map(({ name }) => name).toSorted();
   return {
-    applied: named("applied"),
+    applied: named("applied", "baseline"),
+    recorded: named("baseline"),
     unsettled: named("running", "failed").filter((name) => name === ALONE),
     there: NAMES.filter((name) => found.has(tableOf(name))),
+    checksums: rows
+      .filter(({ status }) => status === "applied" || status === "baseline")
+      .map(({ name, checksum }) => `${name} ${checksum}`),
   };
 }
 
