@@ -3,8 +3,9 @@
  * Runs the tests: `deno task test [--all] [FILE or FOLDER …] [options of deno test]`.
  *
  * The unit tests run first, with no permission at all; then the others, on PostgreSQL servers of their own. Without
- * `--all` Node and npm are all that is needed: what needs more is left out, and listed at the end. With it nothing is left
- * out, and what is missing on this machine is named before anything starts. Closes with the line `N passed, N failed`.
+ * `--all` Node and npm are all that is needed: what needs more is left out, and so are the faults and losses of tests/fire
+ * and tests/outage, unless they are named; the end lists it. With `--all` nothing is left out, and what is missing on this
+ * machine is named before anything starts. Closes with what failed, and the line `N passed, N failed`.
  *
  * @module
  */
@@ -28,7 +29,13 @@ import {
   type NeedName,
 } from "./test_needs.ts";
 import { NEEDS_FILTER, readReport, type Report } from "./test_report.ts";
-import { isIn, missingRounds, planRounds, type Round } from "./test_rounds.ts";
+import {
+  isIn,
+  missingRounds,
+  planRounds,
+  type Round,
+  shortFolders,
+} from "./test_rounds.ts";
 import { withServers } from "./test_servers.ts";
 import { notRunLines, refusalText } from "./test_summary.ts";
 
@@ -44,9 +51,9 @@ const PERMISSIONS = [
   "--allow-sys",
 ];
 
-/** Files of tests at the same time: they wait for others as long as they work. */
+/** Files of tests at the same time: they wait for others longer than they work. */
 const DENO_JOBS = Deno.env.get("DENO_JOBS") ??
-  `${2 * navigator.hardwareConcurrency}`;
+  `${3 * navigator.hardwareConcurrency}`;
 
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -63,12 +70,17 @@ async function main(
 ): Promise<number> {
   const versions = parseVersions(Deno.env.get("PG_VERSIONS"));
   const all = args.includes("--all");
-  const { paths, options } = await splitArguments(
+  const given = await splitArguments(
     args.filter((argument) => argument !== "--all"),
   );
+  const { options } = given;
+  const paths = given.paths ?? await testFolders();
   const unit = paths.filter((path) => isIn(path, "tests/unit"));
   const others = paths.filter((path) => !isIn(path, "tests/unit"));
-  const rounds = planRounds(others, { all, ...(versions && { versions }) });
+  const rounds = planRounds(
+    all || given.paths !== undefined ? others : shortFolders(others),
+    { all, ...(versions && { versions }) },
+  );
   if (all && others.length > 0) await refuseMissing(await needsOf(others));
 
   const reports: Report[] = [];
@@ -152,10 +164,10 @@ function parseVersions(
   }).sort((a, b) => a - b);
 }
 
-/** What names a file or a folder is a path, the rest is for `deno test`. Without a path, every folder of tests counts. */
+/** What names a file or a folder is a path, the rest is for `deno test`. */
 async function splitArguments(
   args: readonly string[],
-): Promise<{ paths: string[]; options: string[] }> {
+): Promise<{ paths: string[] | undefined; options: string[] }> {
   const paths: string[] = [];
   const options: string[] = [];
   for (const argument of args) {
@@ -164,8 +176,8 @@ async function splitArguments(
     if (isPath) paths.push(relative(CHECKOUT, resolve(argument)));
     else options.push(argument);
   }
-  const folders = paths.length === 0 || paths.includes("tests");
-  return { paths: folders ? await testFolders() : paths, options };
+  if (paths.includes("tests")) return { paths: await testFolders(), options };
+  return { paths: paths.length === 0 ? undefined : paths, options };
 }
 
 async function testFolders(): Promise<string[]> {

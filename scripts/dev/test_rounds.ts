@@ -28,8 +28,11 @@ export interface RoundOptions {
 /** What PostgreSQL makes of what the program says to it, which depends on its version. */
 const ON_EVERY_VERSION = "tests/integration";
 
-/** They wait for most of their time. */
-const ON_THE_NEWEST = "tests/outage";
+/** They wait for most of their time, or look at what is said and not at what PostgreSQL makes of it. */
+const ON_THE_NEWEST = ["tests/cli", "tests/outage"];
+
+/** Faults and losses, again and again: they take longer than all others together. */
+const LONG = ["tests/fire", "tests/outage"];
 
 /** It has a server of its own, always of the same version. */
 const ON_NO_VERSION = "tests/local";
@@ -53,7 +56,7 @@ export function planRounds(
   const newest = every.slice(-1);
   const once = every.length === 1
     ? []
-    : paths.filter((path) => isIn(path, ON_THE_NEWEST));
+    : paths.filter((path) => ON_THE_NEWEST.some((one) => isIn(path, one)));
   const depends = paths.filter((path) => isIn(path, ON_EVERY_VERSION));
   const others = paths.filter((path) =>
     !depends.includes(path) && !once.includes(path)
@@ -76,6 +79,11 @@ export function planRounds(
     });
   }
   return rounds.filter(({ paths }) => paths.length > 0);
+}
+
+/** Of all folders of tests those of a run that was asked for nothing in particular. */
+export function shortFolders(folders: readonly string[]): string[] {
+  return folders.filter((folder) => !LONG.includes(folder));
 }
 
 /** What a run of everything has besides these rounds. */

@@ -11,6 +11,6 @@ battlescopeCutTest("down in one transaction survives a cut at every request", {
   direction: "down",
   command: ["down", "--all", "--yes"],
   // One fault for each request, by turns, will do.
-  cuts: (requests) =>
-    everyCut(requests).filter((_, i) => [0, 3].includes(i % 4)),
+  cuts: (requests, dense) =>
+    everyCut(requests, dense).filter((_, i) => [0, 3].includes(i % 4)),
 });

@@ -73,15 +73,14 @@ Deno.test("test fails when a file cannot be loaded, a test leaks or nothing was 
   );
 });
 
-const NEEDING = {
-  "fire/a_test.ts": `
+const SOME = `
 import { testWith } from "../support/program/needs.ts";
 import { pgTest } from "../support/server/postgres.ts";
 testWith("git")("has git", () => {});
 pgTest("has a server", () => {});
 pgTest("has both", () => {}, { needs: ["git"] });
-`,
-};
+`;
+const NEEDING = { "fire/a_test.ts": SOME, "infra/a_test.ts": SOME };
 
 Deno.test("test leaves out what needs more than Node, and says how to run it", async () => {
   await withTests(NEEDING, async ({ task }) => {
@@ -90,7 +89,7 @@ Deno.test("test leaves out what needs more than Node, and says how to run it", a
     const [, end = ""] = stdout.split("\nNot run:\n");
     assertMatch(
       end,
-      /^ {2}2 tests need git\n {2}on PostgreSQL 15: tests\/fire\n {2}on PostgreSQL 18 with --no-pipeline: tests\/fire\nTo run everything: deno task test --all\n(?: {2}.*\n)*1 passed, 0 failed\n$/,
+      /^ {2}2 tests need git\n {2}on PostgreSQL 15, 18: tests\/fire\n {2}on PostgreSQL 15: tests\/infra\n {2}on PostgreSQL 18 with --no-pipeline: tests\/fire\nTo run everything: deno task test --all\n(?: {2}.*\n)*1 passed, 0 failed\n$/,
     );
   });
 });
@@ -107,7 +106,7 @@ Deno.test("test --all leaves nothing out", async () => {
     assertMatch(stderr, /^Once more, with --no-pipeline: tests\/fire$/m);
     assertEquals(stdout.includes("Not run"), false, stdout);
     // In the first round on two servers, in the second on one; what has no server counts in both.
-    assertEquals(stdout.split("\n").at(-2), "8 passed, 0 failed");
+    assertEquals(stdout.split("\n").at(-2), "13 passed, 0 failed");
   });
 });
 

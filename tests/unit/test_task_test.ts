@@ -1,6 +1,10 @@
 import { assertEquals } from "@std/assert";
 import { readReport } from "../../scripts/dev/test_report.ts";
-import { missingRounds, planRounds } from "../../scripts/dev/test_rounds.ts";
+import {
+  missingRounds,
+  planRounds,
+  shortFolders,
+} from "../../scripts/dev/test_rounds.ts";
 import { notRunLines, refusalText } from "../../scripts/dev/test_summary.ts";
 
 const FOLDERS = ["tests/integration", "tests/fire", "tests/infra"];
@@ -36,6 +40,27 @@ Deno.test("planRounds() knows the folder of a file, and a folder with a longer n
   assertEquals(planRounds(paths, { all: true }), [
     { paths: ["tests/integration/up_test.ts"], versions: [15, 16, 17, 18] },
     { paths: ["tests/integrations"], versions: [15, 18] },
+  ]);
+});
+
+Deno.test("planRounds() has what is said, and what waits, on the newest of several versions", () => {
+  const paths = ["tests/cli", "tests/fire", "tests/outage"];
+  assertEquals(planRounds(paths, { all: true }), [
+    { paths: ["tests/fire"], versions: [15, 18] },
+    { paths: ["tests/cli", "tests/outage"], versions: [18] },
+    { paths: ["tests/fire"], versions: [18], more: "--no-pipeline" },
+  ]);
+});
+
+Deno.test("shortFolders() leaves faults and losses to a run of everything", () => {
+  const folders = ["tests/cli", "tests/fire", "tests/infra", "tests/outage"];
+  assertEquals(shortFolders(folders), ["tests/cli", "tests/infra"]);
+  const rounds = planRounds(shortFolders(folders), { all: false });
+  assertEquals(missingRounds(folders, rounds), [
+    { paths: ["tests/fire"], versions: [15, 18] },
+    { paths: ["tests/infra"], versions: [15] },
+    { paths: ["tests/outage"], versions: [18] },
+    { paths: ["tests/fire"], versions: [18], more: "--no-pipeline" },
   ]);
 });
 
