@@ -10,6 +10,7 @@ import {
   type Option,
   SETTINGS,
 } from "./options.ts";
+import { type Checked, checked } from "./checked.ts";
 import { nearest } from "./suggestion.ts";
 import { quoteArgument } from "../text.ts";
 
@@ -18,6 +19,9 @@ export interface SplitArguments {
   /** Values by flag without dashes; a switch is `"true"`. */
   readonly options: ReadonlyMap<string, string>;
 }
+
+/** What images that hold Node are started with; this one is the program and nothing else. */
+const INTERPRETERS = ["node", "npm", "npx", "pnpm", "yarn", "sh", "bash"];
 
 export const COMMAND_NAMES = Object.keys(COMMANDS) as CommandName[];
 
@@ -42,16 +46,17 @@ const SHORT: Readonly<Record<string, string>> = {
   "-V": "--version",
 };
 
-/** Splits the arguments. Never throws: everything that is wrong is added to `faults`. */
+/** Splits the arguments. Never throws. */
 export function splitArguments(
   argv: readonly string[],
-  faults: string[],
-): SplitArguments {
+): Checked<SplitArguments> {
+  const bound = bindValues(argv);
   const parsed: Record<string, unknown> & { _: string[] } = parseArgs(
-    bindValues(argv, faults),
+    bound.value,
     { boolean: SWITCHES, string: ["_", ...VALUED], collect: VALUED },
   );
   const options = new Map<string, string>();
+  const faults = [...bound.faults];
   for (const flag of VALUED) {
     const values = parsed[flag] as string[];
     if (values.length > 1) {
@@ -65,7 +70,31 @@ export function splitArguments(
   for (const flag of SWITCHES) {
     if (parsed[flag] === true) options.set(flag, "true");
   }
-  return { operands: parsed._, options };
+  return { value: { operands: parsed._, options }, faults };
+}
+
+/** Reads the name of a command, if there is a word for it. */
+export function readName(
+  word: string | undefined,
+): Checked<CommandName | undefined> {
+  const name = COMMAND_NAMES.find((name) => name === word);
+  if (word === undefined || name !== undefined) return checked(name);
+  const unknown = `Unknown command ${quoteArgument(word)}`;
+  const interpreter = INTERPRETERS.find((known) =>
+    word === known || word.endsWith(`/${known}`)
+  );
+  if (interpreter !== undefined) {
+    return checked(
+      name,
+      `${unknown}: the program needs no ${interpreter}; leave out what the Node image was ` +
+        "started with, and pass a command such as up, or nothing",
+    );
+  }
+  const meant = nearest(word, COMMAND_NAMES);
+  const hint = meant === undefined
+    ? `known are ${COMMAND_NAMES.join(", ")}`
+    : `did you mean ${meant}?`;
+  return checked(name, `${unknown}: ${hint}`);
 }
 
 /**
@@ -73,11 +102,12 @@ export function splitArguments(
  * it takes `-h3` and `--help=false` for no help at all, a `false` after a switch for its value, and the `-1` after
  * `--steps` for an option.
  */
-function bindValues(argv: readonly string[], faults: string[]): string[] {
+function bindValues(argv: readonly string[]): Checked<string[]> {
   const end = argv.indexOf("--");
   const words = end < 0 ? argv : argv.slice(0, end);
   const bound: string[] = [];
   const operands: string[] = [];
+  const faults: string[] = [];
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!;
     const next = words[i + 1];
@@ -99,7 +129,7 @@ function bindValues(argv: readonly string[], faults: string[]): string[] {
     }
   }
   const rest = end < 0 ? [] : argv.slice(end + 1);
-  return [...bound, "--", ...operands, ...rest];
+  return { value: [...bound, "--", ...operands, ...rest], faults };
 }
 
 function unknownOption(word: string): string {

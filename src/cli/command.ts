@@ -3,13 +3,17 @@
  *
  * @module
  */
-import { COMMAND_NAMES, splitArguments } from "./arguments.ts";
+import { readName, splitArguments } from "./arguments.ts";
+import { type Checked, checked, map } from "./checked.ts";
 import {
-  onlyOne,
   type Options,
-  readAim,
-  readRest,
-  readSteps,
+  type Origin,
+  readBackfill,
+  readBaseline,
+  readDown,
+  readRepair,
+  readShell,
+  readUp,
   readWait,
 } from "./command_values.ts";
 import { quoteArgument } from "../text.ts";
@@ -19,9 +23,7 @@ import {
   type Option,
   SETTINGS,
   type Shell,
-  SHELLS,
 } from "./options.ts";
-import { nearest } from "./suggestion.ts";
 import type { DownRequest, UpRequest } from "../plan/plan.ts";
 import type { BackfillControl } from "../plan/backfill.ts";
 import type { RepairRequest } from "../plan/repair.ts";
@@ -44,10 +46,7 @@ export type Command =
     readonly check: boolean;
     readonly waitMs: number | undefined;
   }
-  | {
-    readonly kind: "baseline";
-    readonly from: { readonly to: string } | { readonly kyselyTable: string };
-  }
+  | { readonly kind: "baseline"; readonly from: Origin }
   | { readonly kind: "repair"; readonly request: RepairRequest }
   | {
     readonly kind: "backfill";
@@ -79,214 +78,113 @@ const OPERANDS: Readonly<Partial<Record<CommandName, number>>> = {
 
 /** Reads the arguments. Never throws: everything that is wrong is in `faults`. */
 export function parseArguments(argv: readonly string[]): Arguments {
-  const faults: string[] = [];
-  const { operands: words, options } = splitArguments(argv, faults);
+  const split = splitArguments(argv);
+  const { operands: words, options } = split.value;
   const [word = "up", ...operands] = words;
-  const kind = readName(word, faults);
+  const name = readName(word);
+  const kind = name.value;
   const settings = Object.fromEntries(
     [...options].filter(([flag]) => isIn(SETTINGS, flag)),
   );
   if (options.has("help")) {
-    const topic = kind === "help" ? readName(operands[0], faults) : kind;
+    const topic = kind === "help" ? readName(operands[0]) : name;
     const command: Command = {
       kind: "help",
-      topic: words.length > 0 ? topic : undefined,
+      topic: words.length > 0 ? topic.value : undefined,
     };
+    const faults = [...split.faults, ...topic.faults];
     return { command, kind: "help", settings, faults };
   }
+  const faults = [...split.faults, ...name.faults];
   if (options.has("version")) {
     const kind = "version";
     return { command: { kind }, kind, settings, faults };
   }
-  const command = kind && readCommand(kind, options, operands, faults);
-  return { command, kind, settings, faults };
+  if (kind === undefined) {
+    return { command: undefined, kind, settings, faults };
+  }
+  const command = readCommand(kind, options, operands);
+  faults.push(...misplaced(kind, options, operands), ...command.faults);
+  // An option that could not be read may be the one that is missing.
+  if (faults.length === 0) faults.push(...missing(command.value));
+  return { command: command.value, kind, settings, faults };
+}
+
+/** What does not belong to the command. */
+function misplaced(
+  kind: CommandName,
+  options: Options,
+  operands: readonly string[],
+): string[] {
+  const foreign = [...options.keys()].filter((flag) =>
+    !isIn(SETTINGS, flag) && !isIn(COMMANDS[kind].options, flag)
+  );
+  return [
+    ...operands.slice(OPERANDS[kind] ?? 0).map((extra) =>
+      `Unexpected argument ${quoteArgument(extra)}`
+    ),
+    ...foreign.map((flag) =>
+      `Option --${flag} does not belong to the command ${kind}`
+    ),
+  ];
+}
+
+/** What the command lacks, if nothing else is wrong. */
+function missing(command: Command | undefined): string[] {
+  if (command?.kind !== "backfill") return [];
+  const { request } = command;
+  return request.action === "set" && request.rest === undefined &&
+      request.aimMs === undefined
+    ? ["The command backfill set needs --rest N or --aim DURATION"]
+    : [];
 }
 
 function readCommand(
   kind: CommandName,
   options: Options,
   operands: readonly string[],
-  faults: string[],
-): Command | undefined {
-  const limit = OPERANDS[kind] ?? 0;
-  for (const extra of operands.slice(limit)) {
-    faults.push(`Unexpected argument ${quoteArgument(extra)}`);
-  }
-  for (const flag of options.keys()) {
-    if (!isIn(SETTINGS, flag) && !isIn(COMMANDS[kind].options, flag)) {
-      faults.push(`Option --${flag} does not belong to the command ${kind}`);
-    }
-  }
+): Checked<Command | undefined> {
   const dryRun = options.has("dry-run");
   const yes = options.has("yes");
   switch (kind) {
     case "up":
-      return { kind, request: readUp(options, faults), dryRun };
+      return map(readUp(options), (request) => ({ kind, request, dryRun }));
     case "down":
-      return { kind, request: readDown(options, faults), dryRun, yes };
+      return map(
+        readDown(options),
+        (request) => ({ kind, request, dryRun, yes }),
+      );
     case "redo":
-      return { kind, yes };
+      return checked({ kind, yes });
     case "status": {
-      const waitMs = readWait(options.get("wait"), faults);
-      return { kind, check: options.has("check"), waitMs };
+      const check = options.has("check");
+      return map(readWait(options), (waitMs) => ({ kind, check, waitMs }));
     }
     case "baseline":
-      return readBaseline(options, faults);
+      return map(readBaseline(options), (from) => from && { kind, from });
     case "repair":
-      return readRepair(options, faults);
+      return map(
+        readRepair(options),
+        (request) => request && { kind, request },
+      );
     case "backfill":
-      return readBackfill(operands, options, faults);
+      return map(
+        readBackfill(operands, options),
+        (control) => control && { kind, ...control },
+      );
     case "new": {
       const [name] = operands;
-      if (name === undefined) faults.push("The command new needs a NAME");
-      return name === undefined ? undefined : { kind, name };
+      return name === undefined
+        ? checked(name, "The command new needs a NAME")
+        : checked({ kind, name });
     }
     case "completions":
-      return readCompletions(operands[0], faults);
+      return map(readShell(operands[0]), (shell) => shell && { kind, shell });
     case "help":
-      return { kind, topic: readName(operands[0], faults) };
+      return map(readName(operands[0]), (topic) => ({ kind, topic }));
     case "version":
-      return { kind };
+      return checked({ kind });
   }
-}
-
-function readUp(options: Options, faults: string[]): UpRequest {
-  const to = options.get("to");
-  const steps = readSteps(options.get("steps"), faults);
-  return {
-    ...(to !== undefined && { to }),
-    ...(steps !== undefined && { steps }),
-    ...(options.has("allow-out-of-order") && { allowOutOfOrder: true }),
-  };
-}
-
-function readDown(options: Options, faults: string[]): DownRequest {
-  onlyOne(["to", "steps", "all"], options, faults);
-  const to = options.get("to");
-  const steps = readSteps(options.get("steps"), faults);
-  return {
-    ...(to !== undefined && { to }),
-    ...(steps !== undefined && { steps }),
-    ...(options.has("all") && { all: true }),
-  };
-}
-
-function readBaseline(
-  options: Options,
-  faults: string[],
-): Command & { kind: "baseline" } | undefined {
-  onlyOne(["to", "from-kysely"], options, faults);
-  const to = options.get("to");
-  const kyselyTable = options.get("from-kysely");
-  if (to !== undefined) return { kind: "baseline", from: { to } };
-  if (kyselyTable !== undefined) {
-    return { kind: "baseline", from: { kyselyTable } };
-  }
-  faults.push("The command baseline needs --to NAME or --from-kysely TABLE");
-  return undefined;
-}
-
-const REPAIR_ACTIONS = {
-  "accept-checksum": "accept_checksum",
-  "retry": "retry",
-  "mark-applied": "mark_applied",
-} as const;
-
-function readRepair(
-  options: Options,
-  faults: string[],
-): Command & { kind: "repair" } | undefined {
-  onlyOne(Object.keys(REPAIR_ACTIONS), options, faults);
-  for (const [flag, action] of Object.entries(REPAIR_ACTIONS)) {
-    const name = options.get(flag);
-    if (name !== undefined) {
-      return { kind: "repair", request: { action, name } };
-    }
-  }
-  faults.push(
-    "The command repair needs --accept-checksum NAME, --retry NAME or --mark-applied NAME",
-  );
-  return undefined;
-}
-
-function readBackfill(
-  [action, name]: readonly string[],
-  options: Options,
-  faults: string[],
-): Command & { kind: "backfill" } | undefined {
-  if (action !== "pause" && action !== "resume" && action !== "set") {
-    faults.push(
-      "The command backfill needs pause NAME, resume NAME or set NAME",
-    );
-    return undefined;
-  }
-  if (name === undefined) {
-    faults.push(`The command backfill ${action} needs a NAME`);
-    return undefined;
-  }
-  const rest = readRest(options.get("rest"), faults);
-  const aimMs = readAim(options.get("aim"), faults);
-  const isSet = rest !== undefined || aimMs !== undefined;
-  if (action === "set") {
-    if (!isSet && faults.length === 0) {
-      faults.push("The command backfill set needs --rest N or --aim DURATION");
-    }
-    return { kind: "backfill", name, request: { action, rest, aimMs } };
-  }
-  if (isSet) {
-    faults.push(
-      `Options --rest and --aim do not belong to backfill ${action}`,
-    );
-  }
-  return { kind: "backfill", name, request: { action } };
-}
-
-/** A batch may rest a hundred times as long as it works: that is slow enough. */
-function readCompletions(
-  word: string | undefined,
-  faults: string[],
-): Command | undefined {
-  const shell = SHELLS.find((known) => known === word);
-  if (shell !== undefined) return { kind: "completions", shell };
-  const wanted = SHELLS.join(", ");
-  faults.push(
-    word === undefined
-      ? `The command completions needs the name of a shell: ${wanted}`
-      : `There are no completions for ${
-        quoteArgument(word)
-      }: known are ${wanted}`,
-  );
-  return undefined;
-}
-
-/** What images that hold Node are started with; this one is the program and nothing else. */
-const INTERPRETERS = ["node", "npm", "npx", "pnpm", "yarn", "sh", "bash"];
-
-/** The name of a command; an unknown one is a fault. */
-function readName(
-  word: string | undefined,
-  faults: string[],
-): CommandName | undefined {
-  const name = COMMAND_NAMES.find((name) => name === word);
-  if (word !== undefined && name === undefined) {
-    const interpreter = INTERPRETERS.find((known) =>
-      word === known || word.endsWith(`/${known}`)
-    );
-    const meant = nearest(word, COMMAND_NAMES);
-    faults.push(
-      interpreter === undefined
-        ? `Unknown command ${quoteArgument(word)}: ${
-          meant === undefined
-            ? `known are ${COMMAND_NAMES.join(", ")}`
-            : `did you mean ${meant}?`
-        }`
-        : `Unknown command ${
-          quoteArgument(word)
-        }: the program needs no ${interpreter}; leave out what the Node image was ` +
-          "started with, and pass a command such as up, or nothing",
-    );
-  }
-  return name;
 }
 
 function isIn(options: readonly Option[], flag: string): boolean {
