@@ -80,30 +80,28 @@ async function run(
   stop: AbortSignal,
   fail: (error: Error) => void,
 ): Promise<number> {
-  const faults = [...argumentFaults];
+  const output = readOutputConfig(settings, env);
   let hide: Hide = hideNothing;
   const read = (path: string) => abortable(readText(path), stop);
   try {
     if (command !== undefined && !needsDatabase(command)) {
       // Whoever has something wrong in the environment may need the help most.
-      const output = readOutputConfig(
-        settings,
-        env,
-        command.kind === "help" ? [] : faults,
-      );
-      if (command.kind === "new") faults.push(NEW_HERE);
+      const faults = command.kind === "help"
+        ? argumentFaults
+        : [...argumentFaults, ...output.faults];
+      if (command.kind === "new") throw new UsageError([...faults, NEW_HERE]);
       if (faults.length > 0) throw new UsageError(faults);
       return print(
         await localLines(command, {
-          format: output.format,
+          format: output.value.format,
           denoVersion: Deno.version.deno,
           // What is wrong with the rest of the configuration has no say here.
           migrations: () =>
             listIfPossible(
               registry,
               async () =>
-                await readConfig(settings, env, read, []).then(
-                  hiderOf,
+                await readConfig(settings, env, read).then(
+                  ({ value }) => hiderOf(value),
                   () => hideNothing,
                 ),
             ),
@@ -112,11 +110,16 @@ async function run(
     }
     if (kind === undefined) {
       // Whether it would need a database nobody knows.
-      readOutputConfig(settings, env, faults);
-      readSettings(settings, env, faults);
-      throw new UsageError(faults);
+      const rest = readSettings(settings, env);
+      throw new UsageError([
+        ...argumentFaults,
+        ...output.faults,
+        ...rest.faults,
+      ]);
     }
-    const config = await readConfig(settings, env, read, faults);
+    const checked = await readConfig(settings, env, read);
+    const config = checked.value;
+    const faults = [...argumentFaults, ...checked.faults];
     hide = hiderOf(config);
     stop.throwIfAborted();
     if (command === undefined) throw new UsageError(faults);
@@ -136,8 +139,7 @@ async function run(
     });
   } catch (error) {
     // In the form that was asked for, as far as that can be read.
-    const output = readOutputConfig(settings, env, []);
-    reporter(output, { stream: true, hide })({ event: "failed", error });
+    reporter(output.value, { stream: true, hide })({ event: "failed", error });
     return exitCodeOf(error);
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { parseDuration, quoteArgument, quoteValue } from "../text.ts";
-import { type Checked, checked, map, together } from "./checked.ts";
+import { type Checked, checked, map, parsed, together } from "./checked.ts";
 import { type Shell, SHELLS } from "./options.ts";
 import type { DownRequest, UpRequest } from "../plan/plan.ts";
 import type { BackfillControl } from "../plan/backfill.ts";
@@ -41,11 +41,7 @@ export function readDown(options: Options): Checked<DownRequest> {
 
 /** Returns milliseconds. */
 export function readWait(options: Options): Checked<number | undefined> {
-  const text = options.get("wait");
-  if (text === undefined) return checked(undefined);
-  const ms = parseDuration(text);
-  if (typeof ms === "number") return checked(ms);
-  return checked(undefined, `Option --wait: ${ms.message}`);
+  return readNumber("wait", options, parseDuration);
 }
 
 export function readBaseline(options: Options): Checked<Origin | undefined> {
@@ -99,8 +95,8 @@ export function readBackfill(
     return checked(name, `The command backfill ${action} needs a NAME`);
   }
   const { value: pace, faults } = together({
-    rest: readRest(options),
-    aimMs: readAim(options),
+    rest: readNumber("rest", options, parseRest),
+    aimMs: readNumber("aim", options, parseAim),
   });
   if (action === "set") {
     return checked({ name, request: { action, ...pace } }, ...faults);
@@ -130,40 +126,40 @@ export function readShell(
 }
 
 function readSteps(options: Options): Checked<number | undefined> {
-  const text = options.get("steps");
-  if (text === undefined) return checked(undefined);
-  if (/^[1-9][0-9]{0,8}$/.test(text)) return checked(Number(text));
-  return checked(
-    undefined,
-    `Option --steps: ${quoteValue(text)} is not a whole number from 1`,
+  return readNumber(
+    "steps",
+    options,
+    (text) =>
+      /^[1-9][0-9]{0,8}$/.test(text)
+        ? Number(text)
+        : new Error(`${quoteValue(text)} is not a whole number from 1`),
   );
 }
 
 /** A batch may rest a hundred times as long as it works: that is slow enough. */
-function readRest(options: Options): Checked<number | undefined> {
-  const text = options.get("rest");
-  if (text === undefined) return checked(undefined);
+function parseRest(text: string): number | Error {
   const rest = /^\d{1,3}(?:\.\d{1,3})?$/.test(text) ? Number(text) : NaN;
-  if (rest <= 100) return checked(rest);
-  return checked(
-    undefined,
-    `Option --rest: ${quoteValue(text)} is not a number from 0 to 100`,
-  );
+  return rest <= 100
+    ? rest
+    : new Error(`${quoteValue(text)} is not a number from 0 to 100`);
 }
 
-/** Returns milliseconds. */
-function readAim(options: Options): Checked<number | undefined> {
-  const text = options.get("aim");
-  if (text === undefined) return checked(undefined);
+function parseAim(text: string): number | Error {
   const ms = parseDuration(text);
-  if (typeof ms !== "number") {
-    return checked(undefined, `Option --aim: ${ms.message}`);
-  }
-  if (ms >= 10 && ms <= 60_000) return checked(ms);
-  return checked(
-    undefined,
-    `Option --aim: ${quoteValue(text)} is not from 10ms to 60s`,
-  );
+  return typeof ms === "number" && (ms < 10 || ms > 60_000)
+    ? new Error(`${quoteValue(text)} is not from 10ms to 60s`)
+    : ms;
+}
+
+function readNumber(
+  flag: string,
+  options: Options,
+  parse: (text: string) => number | Error,
+): Checked<number | undefined> {
+  const text = options.get(flag);
+  return text === undefined
+    ? checked(text)
+    : parsed({ text, source: `Option --${flag}` }, parse, undefined);
 }
 
 /** The fault of options that exclude each other, if there is one. */

@@ -4,14 +4,20 @@
  * @module
  */
 import { parseDuration, quoteValue } from "../text.ts";
-import { NamedFiles, type ReadText } from "./named_files.ts";
+import {
+  type Checked,
+  checked,
+  type Given,
+  parsed,
+  together,
+} from "./checked.ts";
+import type { ReadText } from "./named_files.ts";
 import { type Option, SETTINGS } from "./options.ts";
 import {
   type Environment,
-  NOWHERE,
-  readTarget,
+  readDestination,
+  type Settings,
   type Target,
-  unreadableSources,
 } from "./target.ts";
 
 export interface OutputConfig {
@@ -49,26 +55,25 @@ export interface Config extends OutputConfig {
   readonly pipeline: boolean;
 }
 
-type Settings = Readonly<Record<string, string>>;
-
-/** Reads what decides the form of the output; a wrong value is a fault. */
+/** Reads what decides the form of the output. */
 export function readOutputConfig(
   settings: Settings,
   env: Environment,
-  faults: string[],
-): OutputConfig {
-  if (settings.verbose && settings.quiet) {
-    faults.push("Options --verbose and --quiet exclude each other");
-  }
-  return Object.freeze({
-    format: oneOf("format", ["text", "json"], settings, env, faults),
-    verbosity: settings.quiet
-      ? "quiet"
-      : settings.verbose
-      ? "verbose"
-      : "normal",
-    color: settings["no-color"] === undefined && !env.NO_COLOR,
-  });
+): Checked<OutputConfig> {
+  const given = settingOrDefault("format", settings, env);
+  const { value: format, faults } = oneOf(given, ["text", "json"]);
+  const verbosity = settings.quiet
+    ? "quiet"
+    : settings.verbose
+    ? "verbose"
+    : "normal";
+  const color = settings["no-color"] === undefined && !env.NO_COLOR;
+  return checked(
+    Object.freeze({ format, verbosity, color }),
+    settings.verbose && settings.quiet &&
+      "Options --verbose and --quiet exclude each other",
+    ...faults,
+  );
 }
 
 /** How to work, whatever the database. */
@@ -77,86 +82,74 @@ export type SettingsConfig = Omit<
   keyof OutputConfig | "target" | "connectTimeoutMs"
 >;
 
-/** Reads how to work, whatever the database. Adds to `faults`; the value is good when it added none. */
+/** Reads how to work, whatever the database. */
 export function readSettings(
   settings: Settings,
   env: Environment,
-  faults: string[],
-): SettingsConfig {
-  const ms = (flag: string) => duration(flag, settings, env, faults);
-  return {
+): Checked<SettingsConfig> {
+  const given = (flag: string) => setting(flag, settings, env);
+  const valued = (flag: string) => settingOrDefault(flag, settings, env);
+  const ms = (flag: string) => parsed(valued(flag), parseDuration, 0);
+  const schema = given("schema");
+  return together({
     waitForDbMs: ms("wait-for-db"),
     lockWaitMs: ms("lock-wait"),
     lockTimeoutMs: ms("lock-timeout"),
     lockRetryMs: ms("lock-retry"),
     statementTimeoutMs: ms("statement-timeout"),
-    transaction: oneOf("transaction", ["all", "each"], settings, env, faults),
-    phase: oneOf("phase", ["all", "pre", "post"], settings, env, faults),
-    fill: {
-      timeLimitMs: setting("time-limit", settings, env) === undefined
-        ? undefined
-        : ms("time-limit"),
-      maxLagBytes: size("max-lag", settings, env, faults),
-      holdQuery: setting("hold-query", settings, env)?.text,
-    },
-    schema: readSchema(settings, env, faults),
-    trustedOwner: setting("trust-history-owner", settings, env)?.text,
-    statusRole: setting("grant-status", settings, env)?.text,
-    pipeline: settings["no-pipeline"] === undefined,
-  };
+    transaction: oneOf(valued("transaction"), ["all", "each"]),
+    phase: oneOf(valued("phase"), ["all", "pre", "post"]),
+    fill: together({
+      timeLimitMs: given("time-limit") ? ms("time-limit") : checked(undefined),
+      maxLagBytes: parsed(valued("max-lag"), parseSize, 0),
+      holdQuery: checked(given("hold-query")?.text),
+    }),
+    schema: schema ? parsed(schema, parseSchema, "") : checked(schema),
+    trustedOwner: checked(given("trust-history-owner")?.text),
+    statusRole: checked(given("grant-status")?.text),
+    pipeline: checked(settings["no-pipeline"] === undefined),
+  });
 }
 
-/** Reads everything that a command with a database needs. Adds to `faults`; the value is good when it added none. */
+/** Reads everything that a command with a database needs. */
 export async function readConfig(
   settings: Settings,
   env: Environment,
   readText: ReadText,
-  faults: string[],
-): Promise<Config> {
-  const output = readOutputConfig(settings, env, faults);
-  const unreadable = unreadableSources(settings, env);
-  faults.push(...unreadable.map((source) => `${source} is no text in UTF-8`));
-  const { target, connectTimeoutMs } = unreadable.length > 0
-    ? { target: NOWHERE, connectTimeoutMs: undefined }
-    : await readTarget(
-      settings["database-url"],
-      env,
-      new NamedFiles(readText, faults),
-    );
+): Promise<Checked<Config>> {
+  const output = readOutputConfig(settings, env);
+  const destination = await readDestination(settings, env, readText);
+  const { target, connectTimeoutMs } = destination.value;
   const explicit = setting("connect-timeout", settings, env) !== undefined;
-  return Object.freeze({
-    ...output,
-    target,
-    connectTimeoutMs: explicit || connectTimeoutMs === undefined
-      ? duration("connect-timeout", settings, env, faults)
-      : connectTimeoutMs,
-    ...readSettings(settings, env, faults),
-  });
+  const timeout = explicit || connectTimeoutMs === undefined
+    ? parsed(settingOrDefault("connect-timeout", settings, env), parseLimit, 0)
+    : checked(connectTimeoutMs);
+  const rest = readSettings(settings, env);
+  return checked(
+    Object.freeze({
+      ...output.value,
+      target,
+      connectTimeoutMs: timeout.value,
+      ...rest.value,
+    }),
+    ...[output, destination, timeout, rest].flatMap(({ faults }) => faults),
+  );
 }
 
-function readSchema(
-  settings: Settings,
-  env: Environment,
-  faults: string[],
-): string | undefined {
-  const given = setting("schema", settings, env);
+function parseSchema(text: string): string | Error {
   // PostgreSQL cuts longer names off and would work in another schema.
-  if (given !== undefined && new TextEncoder().encode(given.text).length > 63) {
-    faults.push(
-      `${given.source}: ${quoteValue(given.text)} is longer than 63 bytes`,
-    );
+  if (new TextEncoder().encode(text).length > 63) {
+    return new Error(`${quoteValue(text)} is longer than 63 bytes`);
   }
   // Quoted, too, it stands for the schema of the user's name wherever the search path is set to it.
-  if (given?.text === "$user") {
-    faults.push(`${given.source}: PostgreSQL cannot search the schema "$user"`);
-  }
-  return given?.text;
+  return text === "$user"
+    ? new Error('PostgreSQL cannot search the schema "$user"')
+    : text;
 }
 
-/** What was given for an option, and where. */
-interface Setting {
-  readonly text: string;
-  readonly source: string;
+function parseLimit(text: string): number | Error {
+  const ms = parseDuration(text);
+  return ms === 0 ? new Error("0 leaves no time to connect") : ms;
 }
 
 /** For an option that has a default. */
@@ -164,7 +157,7 @@ function settingOrDefault(
   flag: string,
   settings: Settings,
   env: Environment,
-): Setting {
+): Given {
   return setting(flag, settings, env) ??
     { text: optionOf(flag).default!, source: "default" };
 }
@@ -177,7 +170,7 @@ function setting(
   flag: string,
   settings: Settings,
   env: Environment,
-): Setting | undefined {
+): Given | undefined {
   const option = optionOf(flag);
   const value = settings[flag];
   if (value !== undefined) return { text: value, source: `Option --${flag}` };
@@ -187,24 +180,6 @@ function setting(
   return variable ? { text: variable, source: option.variable! } : undefined;
 }
 
-function duration(
-  flag: string,
-  settings: Settings,
-  env: Environment,
-  faults: string[],
-): number {
-  const given = settingOrDefault(flag, settings, env);
-  const ms = parseDuration(given.text);
-  if (ms instanceof Error) {
-    faults.push(`${given.source}: ${ms.message}`);
-    return 0;
-  }
-  if (ms === 0 && flag === "connect-timeout") {
-    faults.push(`${given.source}: 0 leaves no time to connect`);
-  }
-  return ms;
-}
-
 const UNITS: Readonly<Record<string, number>> = {
   B: 1,
   KiB: 1024,
@@ -212,39 +187,25 @@ const UNITS: Readonly<Record<string, number>> = {
   GiB: 1024 ** 3,
 };
 
-function size(
-  flag: string,
-  settings: Settings,
-  env: Environment,
-  faults: string[],
-): number {
-  const given = settingOrDefault(flag, settings, env);
-  const [, number, unit = ""] = /^(\d+(?:\.\d+)?)(B|KiB|MiB|GiB)$/.exec(
-    given.text,
-  ) ?? [];
-  if (number !== undefined) return Number(number) * UNITS[unit]!;
-  faults.push(
-    `${given.source}: ${
-      quoteValue(given.text)
-    } is not a size, such as 512KiB, 64MiB or 1GiB`,
-  );
-  return 0;
+function parseSize(text: string): number | Error {
+  const [, number, unit = ""] = /^(\d+(?:\.\d+)?)(B|KiB|MiB|GiB)$/.exec(text) ??
+    [];
+  return number === undefined
+    ? new Error(
+      `${quoteValue(text)} is not a size, such as 512KiB, 64MiB or 1GiB`,
+    )
+    : Number(number) * UNITS[unit]!;
 }
 
 function oneOf<T extends string>(
-  flag: string,
+  given: Given,
   allowed: readonly T[],
-  settings: Settings,
-  env: Environment,
-  faults: string[],
-): T {
-  const given = settingOrDefault(flag, settings, env);
-  const value = allowed.find((value) => value === given.text);
-  if (value !== undefined) return value;
-  faults.push(
-    `${given.source}: ${quoteValue(given.text)} is not one of ${
-      allowed.join(", ")
-    }`,
+): Checked<T> {
+  return parsed(
+    given,
+    (text) =>
+      allowed.find((value) => value === text) ??
+        new Error(`${quoteValue(text)} is not one of ${allowed.join(", ")}`),
+    allowed[0]!,
   );
-  return allowed[0]!;
 }

@@ -6,6 +6,8 @@
  * @module
  */
 import { quote } from "../text.ts";
+import { type Checked, checked, together } from "./checked.ts";
+import { FOREIGN_PARAMETERS } from "./foreign_urls.ts";
 import {
   decodePart,
   mayHoldPassword,
@@ -79,69 +81,47 @@ const SATISFIED: Readonly<Record<string, readonly string[]>> = {
   target_session_attrs: ["any", "primary", "read-write"],
 };
 
-const SCHEMA = "is another tool's: leave it out, and pass --schema NAME";
-const POOL =
-  "is another tool's: leave it out, the program needs one or two connections";
-
-/** Parameters that other tools know, and what to do here. */
-const FOREIGN: Readonly<Record<string, string>> = {
-  // Prisma
-  schema: SCHEMA,
-  connection_limit: POOL,
-  pool_timeout: POOL,
-  pgbouncer:
-    "is another tool's: leave it out, a pooler is recognised by itself",
-  sslaccept: "is another tool's: write sslmode, verify-full for strict",
-  sslidentity: "is another tool's: write sslcert and sslkey, in PEM",
-  // JDBC, pgx and others
-  currentSchema: SCHEMA,
-  search_path: SCHEMA,
-  pool_max_conns: POOL,
-  ApplicationName: "is another tool's: write application_name",
-  statement_timeout: "is set otherwise: pass --statement-timeout DURATION",
-  lock_timeout: "is set otherwise: pass --lock-timeout DURATION",
-};
-
 const NO_HOST = "its host is not a name or an address (IPv6 goes in brackets)";
 
 /** Reads a connection string. Returns it, or the faults: what is wrong and where, never the text itself. */
 export function parseConnectionString(
   text: string,
-): ConnectionString | readonly string[] {
+): ConnectionString | string[] {
   const parts = splitUrl(text);
   if (typeof parts === "string") return [parts];
-  const faults: string[] = [];
+  const authority = readAuthority(parts);
+  const parameters = readParameters(parts);
   // As in libpq a parameter replaces what stands before the "?".
-  const given = {
-    ...readAuthority(parts, faults),
-    ...readParameters(parts, faults),
-  };
-  const { user = "", password = "", dbname = "", sslrootcert } = given;
-  if (user === "") {
-    faults.push("it names no user, as in postgres://USER@host/database");
-  }
-  if (dbname === "") {
-    faults.push("it names no database, as in postgres://user@host/DATABASE");
-  }
-  if ((given.sslcert === undefined) !== (given.sslkey === undefined)) {
-    faults.push("its sslcert and sslkey go together: only one is given");
-  }
+  const given = { ...authority.value, ...parameters.value };
+  const { user, password, dbname, sslrootcert, sslcert, sslkey } = given;
   const shown = (value: string) =>
     mayHoldPassword(parts) ? "" : ` ${quote(value)}`;
-  const url: ConnectionString = {
-    hosts: readHosts(given.host ?? "", given.port ?? "", faults),
-    user,
-    password: password === "" ? undefined : password,
-    database: dbname,
-    sslMode: readSslMode(given.sslmode, sslrootcert, shown, faults),
-    sslRootCert: sslrootcert,
-    sslCert: given.sslcert,
-    sslKey: given.sslkey,
-    applicationName: given.application_name,
-    options: given.options,
-    connectTimeoutMs: readSeconds(given.connect_timeout, shown, faults),
-  };
-  if (faults.length === 0) return url;
+  const url = together<ConnectionString>({
+    user: checked(
+      user,
+      user === "" && "it names no user, as in postgres://USER@host/database",
+    ),
+    password: checked(password === "" ? undefined : password),
+    database: checked(
+      dbname,
+      dbname === "" &&
+        "it names no database, as in postgres://user@host/DATABASE",
+    ),
+    sslCert: checked(sslcert),
+    sslKey: checked(
+      sslkey,
+      (sslcert === undefined) !== (sslkey === undefined) &&
+        "its sslcert and sslkey go together: only one is given",
+    ),
+    hosts: readHosts(given.host, given.port),
+    sslMode: readSslMode(given.sslmode, sslrootcert, shown),
+    sslRootCert: checked(sslrootcert),
+    applicationName: checked(given.application_name),
+    options: checked(given.options),
+    connectTimeoutMs: readSeconds(given.connect_timeout, shown),
+  });
+  const faults = [...authority.faults, ...parameters.faults, ...url.faults];
+  if (faults.length === 0) return url.value;
   if (parts.query.includes("@")) {
     faults.push(
       'it holds "?" before "@"; if that is part of a password, write it as %3F',
@@ -165,34 +145,42 @@ export function isHost(text: string): boolean {
     /^[^\s\p{Cc}:/@?#,[\]\\"'`]+$/u.test(text);
 }
 
-function readAuthority(
-  { userInfo = "", hosts, path }: UrlParts,
-  faults: string[],
-): Parameters {
-  const [user, password] = splitOnce(userInfo, ":");
-  if (path.includes("/")) {
-    faults.push('its database name holds "/"; write it as %2F');
-  }
-  const list = hosts.split(",").map((part) => {
-    const match =
-      /^(?:\[([0-9a-f]*:[0-9a-f:.]*(?:%25[\w.]+)?)\]|([^:[\]]*))(?::(.*))?$/i
-        .exec(part);
-    if (match === null) faults.push(NO_HOST);
-    const [, address, name = "", port = ""] = match ?? [];
-    return { host: decodePart(address ?? name, "host", faults), port };
+function readAuthority({ userInfo = "", hosts, path }: UrlParts) {
+  const [user, password = ""] = splitOnce(userInfo, ":");
+  const list = hosts.split(",").map(readHost);
+  const { value, faults } = together({
+    user: decodePart(user, "user"),
+    password: decodePart(password, "password"),
+    dbname: decodePart(path, "database name"),
   });
-  return {
-    user: decodePart(user, "user", faults),
-    ...(password !== undefined &&
-      { password: decodePart(password, "password", faults) }),
-    host: list.map(({ host }) => host).join(","),
-    port: list.map(({ port }) => port).join(","),
-    dbname: decodePart(path, "database name", faults),
-  };
+  return checked(
+    {
+      ...value,
+      host: list.map(({ value }) => value.host).join(","),
+      port: list.map(({ value }) => value.port).join(","),
+    },
+    path.includes("/") && 'its database name holds "/"; write it as %2F',
+    ...list.flatMap(({ faults }) => faults),
+    ...faults,
+  );
 }
 
-function readParameters(parts: UrlParts, faults: string[]): Parameters {
+function readHost(text: string): Checked<{ host: string; port: string }> {
+  const match =
+    /^(?:\[([0-9a-f]*:[0-9a-f:.]*(?:%25[\w.]+)?)\]|([^:[\]]*))(?::(.*))?$/i
+      .exec(text);
+  const [, address, name = "", port = ""] = match ?? [];
+  const host = decodePart(address ?? name, "host");
+  return checked(
+    { host: host.value, port },
+    match === null && NO_HOST,
+    ...host.faults,
+  );
+}
+
+function readParameters(parts: UrlParts): Checked<Parameters> {
   const parameters: Parameters = {};
+  const faults: string[] = [];
   for (const pair of parts.query.split("&")) {
     if (pair === "") continue;
     // libpq does the same for the sake of JDBC
@@ -207,8 +195,8 @@ function readParameters(parts: UrlParts, faults: string[]): Parameters {
     if (satisfied?.includes(value)) continue;
     if (satisfied !== undefined) {
       faults.push(`its ${name} is none of ${satisfied.join(", ")}`);
-    } else if (Object.hasOwn(FOREIGN, name)) {
-      faults.push(`its parameter ${name} ${FOREIGN[name]}`);
+    } else if (Object.hasOwn(FOREIGN_PARAMETERS, name)) {
+      faults.push(`its parameter ${name} ${FOREIGN_PARAMETERS[name]}`);
     } else if (key === undefined) {
       const shown = mayHoldPassword(parts) ? "" : ` ${quote(name)}`;
       faults.push(
@@ -221,71 +209,71 @@ function readParameters(parts: UrlParts, faults: string[]): Parameters {
     } else if (parameters[key] !== undefined) {
       faults.push(`its parameter ${key} is given twice`);
     } else {
-      parameters[key] = decodePart(value, `parameter ${key}`, faults);
+      const decoded = decodePart(value, `parameter ${key}`);
+      parameters[key] = decoded.value;
+      faults.push(...decoded.faults);
     }
   }
-  return parameters;
+  return { value: parameters, faults };
 }
 
 function readHosts(
   host: string,
   port: string,
-  faults: string[],
-): readonly HostAndPort[] {
-  const hosts = host.split(",");
+): Checked<readonly HostAndPort[]> {
+  const names = host.split(",");
   const ports = port.split(",");
-  if (ports.length > 1 && ports.length !== hosts.length) {
-    faults.push(`it names ${hosts.length} hosts but ${ports.length} ports`);
-  }
-  if (hosts.some((name) => name !== "" && !isHost(name))) faults.push(NO_HOST);
-  return hosts.map((name, i) => ({
-    host: name === "" ? "localhost" : name,
-    port: readPort((ports.length > 1 ? ports[i] : ports[0]) ?? "", faults),
-  }));
+  const list = names.map((name, i) =>
+    together({
+      host: checked(name || "localhost"),
+      port: readPort((ports.length > 1 ? ports[i] : ports[0]) ?? ""),
+    })
+  );
+  return checked(
+    list.map(({ value }) => value),
+    ports.length > 1 && ports.length !== names.length &&
+      `it names ${names.length} hosts but ${ports.length} ports`,
+    names.some((name) => name !== "" && !isHost(name)) && NO_HOST,
+    ...list.flatMap(({ faults }) => faults),
+  );
 }
 
-function readPort(text: string, faults: string[]): number {
+function readPort(text: string): Checked<number> {
   const port = text === "" ? 5432 : parsePort(text);
   // What stands where a port should be may be half of a password: it is not repeated.
-  if (port === undefined) {
-    faults.push(
+  return checked(
+    port ?? 0,
+    port === undefined &&
       'its port is not a number from 1 to 65535; if that is part of a password, write ":" as %3A, "/" as %2F and "@" as %40',
-    );
-  }
-  return port ?? 0;
+  );
 }
 
 function readSslMode(
   text: string | undefined,
   rootCert: string | undefined,
   shown: (value: string) => string,
-  faults: string[],
-): SslMode {
-  if (text !== undefined && !SSL_MODES.includes(text)) {
-    faults.push(
+): Checked<SslMode> {
+  const isSystem = rootCert === "system";
+  return checked(
+    isSystem ? "verify-full" : (text ?? "prefer") as SslMode,
+    text !== undefined && !SSL_MODES.includes(text) &&
       `its sslmode${shown(text)} is not one of ${SSL_MODES.join(", ")}`,
-    );
-  }
-  if (rootCert !== "system") return (text ?? "prefer") as SslMode;
-  if (text !== undefined && text !== "verify-full") {
-    faults.push("its sslrootcert=system needs sslmode=verify-full");
-  }
-  return "verify-full";
+    isSystem && text !== undefined && text !== "verify-full" &&
+      "its sslrootcert=system needs sslmode=verify-full",
+  );
 }
 
 /** Returns milliseconds. */
 function readSeconds(
   text: string | undefined,
   shown: (value: string) => string,
-  faults: string[],
-): number | undefined {
-  if (text === undefined) return undefined;
-  if (!/^[1-9]\d{0,5}$/.test(text)) {
-    faults.push(
+): Checked<number | undefined> {
+  if (text === undefined) return checked(undefined);
+  return checked(
+    Number(text) * 1_000,
+    !/^[1-9]\d{0,5}$/.test(text) &&
       `its connect_timeout${
         shown(text)
       } is not a number of seconds from 1 to 999999`,
-    );
-  }
-  return Number(text) * 1_000;
+  );
 }

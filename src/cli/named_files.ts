@@ -4,6 +4,7 @@
  * @module
  */
 import { quote } from "../text.ts";
+import { type Checked, checked } from "./checked.ts";
 
 /** Reads a text file; rejects with an error whose `name` says why it cannot be read. */
 export type ReadText = (path: string) => Promise<string>;
@@ -28,42 +29,44 @@ const PEM = {
 
 /** Reads named files. One that cannot be used is a fault that names its source, never its content. */
 export class NamedFiles {
-  constructor(readonly readText: ReadText, readonly faults: string[]) {}
+  constructor(readonly readText: ReadText) {}
 
   /** The content without the line break that editors and `echo` add at the end. */
   async read(
     path: string | undefined,
     source: string,
-  ): Promise<string | undefined> {
-    if (!path) return undefined;
+  ): Promise<Checked<string | undefined>> {
+    if (!path) return checked(undefined);
+    const file = `file${shown(path)}`;
     try {
       const content = (await this.readText(path)).replace(/\r?\n$/, "");
-      if (content !== "") return content;
-      this.faults.push(`${source}: the file${shown(path)} is empty`);
+      if (content !== "") return checked(content);
+      return checked(undefined, `${source}: the ${file} is empty`);
     } catch (error) {
       // The message of the operating system repeats the path.
       const { name, message } = error as Error;
       const reason = error instanceof FileError
         ? message
         : REASONS[name] ?? name;
-      this.faults.push(
-        `${source}: cannot read the file${shown(path)}: ${reason}`,
+      return checked(
+        undefined,
+        `${source}: cannot read the ${file}: ${reason}`,
       );
     }
-    return undefined;
   }
 
   async readPem(
     path: string | undefined,
     source: string,
     what: keyof typeof PEM,
-  ): Promise<string | undefined> {
+  ): Promise<Checked<string | undefined>> {
     const content = await this.read(path, source);
-    if (content === undefined || PEM[what].test(content)) return content;
-    this.faults.push(
+    const { value: text } = content;
+    if (text === undefined || PEM[what].test(text)) return content;
+    return checked(
+      undefined,
       `${source}: the file${shown(path!)} has no ${what} in PEM form`,
     );
-    return undefined;
   }
 }
 

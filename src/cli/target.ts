@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { NamedFiles } from "./named_files.ts";
+import { type Checked, checked, map, together } from "./checked.ts";
+import { NamedFiles, type ReadText } from "./named_files.ts";
 import { POSTGRES_VARIABLES } from "./variables.ts";
 import { NO_TEXT } from "../text.ts";
 import {
@@ -35,6 +36,9 @@ export interface Target {
   readonly options: string | undefined;
 }
 
+/** Options by flag without dashes. */
+export type Settings = Readonly<Record<string, string>>;
+
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const VARIABLES: readonly string[] = [
@@ -45,10 +49,7 @@ const VARIABLES: readonly string[] = [
 ];
 
 /** The sources of a target and of names that are not text in UTF-8; where one of them stands, nothing can be made of it. */
-export function unreadableSources(
-  settings: Readonly<Record<string, string>>,
-  env: Environment,
-): string[] {
+function unreadableSources(settings: Settings, env: Environment): string[] {
   const flags = [
     "database-url",
     "schema",
@@ -69,7 +70,7 @@ export function unreadableSources(
 }
 
 /** Stands for a target that faults made unreadable; nothing connects to it. */
-export const NOWHERE: Target = {
+const NOWHERE: Target = {
   hosts: [],
   user: "",
   password: undefined,
@@ -86,59 +87,74 @@ export const NOWHERE: Target = {
 
 /** Whether anything says which database to use. */
 export function isDatabaseConfigured(
-  settings: Readonly<Record<string, string>>,
+  settings: Settings,
   env: Environment,
 ): boolean {
   return settings["database-url"] !== undefined ||
     VARIABLES.some((name) => env[name]);
 }
 
-/**
- * Reads the target. Adds to the faults of `files`; the value is good when it added none.
- *
- * @param flag the value of `--database-url`
- * @returns the target, and the URL's own limit of a connection attempt in milliseconds
- */
-export async function readTarget(
-  flag: string | undefined,
+/** A target, and the limit of a connection attempt that its connection string sets, in milliseconds. */
+export interface Destination {
+  readonly target: Target;
+  readonly connectTimeoutMs?: number | undefined;
+}
+
+export async function readDestination(
+  settings: Settings,
+  env: Environment,
+  readText: ReadText,
+): Promise<Checked<Destination>> {
+  const unreadable = unreadableSources(settings, env);
+  if (unreadable.length > 0) {
+    const faults = unreadable.map((source) => `${source} is no text in UTF-8`);
+    return { value: { target: NOWHERE }, faults };
+  }
+  const files = new NamedFiles(readText);
+  const option = settings["database-url"];
+  const { DATABASE_URL: variable, DATABASE_URL_FILE: path } = env;
+  if (option !== undefined) {
+    return await readUrl(option, "Option --database-url", env, files);
+  }
+  if (variable) {
+    const url = await readUrl(variable, "DATABASE_URL", env, files);
+    const both =
+      "DATABASE_URL and DATABASE_URL_FILE are both set: unset one of them";
+    return checked(url.value, path && both, ...url.faults);
+  }
+  if (!path) {
+    return map(await readVariables(env, files), (target) => ({ target }));
+  }
+  const source = "DATABASE_URL_FILE";
+  const text = await files.read(path, source);
+  return text.value === undefined
+    ? map(text, () => ({ target: NOWHERE })) // POSTGRES_* must not step in for the file
+    : await readUrl(text.value, source, env, files);
+}
+
+async function readUrl(
+  text: string,
+  source: string,
   env: Environment,
   files: NamedFiles,
-): Promise<{ target: Target; connectTimeoutMs: number | undefined }> {
-  if (flag === undefined && env.DATABASE_URL && env.DATABASE_URL_FILE) {
-    files.faults.push(
-      "DATABASE_URL and DATABASE_URL_FILE are both set: unset one of them",
-    );
-  }
-  const source = flag !== undefined
-    ? "Option --database-url"
-    : env.DATABASE_URL
-    ? "DATABASE_URL"
-    : "DATABASE_URL_FILE";
-  const text = flag ??
-    (env.DATABASE_URL || await files.read(env.DATABASE_URL_FILE, source));
-  if (text === undefined) {
-    const target = env.DATABASE_URL_FILE
-      ? NOWHERE // the file could not be read; POSTGRES_* must not step in for it
-      : await readVariables(env, files);
-    return { target, connectTimeoutMs: undefined };
-  }
+): Promise<Checked<Destination>> {
   const url = parseConnectionString(text.trim());
-  if (isFaults(url)) {
-    files.faults.push(
-      ...url.map((fault) => `${source} cannot be used: ${fault}`),
-    );
-    return { target: NOWHERE, connectTimeoutMs: undefined };
+  if (Array.isArray(url)) {
+    const faults = url.map((fault) => `${source} cannot be used: ${fault}`);
+    return { value: { target: NOWHERE }, faults };
   }
-  const target: Target = {
-    hosts: url.hosts,
-    user: url.user,
-    password: url.password,
-    database: url.database,
-    tls: await readUrlTls(url, source, env, files),
-    applicationName: url.applicationName,
-    options: url.options,
-  };
-  return { target, connectTimeoutMs: url.connectTimeoutMs };
+  return map(await readUrlTls(url, source, env, files), (tls) => ({
+    target: {
+      hosts: url.hosts,
+      user: url.user,
+      password: url.password,
+      database: url.database,
+      tls,
+      applicationName: url.applicationName,
+      options: url.options,
+    },
+    connectTimeoutMs: url.connectTimeoutMs,
+  }));
 }
 
 async function readUrlTls(
@@ -146,7 +162,7 @@ async function readUrlTls(
   source: string,
   env: Environment,
   files: NamedFiles,
-): Promise<Tls> {
+): Promise<Checked<Tls>> {
   const own = url.sslRootCert;
   const rootCert = own === "system" ? undefined : own ?? env.POSTGRES_SSL_CA;
   // libpq: with an authority to check against, `require` is `verify-ca`.
@@ -154,8 +170,8 @@ async function readUrlTls(
     ? "verify-ca"
     : url.sslMode;
   const from = own === undefined ? "POSTGRES_SSL_CA" : `${source}: sslrootcert`;
-  return {
-    mode,
+  return together({
+    mode: checked(mode),
     ca: rootCert
       ? await files.readPem(rootCert, from, "certificate")
       : await readAuthorities(mode, env, files),
@@ -169,100 +185,102 @@ async function readUrlTls(
       `${source}: sslkey`,
       "private key",
     ),
-  };
+  });
 }
 
 /** Faults do not repeat the values: they come out of the same secret as the password, and keys get mixed up. */
 async function readVariables(
   env: Environment,
   files: NamedFiles,
-): Promise<Target> {
-  const { faults } = files;
+): Promise<Checked<Target>> {
   if (!isDatabaseConfigured({}, env)) {
-    faults.push(
+    return checked(
+      NOWHERE,
       "No database is configured: set DATABASE_URL, DATABASE_URL_FILE or POSTGRES_USER (with POSTGRES_HOST, …), " +
         "or pass --database-url",
     );
-    return NOWHERE;
   }
-  if (!env.POSTGRES_USER) faults.push("POSTGRES_USER is required");
-  for (const name of ["POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD"]) {
-    if (/[\r\n]/.test(env[name] ?? "")) {
-      faults.push(
-        `${name} holds a line break; was it encoded with echo instead of printf?`,
-      );
-    }
-  }
-  return {
-    hosts: readHosts(env, faults),
-    user: env.POSTGRES_USER ?? "",
+  const broken = ["POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD"].filter(
+    (name) => /[\r\n]/.test(env[name] ?? ""),
+  );
+  const { value, faults } = together({
+    hosts: readHosts(env),
     password: await readPassword(env, files),
-    database: env.POSTGRES_DB || "battlescope",
     tls: await readVariablesTls(env, files),
-    applicationName: undefined,
-    options: undefined,
-  };
+  });
+  return checked(
+    {
+      ...value,
+      user: env.POSTGRES_USER ?? "",
+      database: env.POSTGRES_DB || "battlescope",
+      applicationName: undefined,
+      options: undefined,
+    },
+    !env.POSTGRES_USER && "POSTGRES_USER is required",
+    ...broken.map((name) =>
+      `${name} holds a line break; was it encoded with echo instead of printf?`
+    ),
+    ...faults,
+  );
 }
 
-function readHosts(env: Environment, faults: string[]): HostAndPort[] {
+function readHosts(env: Environment): Checked<HostAndPort[]> {
   const hosts = (env.POSTGRES_HOST || "localhost").split(",");
-  if (!hosts.every(isHost)) {
-    faults.push(
-      "POSTGRES_HOST is not a name, an address or the folder of a socket; a port goes into POSTGRES_PORT",
-    );
-  }
   const port = parsePort(env.POSTGRES_PORT || "5432");
-  if (port === undefined) {
-    const hint = env.POSTGRES_PORT?.startsWith("tcp://")
-      ? "; Kubernetes sets it for a Service named postgres: set it yourself, or enableServiceLinks: false"
-      : "";
-    faults.push(`POSTGRES_PORT is not a number from 1 to 65535${hint}`);
-  }
-  return hosts.map((host) => ({ host, port: port ?? 0 }));
+  const hint = env.POSTGRES_PORT?.startsWith("tcp://")
+    ? "; Kubernetes sets it for a Service named postgres: set it yourself, or enableServiceLinks: false"
+    : "";
+  return checked(
+    hosts.map((host) => ({ host, port: port ?? 0 })),
+    !hosts.every(isHost) &&
+      "POSTGRES_HOST is not a name, an address or the folder of a socket; a port goes into POSTGRES_PORT",
+    port === undefined &&
+      `POSTGRES_PORT is not a number from 1 to 65535${hint}`,
+  );
 }
 
 async function readPassword(
   env: Environment,
   files: NamedFiles,
-): Promise<string | undefined> {
+): Promise<Checked<string | undefined>> {
   const { POSTGRES_PASSWORD: password, POSTGRES_PASSWORD_FILE: path } = env;
-  if (password && path) {
-    files.faults.push(
-      "POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both set: unset one of them",
+  if (password) {
+    return checked(
+      password,
+      path &&
+        "POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both set: unset one of them",
     );
   }
-  if (password) return password;
-  const content = await files.read(path, "POSTGRES_PASSWORD_FILE");
-  if (/[\r\n]/.test(content ?? "")) {
-    files.faults.push("POSTGRES_PASSWORD_FILE: the file has several lines");
-  }
-  return content;
+  const { value, faults } = await files.read(path, "POSTGRES_PASSWORD_FILE");
+  return checked(
+    value,
+    ...faults,
+    /[\r\n]/.test(value ?? "") &&
+      "POSTGRES_PASSWORD_FILE: the file has several lines",
+  );
 }
 
 async function readVariablesTls(
   env: Environment,
   files: NamedFiles,
-): Promise<Tls> {
-  const { POSTGRES_SSL: ssl, POSTGRES_SSL_CA: ca } = env;
-  const tls = { ...NOWHERE.tls };
+): Promise<Checked<Tls>> {
+  const { POSTGRES_SSL: ssl, POSTGRES_SSL_CA: path } = env;
+  const { tls } = NOWHERE;
   if (ssl === "true") {
     const mode = "verify-full";
-    return {
-      ...tls,
-      mode,
-      ca: ca
-        ? await files.readPem(ca, "POSTGRES_SSL_CA", "certificate")
+    return map(
+      path
+        ? await files.readPem(path, "POSTGRES_SSL_CA", "certificate")
         : await readAuthorities(mode, env, files),
-    };
-  }
-  if (ssl && ssl !== "false") {
-    files.faults.push("POSTGRES_SSL is not true or false");
-  } else if (!ssl && ca) {
-    files.faults.push(
-      "POSTGRES_SSL_CA is set but POSTGRES_SSL is not: set it to true to verify the server, or to false to go without TLS",
+      (ca) => ({ ...tls, mode, ca }),
     );
   }
-  return tls;
+  return checked(
+    tls,
+    ssl && ssl !== "false" && "POSTGRES_SSL is not true or false",
+    !ssl && path &&
+      "POSTGRES_SSL_CA is set but POSTGRES_SSL is not: set it to true to verify the server, or to false to go without TLS",
+  );
 }
 
 /** OpenSSL's and Go's way to name the system's authorities; without it the adapter looks where systems keep them. */
@@ -270,15 +288,11 @@ function readAuthorities(
   mode: SslMode,
   env: Environment,
   files: NamedFiles,
-): Promise<string | undefined> {
+): Promise<Checked<string | undefined>> {
   const verifies = mode === "verify-ca" || mode === "verify-full";
   return files.readPem(
     verifies ? env.SSL_CERT_FILE : undefined,
     "SSL_CERT_FILE",
     "certificate",
   );
-}
-
-function isFaults<T>(value: T | readonly string[]): value is readonly string[] {
-  return Array.isArray(value);
 }

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { type Checked, checked } from "./checked.ts";
+import { FOREIGN_FORMS } from "./foreign_urls.ts";
 
 /** The raw parts of `postgres://userInfo@hosts/path?query`; `userInfo` is missing without an `@`. */
 export interface UrlParts {
@@ -15,35 +17,11 @@ export interface UrlParts {
 /** Stands for a part that cannot be decoded; not empty, because one fault is enough for it. */
 const UNREADABLE = "\ufffd";
 
-/** How connection strings of other tools begin, and what to write in their place. */
-const FOREIGN: readonly (readonly [RegExp, string])[] = [
-  [
-    /^["'`]/,
-    "it begins with a quotation mark; env files keep quotes, so write it without",
-  ],
-  [
-    /^jdbc:/i,
-    'it is one of JDBC; leave out "jdbc:", and write user and password before the host: postgres://USER:PASSWORD@host/database',
-  ],
-  [
-    /^postgres(?:ql)?\+[a-z\d_]+:\/\//i,
-    'it names a driver, as SQLAlchemy has it; leave that out: what is between "+" and ":" is not needed here',
-  ],
-  [
-    /^\s*(?:host|hostaddr|port|dbname|user|password|service|sslmode)\s*=/i,
-    "it is a list of keywords; write it as a URL: postgres://USER:PASSWORD@HOST:PORT/DATABASE",
-  ],
-  [
-    /^postgres(?:ql)?:\/\//i,
-    "its scheme has capital letters; write postgres://",
-  ],
-];
-
 /** Splits the text, or says why that cannot be done without a guess where a password ends. */
 export function splitUrl(text: string): UrlParts | string {
   const scheme = /^postgres(?:ql)?:\/\//.exec(text)?.[0];
   if (scheme === undefined) {
-    const hint = FOREIGN.find(([form]) => form.test(text))?.[1];
+    const hint = FOREIGN_FORMS.find(([form]) => form.test(text))?.[1];
     return hint ?? "it does not begin with postgres:// or postgresql://";
   }
   const rest = text.slice(scheme.length);
@@ -73,23 +51,19 @@ export function mayHoldPassword({ userInfo, query }: UrlParts): boolean {
 }
 
 /** Undoes percent-encoding. `name` is what the part is called in a fault. */
-export function decodePart(
-  part: string,
-  name: string,
-  faults: string[],
-): string {
+export function decodePart(part: string, name: string): Checked<string> {
   try {
     const decoded = decodeURIComponent(part);
-    if (!decoded.includes("\0")) return decoded;
-    faults.push(`its ${name} holds a zero byte`);
+    if (!decoded.includes("\0")) return checked(decoded);
+    return checked(UNREADABLE, `its ${name} holds a zero byte`);
   } catch {
-    faults.push(
+    return checked(
+      UNREADABLE,
       /%(?![0-9a-f]{2})/i.test(part)
         ? `its ${name} has a "%" that no two hexadecimal digits follow; write "%" as %25`
         : `its ${name} has bytes behind "%" that are not UTF-8`,
     );
   }
-  return UNREADABLE;
 }
 
 /** The text before and after the first `by`; `undefined` when there is none. */

@@ -253,8 +253,7 @@ async function byProgram(
   }));
   const events: Event[] = [];
   const stop = new AbortController();
-  const faults: string[] = [];
-  const config = await readConfig(
+  const { value: config, faults } = await readConfig(
     {
       "database-url": url,
       transaction: mode.transaction,
@@ -262,7 +261,6 @@ async function byProgram(
     },
     {},
     () => Promise.reject(new Error("there is no file")),
-    faults,
   );
   assertEquals(faults, []);
   using background = processBackground();

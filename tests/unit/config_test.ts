@@ -56,9 +56,8 @@ function readText(path: string): Promise<string> {
 async function read(
   env: Environment,
   settings: Record<string, string> = {},
-): Promise<{ config: Config; faults: string[] }> {
-  const faults: string[] = [];
-  const config = await readConfig(settings, env, readText, faults);
+): Promise<{ config: Config; faults: readonly string[] }> {
+  const { value: config, faults } = await readConfig(settings, env, readText);
   return { config, faults };
 }
 
@@ -516,14 +515,15 @@ Deno.test("readOutputConfig() reads the form of the output", () => {
     ];
 
   for (const [settings, env, expected] of cases) {
-    const faults: string[] = [];
-    assertEquals(readOutputConfig(settings, env, faults), {
-      format: "text",
-      verbosity: "normal",
-      color: true,
-      ...expected,
+    assertEquals(readOutputConfig(settings, env), {
+      value: {
+        format: "text",
+        verbosity: "normal",
+        color: true,
+        ...expected,
+      },
+      faults: [],
     });
-    assertEquals(faults, []);
   }
 });
 

@@ -24,7 +24,6 @@ Deno.test("VARIABLES lists every variable that the configuration asks for", asyn
       {},
       env,
       () => Promise.resolve("postgres://me@host/db"),
-      [],
     );
     isDatabaseConfigured({}, env);
   }
