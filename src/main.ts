@@ -24,7 +24,7 @@ import { drainOutput, writeLine } from "./process/output.ts";
 import { type Hide, hideNothing } from "./text.ts";
 import { abortable } from "./waits.ts";
 import { exitCodeOf, withStop } from "./process/signals.ts";
-import type { Environment } from "./cli/target.ts";
+import type { Environment } from "./cli/variables.ts";
 import { programInfo } from "./cli/version.ts";
 
 /** Makes what keeps the password out of a text. */

@@ -8,7 +8,7 @@
  */
 import { parseArguments } from "../../src/cli/command.ts";
 import { LOCAL_COMMANDS } from "../../src/cli/arguments.ts";
-import { isDatabaseConfigured } from "../../src/cli/target.ts";
+import { isDatabaseConfigured } from "../../src/cli/variables.ts";
 import { LOCAL_VERSION } from "./local_database.ts";
 import {
   readEnvironment,

@@ -24,6 +24,7 @@ import {
   SETTINGS,
   type Shell,
 } from "./options.ts";
+import type { Settings } from "./variables.ts";
 import type { DownRequest, UpRequest } from "../plan/plan.ts";
 import type { BackfillControl } from "../plan/backfill.ts";
 import type { RepairRequest } from "../plan/repair.ts";
@@ -63,8 +64,7 @@ export interface Arguments {
   readonly command: Command | undefined;
   /** Its name; missing when nobody knows it. */
   readonly kind: CommandName | undefined;
-  /** The values of the options that every command has, by flag without dashes; switches are `"true"`. */
-  readonly settings: Readonly<Record<string, string>>;
+  readonly settings: Settings;
   readonly faults: readonly string[];
 }
 

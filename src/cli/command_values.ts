@@ -47,13 +47,13 @@ export function readWait(options: Options): Checked<number | undefined> {
 export function readBaseline(options: Options): Checked<Origin | undefined> {
   const to = options.get("to");
   const kyselyTable = options.get("from-kysely");
-  if (to !== undefined) {
-    return checked({ to }, onlyOne(["to", "from-kysely"], options));
-  }
-  if (kyselyTable !== undefined) return checked({ kyselyTable });
+  const table = kyselyTable === undefined ? undefined : { kyselyTable };
+  const from = to === undefined ? table : { to };
   return checked(
-    undefined,
-    "The command baseline needs --to NAME or --from-kysely TABLE",
+    from,
+    onlyOne(["to", "from-kysely"], options),
+    from === undefined &&
+      "The command baseline needs --to NAME or --from-kysely TABLE",
   );
 }
 
@@ -66,18 +66,17 @@ const REPAIR_ACTIONS = {
 export function readRepair(
   options: Options,
 ): Checked<RepairRequest | undefined> {
-  for (const [flag, action] of Object.entries(REPAIR_ACTIONS)) {
-    const name = options.get(flag);
-    if (name !== undefined) {
-      return checked(
-        { action, name },
-        onlyOne(Object.keys(REPAIR_ACTIONS), options),
-      );
-    }
-  }
+  const [request] = Object.entries(REPAIR_ACTIONS).flatMap(
+    ([flag, action]) => {
+      const name = options.get(flag);
+      return name === undefined ? [] : { action, name };
+    },
+  );
   return checked(
-    undefined,
-    "The command repair needs --accept-checksum NAME, --retry NAME or --mark-applied NAME",
+    request,
+    onlyOne(Object.keys(REPAIR_ACTIONS), options),
+    request === undefined &&
+      "The command repair needs --accept-checksum NAME, --retry NAME or --mark-applied NAME",
   );
 }
 
@@ -113,16 +112,13 @@ export function readShell(
   word: string | undefined,
 ): Checked<Shell | undefined> {
   const shell = SHELLS.find((known) => known === word);
-  if (shell !== undefined) return checked(shell);
   const wanted = SHELLS.join(", ");
-  return checked(
-    shell,
-    word === undefined
-      ? `The command completions needs the name of a shell: ${wanted}`
-      : `There are no completions for ${
-        quoteArgument(word)
-      }: known are ${wanted}`,
-  );
+  const fault = word === undefined
+    ? `The command completions needs the name of a shell: ${wanted}`
+    : `There are no completions for ${
+      quoteArgument(word)
+    }: known are ${wanted}`;
+  return checked(shell, shell === undefined && fault);
 }
 
 function readSteps(options: Options): Checked<number | undefined> {

@@ -13,12 +13,8 @@ import {
 } from "./checked.ts";
 import type { ReadText } from "./named_files.ts";
 import { type Option, SETTINGS } from "./options.ts";
-import {
-  type Environment,
-  readDestination,
-  type Settings,
-  type Target,
-} from "./target.ts";
+import { readDestination, type Target } from "./target.ts";
+import type { Environment, Settings } from "./variables.ts";
 
 export interface OutputConfig {
   readonly format: "text" | "json";

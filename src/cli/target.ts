@@ -5,8 +5,12 @@
  */
 import { type Checked, checked, map, together } from "./checked.ts";
 import { NamedFiles, type ReadText } from "./named_files.ts";
-import { POSTGRES_VARIABLES } from "./variables.ts";
-import { NO_TEXT } from "../text.ts";
+import {
+  type Environment,
+  isDatabaseConfigured,
+  type Settings,
+  unreadableSources,
+} from "./variables.ts";
 import {
   type ConnectionString,
   type HostAndPort,
@@ -36,39 +40,6 @@ export interface Target {
   readonly options: string | undefined;
 }
 
-/** Options by flag without dashes. */
-export type Settings = Readonly<Record<string, string>>;
-
-export type Environment = Readonly<Record<string, string | undefined>>;
-
-const VARIABLES: readonly string[] = [
-  "DATABASE_URL",
-  "DATABASE_URL_FILE",
-  ...POSTGRES_VARIABLES.map(({ name }) => name),
-  "POSTGRES_PASSWORD_FILE",
-];
-
-/** The sources of a target and of names that are not text in UTF-8; where one of them stands, nothing can be made of it. */
-function unreadableSources(settings: Settings, env: Environment): string[] {
-  const flags = [
-    "database-url",
-    "schema",
-    "trust-history-owner",
-    "grant-status",
-  ];
-  const names = [
-    ...VARIABLES,
-    "MIGRATE_SCHEMA",
-    "MIGRATE_TRUST_HISTORY_OWNER",
-    "MIGRATE_GRANT_STATUS",
-  ];
-  return [
-    ...flags.filter((flag) => settings[flag]?.includes(NO_TEXT))
-      .map((flag) => `Option --${flag}`),
-    ...names.filter((name) => env[name]?.includes(NO_TEXT)),
-  ];
-}
-
 /** Stands for a target that faults made unreadable; nothing connects to it. */
 const NOWHERE: Target = {
   hosts: [],
@@ -85,21 +56,13 @@ const NOWHERE: Target = {
   options: undefined,
 };
 
-/** Whether anything says which database to use. */
-export function isDatabaseConfigured(
-  settings: Settings,
-  env: Environment,
-): boolean {
-  return settings["database-url"] !== undefined ||
-    VARIABLES.some((name) => env[name]);
-}
-
 /** A target, and the limit of a connection attempt that its connection string sets, in milliseconds. */
 export interface Destination {
   readonly target: Target;
   readonly connectTimeoutMs?: number | undefined;
 }
 
+/** Reads where to connect: the option wins over a connection string of the environment, and that over `POSTGRES_*`. */
 export async function readDestination(
   settings: Settings,
   env: Environment,
@@ -143,16 +106,10 @@ async function readUrl(
     const faults = url.map((fault) => `${source} cannot be used: ${fault}`);
     return { value: { target: NOWHERE }, faults };
   }
+  const { hosts, user, password, database, applicationName, options } = url;
+  const named = { hosts, user, password, database, applicationName, options };
   return map(await readUrlTls(url, source, env, files), (tls) => ({
-    target: {
-      hosts: url.hosts,
-      user: url.user,
-      password: url.password,
-      database: url.database,
-      tls,
-      applicationName: url.applicationName,
-      options: url.options,
-    },
+    target: { ...named, tls },
     connectTimeoutMs: url.connectTimeoutMs,
   }));
 }

@@ -7,11 +7,11 @@ import {
   readOutputConfig,
 } from "../../src/cli/config.ts";
 import { SETTINGS } from "../../src/cli/options.ts";
+import type { Target } from "../../src/cli/target.ts";
 import {
   type Environment,
   isDatabaseConfigured,
-  type Target,
-} from "../../src/cli/target.ts";
+} from "../../src/cli/variables.ts";
 import { hostile, isClean } from "../support/net/hostile.ts";
 
 const CERTIFICATE =

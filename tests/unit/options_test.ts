@@ -1,7 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { readConfig } from "../../src/cli/config.ts";
-import { VARIABLES } from "../../src/cli/variables.ts";
-import { isDatabaseConfigured } from "../../src/cli/target.ts";
+import { isDatabaseConfigured, VARIABLES } from "../../src/cli/variables.ts";
 
 /** Between them they lead the reader everywhere. */
 const ENVIRONMENTS: readonly Record<string, string>[] = [
