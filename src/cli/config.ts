@@ -56,8 +56,8 @@ export function readOutputConfig(
   settings: Settings,
   env: Environment,
 ): Checked<OutputConfig> {
-  const given = settingOrDefault("format", settings, env);
-  const { value: format, faults } = oneOf(given, ["text", "json"]);
+  const { valued } = lookUp(settings, env);
+  const { value: format, faults } = oneOf(valued("format"), ["text", "json"]);
   const verbosity = settings.quiet
     ? "quiet"
     : settings.verbose
@@ -83,8 +83,7 @@ export function readSettings(
   settings: Settings,
   env: Environment,
 ): Checked<SettingsConfig> {
-  const given = (flag: string) => setting(flag, settings, env);
-  const valued = (flag: string) => settingOrDefault(flag, settings, env);
+  const { given, valued } = lookUp(settings, env);
   const ms = (flag: string) => parsed(valued(flag), parseDuration, 0);
   const schema = given("schema");
   return together({
@@ -116,9 +115,9 @@ export async function readConfig(
   const output = readOutputConfig(settings, env);
   const destination = await readDestination(settings, env, readText);
   const { target, connectTimeoutMs } = destination.value;
-  const explicit = setting("connect-timeout", settings, env) !== undefined;
-  const timeout = explicit || connectTimeoutMs === undefined
-    ? parsed(settingOrDefault("connect-timeout", settings, env), parseLimit, 0)
+  const { given, valued } = lookUp(settings, env);
+  const timeout = given("connect-timeout") || connectTimeoutMs === undefined
+    ? parsed(valued("connect-timeout"), parseLimit, 0)
     : checked(connectTimeoutMs);
   const rest = readSettings(settings, env);
   return checked(
@@ -148,32 +147,22 @@ function parseLimit(text: string): number | Error {
   return ms === 0 ? new Error("0 leaves no time to connect") : ms;
 }
 
-/** For an option that has a default. */
-function settingOrDefault(
-  flag: string,
-  settings: Settings,
-  env: Environment,
-): Given {
-  return setting(flag, settings, env) ??
-    { text: optionOf(flag).default!, source: "default" };
+/** Looks up what was `given` for an option, and what holds for one that is `valued`: that has a default. */
+function lookUp(settings: Settings, env: Environment) {
+  const given = (flag: string): Given | undefined => {
+    const value = settings[flag];
+    if (value !== undefined) return { text: value, source: `Option --${flag}` };
+    const { variable } = optionOf(flag);
+    const text = variable === undefined ? undefined : env[variable];
+    return text ? { text, source: variable! } : undefined;
+  };
+  const valued = (flag: string): Given =>
+    given(flag) ?? { text: optionOf(flag).default!, source: "default" };
+  return { given, valued };
 }
 
 function optionOf(flag: string): Option {
   return SETTINGS.find((option) => option.flag === flag)!;
-}
-
-function setting(
-  flag: string,
-  settings: Settings,
-  env: Environment,
-): Given | undefined {
-  const option = optionOf(flag);
-  const value = settings[flag];
-  if (value !== undefined) return { text: value, source: `Option --${flag}` };
-  const variable = option.variable === undefined
-    ? undefined
-    : env[option.variable];
-  return variable ? { text: variable, source: option.variable! } : undefined;
 }
 
 const UNITS: Readonly<Record<string, number>> = {

@@ -81,6 +81,8 @@ const SATISFIED: Readonly<Record<string, readonly string[]>> = {
   target_session_attrs: ["any", "primary", "read-write"],
 };
 
+const NO_USER = "it names no user, as in postgres://USER@host/database";
+const NO_DATABASE = "it names no database, as in postgres://user@host/DATABASE";
 const NO_HOST = "its host is not a name or an address (IPv6 goes in brackets)";
 
 /** Reads a connection string. Returns it, or the faults: what is wrong and where, never the text itself. */
@@ -97,16 +99,9 @@ export function parseConnectionString(
   const shown = (value: string) =>
     mayHoldPassword(parts) ? "" : ` ${quote(value)}`;
   const url = together<ConnectionString>({
-    user: checked(
-      user,
-      user === "" && "it names no user, as in postgres://USER@host/database",
-    ),
+    user: checked(user, user === "" && NO_USER),
     password: checked(password === "" ? undefined : password),
-    database: checked(
-      dbname,
-      dbname === "" &&
-        "it names no database, as in postgres://user@host/DATABASE",
-    ),
+    database: checked(dbname, dbname === "" && NO_DATABASE),
     sslCert: checked(sslcert),
     sslKey: checked(
       sslkey,

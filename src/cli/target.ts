@@ -71,7 +71,7 @@ export async function readDestination(
   const unreadable = unreadableSources(settings, env);
   if (unreadable.length > 0) {
     const faults = unreadable.map((source) => `${source} is no text in UTF-8`);
-    return { value: { target: NOWHERE }, faults };
+    return checked({ target: NOWHERE }, ...faults);
   }
   const files = new NamedFiles(readText);
   const option = settings["database-url"];
@@ -104,7 +104,7 @@ async function readUrl(
   const url = parseConnectionString(text.trim());
   if (Array.isArray(url)) {
     const faults = url.map((fault) => `${source} cannot be used: ${fault}`);
-    return { value: { target: NOWHERE }, faults };
+    return checked({ target: NOWHERE }, ...faults);
   }
   const { hosts, user, password, database, applicationName, options } = url;
   const named = { hosts, user, password, database, applicationName, options };
