@@ -25,6 +25,8 @@ await logIn(new Messages(socket, new SessionState(), () => {}), {
     applicationName: undefined,
     options: undefined,
   },
+  tls: { mode: "disable", channelBinding: "disable" },
+  channel: undefined,
   applicationName: "benchmark",
   scramPassword: password,
   questions: { first: greetingQuery(undefined) },

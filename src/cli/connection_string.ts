@@ -9,19 +9,18 @@ import { quote } from "../text.ts";
 import { type Checked, checked, together } from "./checked.ts";
 import { FOREIGN_PARAMETERS } from "./foreign_urls.ts";
 import {
+  type ChannelBinding,
+  readChannelBinding,
+  readSslMode,
+  type SslMode,
+} from "./tls_parameters.ts";
+import {
   decodePart,
   mayHoldPassword,
   splitOnce,
   splitUrl,
   type UrlParts,
 } from "./url_parts.ts";
-
-export type SslMode =
-  | "disable"
-  | "prefer"
-  | "require"
-  | "verify-ca"
-  | "verify-full";
 
 export interface HostAndPort {
   /** A name, an IPv4 or IPv6 address without brackets, or the folder of a Unix socket, which begins with `/`. */
@@ -40,6 +39,7 @@ export interface ConnectionString {
   readonly sslRootCert: string | undefined;
   readonly sslCert: string | undefined;
   readonly sslKey: string | undefined;
+  readonly channelBinding: ChannelBinding;
   readonly applicationName: string | undefined;
   /** libpq's `options`, for example `-c work_mem=64MB`. */
   readonly options: string | undefined;
@@ -47,16 +47,9 @@ export interface ConnectionString {
   readonly connectTimeoutMs: number | undefined;
 }
 
-const SSL_MODES: readonly string[] = [
-  "disable",
-  "prefer",
-  "require",
-  "verify-ca",
-  "verify-full",
-];
-
 const PARAMETERS = [
   "application_name",
+  "channel_binding",
   "connect_timeout",
   "dbname",
   "host",
@@ -74,7 +67,6 @@ type Parameters = { [name in (typeof PARAMETERS)[number]]?: string };
 
 /** What else libpq knows, with the values that ask for nothing but what this program does anyway. */
 const SATISFIED: Readonly<Record<string, readonly string[]>> = {
-  channel_binding: ["disable", "prefer"],
   gssencmode: ["disable", "prefer"],
   load_balance_hosts: ["disable"],
   sslnegotiation: ["postgres"],
@@ -111,6 +103,11 @@ export function parseConnectionString(
     hosts: readHosts(given.host, given.port),
     sslMode: readSslMode(given.sslmode, sslrootcert, shown),
     sslRootCert: checked(sslrootcert),
+    channelBinding: readChannelBinding(
+      given.channel_binding,
+      given.sslmode,
+      shown,
+    ),
     applicationName: checked(given.application_name),
     options: checked(given.options),
     connectTimeoutMs: readSeconds(given.connect_timeout, shown),
@@ -240,21 +237,6 @@ function readPort(text: string): Checked<number> {
     port ?? 0,
     port === undefined &&
       'its port is not a number from 1 to 65535; if that is part of a password, write ":" as %3A, "/" as %2F and "@" as %40',
-  );
-}
-
-function readSslMode(
-  text: string | undefined,
-  rootCert: string | undefined,
-  shown: (value: string) => string,
-): Checked<SslMode> {
-  const isSystem = rootCert === "system";
-  return checked(
-    isSystem ? "verify-full" : (text ?? "prefer") as SslMode,
-    text !== undefined && !SSL_MODES.includes(text) &&
-      `its sslmode${shown(text)} is not one of ${SSL_MODES.join(", ")}`,
-    isSystem && text !== undefined && text !== "verify-full" &&
-      "its sslrootcert=system needs sslmode=verify-full",
   );
 }
 

@@ -17,8 +17,8 @@ import {
   isHost,
   parseConnectionString,
   parsePort,
-  type SslMode,
 } from "./connection_string.ts";
+import type { ChannelBinding, SslMode } from "./tls_parameters.ts";
 
 /** How the server is proved to be the right one. Certificates and keys are PEM texts. */
 export interface Tls {
@@ -27,6 +27,7 @@ export interface Tls {
   readonly ca: string | undefined;
   readonly clientCertificate: string | undefined;
   readonly clientKey: string | undefined;
+  readonly channelBinding: ChannelBinding;
 }
 
 /** Where to connect and as whom. */
@@ -51,6 +52,7 @@ const NOWHERE: Target = {
     ca: undefined,
     clientCertificate: undefined,
     clientKey: undefined,
+    channelBinding: "prefer",
   },
   applicationName: undefined,
   options: undefined,
@@ -142,6 +144,7 @@ async function readUrlTls(
       `${source}: sslkey`,
       "private key",
     ),
+    channelBinding: checked(url.channelBinding),
   });
 }
 

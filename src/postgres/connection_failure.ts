@@ -10,7 +10,11 @@ import {
   ConnectionLostError,
   DatabaseError,
 } from "../errors.ts";
-import { NoTlsError, TlsError } from "./wire/tls.ts";
+import {
+  ChannelBindingError,
+  NoTlsError,
+  TlsError,
+} from "./wire/connect_errors.ts";
 import { quoteIdentifier } from "../sql/quote.ts";
 import type { HostAndPort } from "../cli/connection_string.ts";
 
@@ -81,6 +85,9 @@ function reasonOf(error: unknown, at: HostAndPort, target: Target): Reason {
     };
   }
   const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof ChannelBindingError) {
+    return { text: message, transient: false, hint: error.hint };
+  }
   if (error instanceof NoTlsError) {
     return {
       text: message,

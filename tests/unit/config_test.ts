@@ -75,6 +75,7 @@ const NO_TLS = {
   ca: undefined,
   clientCertificate: undefined,
   clientKey: undefined,
+  channelBinding: "prefer",
 } as const;
 
 const TARGET: Target = {

@@ -17,12 +17,14 @@ const PLAIN: ConnectionString = {
   sslRootCert: undefined,
   sslCert: undefined,
   sslKey: undefined,
+  channelBinding: "prefer",
   applicationName: undefined,
   options: undefined,
   connectTimeoutMs: undefined,
 };
 
-const KNOWN = "known are application_name, connect_timeout, dbname, host, " +
+const KNOWN =
+  "known are application_name, channel_binding, connect_timeout, dbname, host, " +
   "options, password, port, sslcert, sslkey, sslmode, sslrootcert, user";
 const PORT_FAULT =
   "its port is not a number from 1 to 65535; if that is part of a password, " +
@@ -179,8 +181,14 @@ Deno.test("parseConnectionString() reads the parameters", () => {
     "options=-c%20work_mem%3D64MB": { options: "-c work_mem=64MB" },
     "connect_timeout=1": { connectTimeoutMs: 1_000 },
     "connect_timeout=999999": { connectTimeoutMs: 999_999_000 },
-    "target_session_attrs=read-write&channel_binding=prefer&gssencmode=disable":
-      {},
+    "target_session_attrs=read-write&gssencmode=disable": {},
+    "channel_binding=disable": { channelBinding: "disable" },
+    "channel_binding=prefer": { channelBinding: "prefer" },
+    "channel_binding=require": { channelBinding: "require" },
+    "sslmode=disable&channel_binding=disable": {
+      sslMode: "disable",
+      channelBinding: "disable",
+    },
     "target_session_attrs=primary&target_session_attrs=any&sslnegotiation=postgres&load_balance_hosts=disable":
       {},
   };
@@ -268,8 +276,23 @@ Deno.test("parseConnectionString() says what is wrong, all of it", () => {
     "postgres://app@db/db?connect_timeout=5s": [
       'its connect_timeout "5s" is not a number of seconds from 1 to 999999',
     ],
-    "postgres://app@db/db?channel_binding=require": [
-      "its channel_binding is none of disable, prefer",
+    "postgres://app@db/db?channel_binding=allow": [
+      'its channel_binding "allow" is not one of disable, prefer, require',
+    ],
+    "postgres:///db?user=app&channel_binding=allow": [
+      "its channel_binding is not one of disable, prefer, require",
+    ],
+    "postgres://app@db/db?channel_binding=Require": [
+      'its channel_binding "Require" is not one of disable, prefer, require',
+    ],
+    "postgres://app@db/db?channel_binding=": [
+      "its parameter channel_binding has no value",
+    ],
+    "postgres://app@db/db?channel_binding=require&channel_binding=prefer": [
+      "its parameter channel_binding is given twice",
+    ],
+    "postgres://app@db/db?channel_binding=require&sslmode=disable": [
+      "its channel_binding=require needs TLS, and its sslmode is disable",
     ],
     "postgres://app@db/db?target_session_attrs=standby": [
       "its target_session_attrs is none of any, primary, read-write",

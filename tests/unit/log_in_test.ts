@@ -48,6 +48,8 @@ const OPTIONS = {
     applicationName: undefined,
     options: undefined,
   },
+  tls: { mode: "disable", channelBinding: "prefer" },
+  channel: undefined,
   applicationName: "test",
   scramPassword: "",
   questions: { first: "select" },

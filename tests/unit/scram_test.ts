@@ -3,6 +3,7 @@ import {
   MECHANISM,
   passwordForms,
   ScramClient,
+  UNBOUND,
 } from "../../src/postgres/wire/scram.ts";
 import {
   ScramServer,
@@ -46,7 +47,7 @@ async function exchange(
 
 /** What a client of the RFC's nonce makes of this answer to its first message. */
 function answered(serverFirst: string): Promise<string> {
-  return new ScramClient(RFC.password, RFC.nonce).final(serverFirst);
+  return new ScramClient(RFC.password, UNBOUND, RFC.nonce).final(serverFirst);
 }
 
 Deno.test("the server of these tests says what RFC 7677 says", () => {
@@ -58,7 +59,7 @@ Deno.test("the server of these tests says what RFC 7677 says", () => {
 // PostgreSQL takes the user from the session, so the client names none; but for that it is the exchange of the RFC.
 Deno.test("ScramClient says what RFC 7677 says, without the user", async () => {
   const server = new ScramServer(RFC.password, RFC_SERVER);
-  const client = new ScramClient(RFC.password, RFC.nonce);
+  const client = new ScramClient(RFC.password, UNBOUND, RFC.nonce);
   assertEquals(client.first(), RFC.clientFirst.replace("n=user", "n="));
   assertEquals(server.first(client.first()), RFC.serverFirst);
   const final = await client.final(RFC.serverFirst);
@@ -238,7 +239,7 @@ Deno.test("ScramClient refuses a proof of another password, or of another exchan
 
 Deno.test("ScramClient refuses every proof before its own", async () => {
   const finals = ["", "v=", "v=undefined", RFC.serverFinal, "e=other-error"];
-  const client = new ScramClient(RFC.password, RFC.nonce);
+  const client = new ScramClient(RFC.password, UNBOUND, RFC.nonce);
   for (const final of finals) {
     assertThrows(() => client.assertServer(final), Error, NOT_PROVED);
   }

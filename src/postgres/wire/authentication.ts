@@ -10,9 +10,17 @@
  */
 import type { Target } from "../../cli/target.ts";
 import { visible } from "../../text.ts";
+import {
+  assertNotRequired,
+  type BindingRules,
+  type Channel,
+  chooseBinding,
+  exchangeRefusal,
+  MECHANISM_PLUS,
+} from "./channel_binding.ts";
 import { type Messages, notPostgresql } from "./messages.ts";
 import { concat, readError, readUint32, textOf, uint32 } from "./protocol.ts";
-import { MECHANISM, ScramClient } from "./scram.ts";
+import { type Binding, ScramClient, UNBOUND } from "./scram.ts";
 
 /** `Authentication…` of the protocol, by its number. */
 const KINDS = { ok: 0, clear: 3, md5: 5, sasl: 10, more: 11, end: 12 };
@@ -28,26 +36,41 @@ const UNSUPPORTED: Readonly<Record<number, string>> = {
   9: "SSPI",
 };
 
+/** As whom to log in, through what. */
+export interface AuthenticationOptions {
+  readonly target: Pick<Target, "user" | "password">;
+  /** The password in the form in which SCRAM uses it; see `passwordForms`. */
+  readonly scramPassword: string;
+  readonly tls: BindingRules;
+  /** Missing where the connection is not encrypted. */
+  readonly channel: Channel | undefined;
+}
+
 /**
  * Proves who we are.
  *
- * @param scramPassword the password in the form in which SCRAM uses it; see `passwordForms`
  * @throws {DatabaseError} when the server refuses it
+ * @throws {ChannelBindingError} when it is not bound to the channel as it has to be
  * @throws {Error} when it asks for what this program cannot, or must not, give
  */
 export async function authenticate(
   messages: Messages,
-  { user, password = "" }: Pick<Target, "user" | "password">,
-  scramPassword: string,
+  { target: { user, password = "" }, scramPassword, tls, channel }:
+    AuthenticationOptions,
 ): Promise<void> {
   let scram: ScramClient | undefined;
+  let binding = UNBOUND;
   let proved = true;
   /** Whether it has asked for a proof; no honest server asks for two. */
   let isAsked = false;
   for (;;) {
     const { type, body } = await messages.next();
     if (type === "v") continue; // the server knows fewer options of the protocol than we do not use
-    if (type === "E") throw readError(body);
+    if (type === "E") {
+      throw proved
+        ? readError(body)
+        : exchangeRefusal(readError(body), binding);
+    }
     if (type !== "R" || body.length < 4) throw notPostgresql();
     const kind = readUint32(body, 0);
     const rest = body.subarray(4);
@@ -61,19 +84,27 @@ export async function authenticate(
     }
     switch (kind) {
       case KINDS.ok:
-        if (proved) return;
-        throw new Error("the server broke off the log-in and let us in");
+        if (!proved) {
+          throw new Error("the server broke off the log-in and let us in");
+        }
+        if (binding.mechanism !== MECHANISM_PLUS) {
+          assertNotRequired(tls, "asks for no proof");
+        }
+        return;
       case KINDS.clear:
+        assertNotRequired(tls, "asks for the password as it is");
         messages.send("p", password);
         break;
       case KINDS.md5:
         if (rest.length !== SALT_BYTES) throw notPostgresql();
+        assertNotRequired(tls, "asks for the password as MD5");
         messages.send("p", await md5Answer(user, password, rest));
         break;
       case KINDS.sasl:
-        scram = new ScramClient(scramPassword);
+        binding = await chooseFrom(rest, tls, channel);
+        scram = new ScramClient(scramPassword, binding);
         proved = false;
-        messages.send("p", ...saslStart(rest, scram.first()));
+        messages.send("p", ...saslStart(binding, scram.first()));
         break;
       case KINDS.more:
         messages.send("p", encode(await begun(scram).final(textOf(rest))));
@@ -88,17 +119,26 @@ export async function authenticate(
   }
 }
 
+/** Chooses from the mechanisms that the server offers. */
+async function chooseFrom(
+  offered: Uint8Array,
+  tls: BindingRules,
+  channel: Channel | undefined,
+): Promise<Binding> {
+  const mechanisms = new TextDecoder().decode(offered).split("\0")
+    .filter(Boolean);
+  const binding = await chooseBinding(mechanisms, tls, channel);
+  if (mechanisms.includes(binding.mechanism)) return binding;
+  throw unsupported(mechanisms.join(", ") || "no mechanism");
+}
+
 /** The mechanism, and the client's first message with its length. */
 function saslStart(
-  offered: Uint8Array,
+  { mechanism }: Binding,
   first: string,
 ): (string | Uint8Array)[] {
-  const mechanisms = new TextDecoder().decode(offered).split("\0");
-  if (!mechanisms.includes(MECHANISM)) {
-    throw unsupported(mechanisms.filter(Boolean).join(", ") || "no mechanism");
-  }
   const bytes = encode(first);
-  return [MECHANISM, concat([uint32(bytes.length), bytes])];
+  return [mechanism, concat([uint32(bytes.length), bytes])];
 }
 
 function begun(scram: ScramClient | undefined): ScramClient {

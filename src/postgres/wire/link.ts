@@ -120,13 +120,20 @@ export class Link {
     options: LinkOptions & { readonly signal: AbortSignal },
   ): Promise<Link> {
     const { signal } = options;
-    const socket = await openSocket(at, target.tls, signal);
+    const { socket, channel } = await openSocket(at, target.tls, signal);
     const link = new Link(at, target, socket, options);
     const abort = () => link.#lose(new ConnectionLostError("it took too long"));
     signal.addEventListener("abort", abort, { once: true });
     try {
       if (signal.aborted) abort();
-      await link.#logIn(questions, scramPassword);
+      link.#session = await link.#settled(logIn(link.#messages, {
+        target,
+        tls: target.tls,
+        channel,
+        applicationName: options.applicationName,
+        scramPassword,
+        questions,
+      }));
       return link;
     } catch (error) {
       link.destroy();
@@ -224,15 +231,6 @@ export class Link {
     this.#ending = true;
     this.#lose(new ConnectionLostError(reason));
     this.#socket.destroy();
-  }
-
-  async #logIn(questions: Questions, scramPassword: string): Promise<void> {
-    this.#session = await this.#settled(logIn(this.#messages, {
-      target: this.#target,
-      applicationName: this.#options.applicationName,
-      scramPassword,
-      questions,
-    }));
   }
 
   async #openDriver(): Promise<Driver> {

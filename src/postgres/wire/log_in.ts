@@ -8,7 +8,8 @@
  */
 import type { DatabaseError } from "../../errors.ts";
 import type { Target } from "../../cli/target.ts";
-import { authenticate } from "./authentication.ts";
+import { authenticate, type AuthenticationOptions } from "./authentication.ts";
+import { assertBindable } from "./channel_binding.ts";
 import { type Messages, notPostgresql } from "./messages.ts";
 import {
   type Column,
@@ -47,14 +48,12 @@ export interface Questions {
 }
 
 /** As whom to log in, and what to ask. */
-export interface LogInOptions {
+export interface LogInOptions extends AuthenticationOptions {
   readonly target: Pick<
     Target,
     "user" | "password" | "database" | "applicationName" | "options"
   >;
   readonly applicationName: string;
-  /** The password in the form in which SCRAM uses it; see `passwordForms`. */
-  readonly scramPassword: string;
   readonly questions: Questions;
 }
 
@@ -73,6 +72,7 @@ export interface LoggedIn {
  * Never settles when the connection ends before: whoever holds the socket knows.
  *
  * @throws {DatabaseError} when the server refuses the log-in, or ends the session
+ * @throws {ChannelBindingError} when it is not bound to the channel as it has to be
  * @throws {Error} when it asks for something that this program cannot give
  */
 export async function logIn(
@@ -91,8 +91,10 @@ export async function logIn(
 
 async function converse(
   messages: Messages,
-  { target, applicationName, scramPassword, questions }: LogInOptions,
+  options: LogInOptions,
 ): Promise<LoggedIn> {
+  const { target, applicationName, questions } = options;
+  assertBindable(options.tls, options.channel);
   messages.write(startupMessage({
     user: target.user,
     database: target.database,
@@ -100,7 +102,7 @@ async function converse(
     application_name: target.applicationName ?? applicationName,
     ...(target.options !== undefined && { options: target.options }),
   }));
-  await authenticate(messages, target, scramPassword);
+  await authenticate(messages, options);
   const announced: Message[] = [];
   let backend: Backend = { pid: 0, secret: 0 };
   for (;;) {

@@ -4,17 +4,26 @@
  * @module
  */
 import net from "node:net";
+import type { TLSSocket } from "node:tls";
 import { ConnectionLostError } from "../../errors.ts";
 import type { Tls } from "../../cli/target.ts";
+import type { Channel } from "./channel_binding.ts";
+import { NoTlsError } from "./connect_errors.ts";
 import {
   afterHandshake,
+  channelOf,
   handshakeFailure,
-  NoTlsError,
   startTls,
   type TlsOptions,
   tlsOptions,
 } from "./tls.ts";
 import type { HostAndPort } from "../../cli/connection_string.ts";
+
+interface Connected {
+  readonly socket: net.Socket;
+  /** Missing where the connection is not encrypted. */
+  readonly channel?: Channel;
+}
 
 /** `SSLRequest` of the protocol: length 8, code 80877103. */
 const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]);
@@ -30,14 +39,16 @@ export async function openNodeSocket(
   at: HostAndPort,
   security: Tls,
   signal: AbortSignal,
-): Promise<net.Socket> {
-  if (security.mode === "disable") return await openPlain(at, signal);
+): Promise<Connected> {
+  if (security.mode === "disable") {
+    return { socket: await openPlain(at, signal) };
+  }
   const options = await tlsOptions(at.host, security);
   const socket = await openPlain(at, signal);
   try {
     const secure = await askForTls(socket, options, signal);
     if (secure !== undefined) return secure;
-    if (security.mode === "prefer") return socket;
+    if (security.mode === "prefer") return { socket };
     throw new NoTlsError("the server does not offer TLS");
   } catch (error) {
     socket.destroy();
@@ -59,36 +70,46 @@ function askForTls(
   socket: net.Socket,
   options: TlsOptions,
   signal: AbortSignal,
-): Promise<net.Socket | undefined> {
-  return settle(socket, signal, (on, resolve, reject) => {
-    on("close", () => {
-      reject(new ConnectionLostError("closed when asked for TLS"));
-    });
-    on("data", (data) => {
-      const answer = data as Uint8Array;
-      // More than the one byte would be injected before the encryption begins (CVE-2021-23222).
-      if (answer.length === 1 && answer[0] === 0x53) {
-        // Here and now: see `startTls`.
-        resolve(handshake(startTls(socket, options), options, signal));
-      } else if (answer.length === 1 && answer[0] === 0x4e) {
-        resolve(undefined);
-      } else {
-        reject(
-          new Error("the answer to the request for TLS is not PostgreSQL's"),
-        );
-      }
-    });
-    socket.write(SSL_REQUEST);
-  });
+): Promise<Connected | undefined> {
+  return settle<Connected | undefined>(
+    socket,
+    signal,
+    (on, resolve, reject) => {
+      on("close", () => {
+        reject(new ConnectionLostError("closed when asked for TLS"));
+      });
+      on("data", (data) => {
+        const answer = data as Uint8Array;
+        // More than the one byte would be injected before the encryption begins (CVE-2021-23222).
+        if (answer.length === 1 && answer[0] === 0x53) {
+          // Here and now: see `startTls`.
+          resolve(handshake(startTls(socket, options), options, signal));
+        } else if (answer.length === 1 && answer[0] === 0x4e) {
+          resolve(undefined);
+        } else {
+          reject(
+            new Error("the answer to the request for TLS is not PostgreSQL's"),
+          );
+        }
+      });
+      socket.write(SSL_REQUEST);
+    },
+  );
 }
 
 function handshake(
-  secure: net.Socket,
+  secure: TLSSocket,
   options: TlsOptions,
   signal: AbortSignal,
-): Promise<net.Socket> {
-  return settle<net.Socket>(secure, signal, (on, resolve, reject) => {
-    on("secureConnect", () => afterHandshake(() => resolve(secure)));
+): Promise<Connected> {
+  return settle<Connected>(secure, signal, (on, resolve, reject) => {
+    on(
+      "secureConnect",
+      () =>
+        afterHandshake(() =>
+          resolve({ socket: secure, channel: channelOf(secure) })
+        ),
+    );
     on("close", () => {
       reject(new ConnectionLostError("closed during the TLS handshake"));
     });

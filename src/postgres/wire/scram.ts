@@ -9,8 +9,20 @@
 /** The name of the mechanism. */
 export const MECHANISM = "SCRAM-SHA-256";
 
-/** No channel binding: `n,,` in Base64. */
-const HEADER = "n,,";
+/** What a proof is bound to beside the exchange; see `channel_binding.ts`. */
+export interface Binding {
+  readonly mechanism: string;
+  /** The header of GS2: the beginning of the client's first message. */
+  readonly header: string;
+  readonly data: Uint8Array;
+}
+
+/** To nothing. */
+export const UNBOUND: Binding = {
+  mechanism: MECHANISM,
+  header: "n,,",
+  data: new Uint8Array(),
+};
 
 /** Half a second of work or so; PostgreSQL's default is 4,096. What asks for more wants to keep us busy. */
 const MOST_ITERATIONS = 1_000_000;
@@ -38,23 +50,29 @@ export class ScramClient {
   /** Made while the server works on its part. */
   readonly #key: Promise<CryptoKey>;
   readonly #nonce: string;
+  readonly #binding: Binding;
   #serverSignature: string | undefined;
 
   /**
    * @param password one of its {@link passwordForms}
    * @param nonce printable ASCII without a comma; of chance unless told
    */
-  constructor(password: string, nonce: string = randomNonce()) {
+  constructor(
+    password: string,
+    binding: Binding = UNBOUND,
+    nonce: string = randomNonce(),
+  ) {
     const secret = encoder.encode(password);
     this.#key = crypto.subtle.importKey("raw", secret, "PBKDF2", false, [
       "deriveBits",
     ]);
     this.#nonce = nonce;
+    this.#binding = binding;
   }
 
   /** The client's first message. PostgreSQL takes the user from the session, not from here. */
   first(): string {
-    return HEADER + this.#firstBare();
+    return this.#binding.header + this.#firstBare();
   }
 
   /**
@@ -87,7 +105,11 @@ export class ScramClient {
     const salted = new Uint8Array(
       await crypto.subtle.deriveBits(derivation, await this.#key, 256),
     );
-    const bare = `c=${toBase64(encoder.encode(HEADER))},r=${nonce}`;
+    const { header, data } = this.#binding;
+    const bound = toBase64(
+      Uint8Array.from([...encoder.encode(header), ...data]),
+    );
+    const bare = `c=${bound},r=${nonce}`;
     const signed = `${this.#firstBare()},${serverFirst},${bare}`;
     const [serverKey, clientKey] = await Promise.all([
       hmac(salted, "Server Key"),

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { Channel } from "./channel_binding.ts";
 import { concat, uint32 } from "./protocol.ts";
 import type { Tls } from "../../cli/target.ts";
 import { connectTcp } from "./tcp_socket.ts";
@@ -25,6 +26,13 @@ export interface Socket {
   destroy(): unknown;
 }
 
+/** A socket, and the TLS that it goes through. */
+export interface Connected {
+  readonly socket: Socket;
+  /** Missing where the connection is not encrypted. */
+  readonly channel?: Channel;
+}
+
 /** The code of `CancelRequest`, in the place of a version. */
 const CANCEL = 80_877_102;
 
@@ -39,22 +47,22 @@ export async function openSocket(
   at: HostAndPort,
   security: Tls,
   signal: AbortSignal,
-): Promise<Socket> {
-  const socket = await connected(at, security, signal);
+): Promise<Connected> {
+  const connected = await connect(at, security, signal);
   // An error that nobody listens to would end the process.
-  socket.on("error", () => {});
-  return socket;
+  connected.socket.on("error", () => {});
+  return connected;
 }
 
-async function connected(
+async function connect(
   at: HostAndPort,
   security: Tls,
   signal: AbortSignal,
-): Promise<Socket> {
+): Promise<Connected> {
   // A Unix socket does not leave the machine; libpq ignores sslmode there too.
   const local = at.host.startsWith("/");
   if (security.mode === "disable" && !local) {
-    return await connectTcp(at, signal);
+    return { socket: await connectTcp(at, signal) };
   }
   const { openNodeSocket } = await import("./node_socket.ts");
   return await openNodeSocket(
@@ -71,7 +79,7 @@ export async function sendCancel(
   session: { readonly pid: number; readonly secret: number },
   signal: AbortSignal,
 ): Promise<void> {
-  const socket = await openSocket(at, security, signal);
+  const { socket } = await openSocket(at, security, signal);
   const { promise, resolve } = Promise.withResolvers<void>();
   signal.addEventListener("abort", () => resolve(), { once: true });
   if (signal.aborted) resolve();

@@ -7,9 +7,10 @@
  * - Deno 2.4, the runtime of `deno task compile --runtime npm`, can only upgrade a socket that nobody reads from: where
  *   a read is under way, the handshake never begins and no event says so. So {@link startTls} has to be called within
  *   the listener that hears the server's answer. It says "secureConnect" for a refused certificate too; the error
- *   follows at once. Three things are beyond it: to present a certificate of the client (refused), to leave the name
- *   unchecked while checking the authority (`verify-ca` is as strict as `verify-full`), and to trust the given authority
- *   alone (the public ones that Deno carries stay trusted beside it).
+ *   follows at once. Four things are beyond it: to present a certificate of the client (refused), to tell that of the
+ *   server (`channel_binding=require` is refused), to leave the name unchecked while checking the authority (`verify-ca`
+ *   is as strict as `verify-full`), and to trust the given authority alone (the public ones that Deno carries stay
+ *   trusted beside it).
  *
  * @module
  */
@@ -17,17 +18,9 @@ import net from "node:net";
 import tls from "node:tls";
 import type { Tls } from "../../cli/target.ts";
 import { ConnectionLostError } from "../../errors.ts";
+import type { Channel } from "./channel_binding.ts";
+import { TlsError } from "./connect_errors.ts";
 import { IS_DENO_2_4 } from "./runtime.ts";
-
-/** The server has no TLS, or somebody in between pretends that it has none. */
-export class NoTlsError extends Error {
-  override readonly name = "NoTlsError";
-}
-
-/** The two sides did not agree, or the server is not who it should be. */
-export class TlsError extends Error {
-  override readonly name = "TlsError";
-}
 
 /** What {@link startTls} needs to know. */
 export interface TlsOptions extends Tls {
@@ -66,7 +59,10 @@ export async function tlsOptions(
 }
 
 /** Starts the handshake. Must be called while nobody reads from the socket. */
-export function startTls(socket: net.Socket, options: TlsOptions): net.Socket {
+export function startTls(
+  socket: net.Socket,
+  options: TlsOptions,
+): tls.TLSSocket {
   const { host, mode, ca, clientCertificate, clientKey } = options;
   return tls.connect({
     socket,
@@ -81,6 +77,14 @@ export function startTls(socket: net.Socket, options: TlsOptions): net.Socket {
     }),
     ...(mode !== "verify-full" && { checkServerIdentity: () => undefined }),
   });
+}
+
+/** What a log-in through the socket can be bound to. */
+export function channelOf(socket: tls.TLSSocket): Channel {
+  return {
+    tellsCertificate: !IS_DENO_2_4,
+    certificate: () => socket.getPeerCertificate().raw,
+  };
 }
 
 /** Calls `done` when the handshake is known to have succeeded, unless an error comes first. */
