@@ -21,10 +21,10 @@ const oid = (...bytes: readonly number[]) => value(6, Uint8Array.of(...bytes));
 const PSS = oid(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10);
 
 for (
-  const [what, { der, ...signature }] of Object.entries(SIGNED_CERTIFICATES)
+  const [what, { der, algorithm, hash }] of Object.entries(SIGNED_CERTIFICATES)
 ) {
   Deno.test(`readSignature() reads a certificate signed with ${what}`, () => {
-    assertEquals(readSignature(der), signature);
+    assertEquals(readSignature(der), { algorithm, hash });
   });
 }
 

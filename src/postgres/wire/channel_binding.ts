@@ -54,7 +54,7 @@ export function assertBindable(
 }
 
 /**
- * Chooses what a log-in by SCRAM is bound to, on a connection that is {@link assertBindable bindable} where it must be.
+ * Chooses what a log-in by SCRAM is bound to.
  *
  * @param offered the mechanisms that the server offers
  * @param channel missing where the connection is not encrypted
@@ -62,9 +62,11 @@ export function assertBindable(
  */
 export async function chooseBinding(
   offered: readonly string[],
-  { mode, channelBinding }: BindingRules,
+  rules: BindingRules,
   channel: Channel | undefined,
 ): Promise<Binding> {
+  const { mode, channelBinding } = rules;
+  assertBindable(rules, channel);
   if (channelBinding === "disable") return UNBOUND;
   const isOffered = offered.includes(MECHANISM_PLUS);
   if (isOffered && channel === undefined) {

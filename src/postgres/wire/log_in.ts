@@ -94,7 +94,7 @@ async function converse(
   options: LogInOptions,
 ): Promise<LoggedIn> {
   const { target, applicationName, questions } = options;
-  assertBindable(options.tls, options.channel);
+  assertBindable(options.tls, options.channel); // before anything is said
   messages.write(startupMessage({
     user: target.user,
     database: target.database,

@@ -21,6 +21,10 @@ export interface ScramServerOptions {
   readonly salt?: Uint8Array;
   /** @default {4096} */
   readonly iterations?: number;
+  /** What the client must begin with. @default {"n,,"} */
+  readonly header?: string;
+  /** What the client must be bound to. @default {nothing} */
+  readonly bound?: Uint8Array;
 }
 
 /** One exchange: {@link first}, then {@link final}. */
@@ -30,12 +34,16 @@ export class ScramServer {
   readonly #salt: Buffer;
   readonly #iterations: number;
   readonly #nonce: string;
+  readonly #header: string;
+  readonly #bound: Uint8Array;
   #clientFirstBare = "";
   #serverFirst = "";
 
   constructor(password: string, options: ScramServerOptions = {}) {
     this.#salt = Buffer.from(options.salt ?? randomBytes(16));
     this.#iterations = options.iterations ?? 4_096;
+    this.#header = options.header ?? "n,,";
+    this.#bound = options.bound ?? new Uint8Array();
     this.#nonce = options.nonce ?? randomBytes(18).toString("base64");
     const salted = pbkdf2Sync(
       Buffer.from(password, "utf8"),
@@ -50,9 +58,9 @@ export class ScramServer {
 
   /** Its first message, in answer to the client's. */
   first(clientFirst: string): string {
-    const [, bare, clientNonce] = /^n,,(n=[^,]*,r=([!-+\--~]+))$/
-      .exec(clientFirst) ?? [];
-    if (bare === undefined) {
+    const [, header, bare, clientNonce] =
+      /^([^,]+,,)(n=[^,]*,r=([!-+\--~]+))$/.exec(clientFirst) ?? [];
+    if (bare === undefined || header !== this.#header) {
       throw new Error(`Not a client's first message: ${clientFirst}`);
     }
     this.#clientFirstBare = bare;
@@ -63,9 +71,13 @@ export class ScramServer {
 
   /** Its final message. @throws {Error} when the client has not proved that it knows the password */
   final(clientFinal: string): string {
-    const [, bare, nonce, proof] = /^(c=biws,r=([^,]+)),p=([^,]+)$/
-      .exec(clientFinal) ?? [];
-    if (bare === undefined || !this.#serverFirst.startsWith(`r=${nonce},`)) {
+    const [, bare, bound, nonce, proof] =
+      /^(c=([^,]+),r=([^,]+)),p=([^,]+)$/.exec(clientFinal) ?? [];
+    const wanted = Buffer.concat([Buffer.from(this.#header), this.#bound]);
+    if (
+      bare === undefined || bound !== wanted.toString("base64") ||
+      !this.#serverFirst.startsWith(`r=${nonce},`)
+    ) {
       throw new Error(`Not a client's final message: ${clientFinal}`);
     }
     const signed = `${this.#clientFirstBare},${this.#serverFirst},${bare}`;

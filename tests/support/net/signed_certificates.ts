@@ -8,6 +8,8 @@ export interface SignedCertificate {
   readonly der: Uint8Array<ArrayBuffer>;
   readonly algorithm: string;
   readonly hash: string | undefined;
+  /** What `openssl dgst` makes of it, in hexadecimal digits: with SHA-256 in the place of MD5 and SHA-1. */
+  readonly digest: string | undefined;
 }
 
 /** By what they are signed with. */
@@ -16,6 +18,7 @@ export const SIGNED_CERTIFICATES: Readonly<Record<string, SignedCertificate>> =
     "RSA, SHA-256": signed(
       "1.2.840.113549.1.1.11",
       "sha256",
+      "681c3a711f8aa8a91cabcca39cddeb00ed8d5eebdede8a715370f696706d200d",
       `
     MIIBQzCBrQIBATANBgkqhkiG9w0BAQsFADANMQswCQYDVQQDDAJjYTAgFw0yNjExMjgxMTEzMjRaGA8yMTI2MTEwNDExMTMyNFow
     DTELMAkGA1UEAwwCZGIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ2541TTq8/z+9sW7Mg4FonCA0c9zdvbBfYSqxmFgarPHTW
@@ -26,6 +29,7 @@ export const SIGNED_CERTIFICATES: Readonly<Record<string, SignedCertificate>> =
     "RSA, SHA-1": signed(
       "1.2.840.113549.1.1.5",
       "sha1",
+      "51dcc671fabb884c149e3b31adfd731c9c1c2dbd556e2759b0b024db8a02b096",
       `
     MIIBQzCBrQIBATANBgkqhkiG9w0BAQUFADANMQswCQYDVQQDDAJjYTAgFw0yNjExMjgxMTEzMjRaGA8yMTI2MTEwNDExMTMyNFow
     DTELMAkGA1UEAwwCZGIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ2541TTq8/z+9sW7Mg4FonCA0c9zdvbBfYSqxmFgarPHTW
@@ -36,6 +40,7 @@ export const SIGNED_CERTIFICATES: Readonly<Record<string, SignedCertificate>> =
     "RSA, SHA-512": signed(
       "1.2.840.113549.1.1.13",
       "sha512",
+      "34fc078b3339f549544ba4d2d85cdeb84ba379b37482603b03e6ccf4af4d2884ec6dde677cfdd6f7e530ecac763ee817d227e057806895ebe4cb6ad6ae510421",
       `
     MIIBQzCBrQIBATANBgkqhkiG9w0BAQ0FADANMQswCQYDVQQDDAJjYTAgFw0yNjExMjgxMTEzMjVaGA8yMTI2MTEwNDExMTMyNVow
     DTELMAkGA1UEAwwCZGIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ2541TTq8/z+9sW7Mg4FonCA0c9zdvbBfYSqxmFgarPHTW
@@ -46,6 +51,7 @@ export const SIGNED_CERTIFICATES: Readonly<Record<string, SignedCertificate>> =
     "RSA, MD5": signed(
       "1.2.840.113549.1.1.4",
       "md5",
+      "490ad38c7e2d4e7a358b6c3b483922f090503d5d8531bf9426eecc86e48eef77",
       `
     MIIBQzCBrQIBATANBgkqhkiG9w0BAQQFADANMQswCQYDVQQDDAJjYTAgFw0yNjExMjgxMTEzMjVaGA8yMTI2MTEwNDExMTMyNVow
     DTELMAkGA1UEAwwCZGIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ2541TTq8/z+9sW7Mg4FonCA0c9zdvbBfYSqxmFgarPHTW
@@ -56,6 +62,7 @@ export const SIGNED_CERTIFICATES: Readonly<Record<string, SignedCertificate>> =
     "ECDSA, SHA-384": signed(
       "1.2.840.10045.4.3.3",
       "sha384",
+      "2ef6c172933fbc39f0966f2fbf294170fc0bcdfa5e87c7a555ec1e370a059358c50558932834f9a7aac4d3fe86868ec9",
       `
     MIIBAjCBqgIBATAKBggqhkjOPQQDAzANMQswCQYDVQQDDAJjYTAgFw0yNjExMjgxMTEzMjVaGA8yMTI2MTEwNDExMTMyNVowDTEL
     MAkGA1UEAwwCZGIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ2541TTq8/z+9sW7Mg4FonCA0c9zdvbBfYSqxmFgarPHTWzaAL
@@ -65,6 +72,7 @@ export const SIGNED_CERTIFICATES: Readonly<Record<string, SignedCertificate>> =
     "ECDSA, SHA3-256": signed(
       "2.16.840.1.101.3.4.3.10",
       "sha3-256",
+      "862282e798b9883751e80f97b00454e7762b3f82a2d64c5e0fe0966faf4ec407",
       `
     MIIBBjCBqwIBATALBglghkgBZQMEAwowDTELMAkGA1UEAwwCY2EwIBcNMjYxMTI4MTExMzI1WhgPMjEyNjExMDQxMTEzMjVaMA0x
     CzAJBgNVBAMMAmRiMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAENueNU06vP8/vbFuzIOBaJwgNHPc3b2wX2EqsZhYGqzx01s2g
@@ -74,6 +82,7 @@ export const SIGNED_CERTIFICATES: Readonly<Record<string, SignedCertificate>> =
     "RSA-PSS, SHA-512": signed(
       "1.2.840.113549.1.1.10",
       "sha512",
+      "f55ddfd2fa4b2bd4021652a89665088fd65f2d11979f1019fcd95c6e119385abe0da0619f1452ccdf877ae2a3674ec7c1253ee61f24bd154eb80f848b31290e3",
       `
     MIIB6zCB4QIBATBBBgkqhkiG9w0BAQowNKAPMA0GCWCGSAFlAwQCAwUAoRwwGgYJKoZIhvcNAQEIMA0GCWCGSAFlAwQCAwUAogMC
     ASAwDTELMAkGA1UEAwwCY2EwIBcNMjYxMTI4MTExMzI1WhgPMjEyNjExMDQxMTEzMjVaMA0xCzAJBgNVBAMMAmRiMFkwEwYHKoZI
@@ -86,6 +95,7 @@ export const SIGNED_CERTIFICATES: Readonly<Record<string, SignedCertificate>> =
     "RSA-PSS, its default": signed(
       "1.2.840.113549.1.1.10",
       "sha1",
+      "32c5484f67965a39e49a2198cbda370916e824241ba8dcfa336e6789bd75d18d",
       `
     MIIBQzCBrQIBATANBgkqhkiG9w0BAQowADANMQswCQYDVQQDDAJjYTAgFw0yNjExMjgxMTEzMjVaGA8yMTI2MTEwNDExMTMyNVow
     DTELMAkGA1UEAwwCZGIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ2541TTq8/z+9sW7Mg4FonCA0c9zdvbBfYSqxmFgarPHTW
@@ -96,6 +106,7 @@ export const SIGNED_CERTIFICATES: Readonly<Record<string, SignedCertificate>> =
     "Ed25519": signed(
       "1.3.101.112",
       undefined,
+      undefined,
       `
     MIHyMIGlAgEBMAUGAytlcDANMQswCQYDVQQDDAJjYTAgFw0yNjExMjgxMTEzMjVaGA8yMTI2MTEwNDExMTMyNVowDTELMAkGA1UE
     AwwCZGIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ2541TTq8/z+9sW7Mg4FonCA0c9zdvbBfYSqxmFgarPHTWzaAL4TKFLkGL
@@ -104,6 +115,7 @@ export const SIGNED_CERTIFICATES: Readonly<Record<string, SignedCertificate>> =
     ),
     "RSA, RIPEMD-160": signed(
       "1.3.36.3.3.1.2",
+      undefined,
       undefined,
       `
     MIIBPTCBqgIBATAKBgYrJAMDAQIFADANMQswCQYDVQQDDAJjYTAgFw0yNjExMjgxMTEzMjVaGA8yMTI2MTEwNDExMTMyNVowDTEL
@@ -117,8 +129,9 @@ export const SIGNED_CERTIFICATES: Readonly<Record<string, SignedCertificate>> =
 function signed(
   algorithm: string,
   hash: string | undefined,
+  digest: string | undefined,
   base64: string,
 ): SignedCertificate {
   const der = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  return { der, algorithm, hash };
+  return { der, algorithm, hash, digest };
 }
