@@ -117,7 +117,11 @@ export function exchangeRefusal(error: DatabaseError, binding: Binding): Error {
   if (error.server.code !== REFUSED || binding === UNBOUND) return error;
   return new ChannelBindingError(
     error.server.message,
-    `Somebody between this program and the server ends TLS, and shows a certificate of his own or strips the offer of channel binding; ${PROXY}`,
+    `Somebody between this program and the server ends TLS, and ${
+      binding.mechanism === MECHANISM_PLUS
+        ? "shows another certificate than the server's"
+        : "strips the server's offer of channel binding"
+    }; ${PROXY}`,
     { cause: error },
   );
 }

@@ -17,12 +17,12 @@ export interface Listener extends AsyncDisposable {
 export function startListener(
   serve: (
     connection: Deno.TcpConn,
-    keep: (connection: Deno.TcpConn) => void,
+    keep: (connection: Deno.Conn) => void,
   ) => Promise<void>,
   hostname = "127.0.0.1",
 ): Listener {
   const listener = Deno.listen({ hostname, port: 0 });
-  const open = new Set<Deno.TcpConn>();
+  const open = new Set<Deno.Conn>();
   const accepting = accept();
   return {
     port: listener.addr.port,
@@ -35,7 +35,7 @@ export function startListener(
 
   async function accept(): Promise<void> {
     const served: Promise<void>[] = [];
-    const keep = (connection: Deno.TcpConn) => void open.add(connection);
+    const keep = (connection: Deno.Conn) => void open.add(connection);
     try {
       for await (const connection of listener) {
         keep(connection);

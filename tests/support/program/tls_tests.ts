@@ -254,6 +254,7 @@ const CASES: readonly Case[] = [
         'TLS failed: invalid peer certificate: certificate not valid for name "localhost"',
     },
   },
+  ...bindingCases(),
   {
     name: "a client certificate logs in",
     env: ({ url, authority, clientCertificate: { certificate, key } }) => ({
@@ -282,6 +283,88 @@ const CASES: readonly Case[] = [
     },
   },
 ];
+
+/** On the source and on the executable alike: that a log-in is bound with every kind of certificate. */
+function bindingCases(): readonly Case[] {
+  const onDeno24 = {
+    refused:
+      "channel_binding=require needs the server's certificate, which the TLS of Deno 2.4.2, on which this build runs, does not tell",
+  };
+  const required = "sslmode=require&channel_binding=require";
+  const signed = [
+    "RSA, SHA-1",
+    "RSA, SHA-256",
+    "RSA, SHA-512",
+    "RSA-PSS, SHA-512",
+    "ECDSA, SHA-384",
+  ] as const;
+  return [
+    ...signed.map((shown): Case => ({
+      name:
+        `channel_binding=require logs in where the certificate is signed with ${shown}`,
+      shown,
+      env: ({ url }) => ({ DATABASE_URL: url(required) }),
+      expected: "TLSv1.3",
+      onDeno24,
+    })),
+    {
+      name: "channel_binding=require logs in beside verify-full",
+      env: ({ url, authority }) => ({
+        DATABASE_URL: url(
+          `${query("verify-full", authority)}&channel_binding=require`,
+        ),
+      }),
+      expected: "TLSv1.3",
+      onDeno24,
+    },
+    {
+      name: "channel_binding=require refuses a server without TLS",
+      shown: "none",
+      env: ({ url }) => ({ DATABASE_URL: url("channel_binding=require") }),
+      expected: {
+        refused:
+          "channel_binding=require needs TLS, and this connection has none",
+      },
+    },
+    {
+      name: "channel_binding=disable logs in without it",
+      env: ({ url }) => ({
+        DATABASE_URL: url("sslmode=require&channel_binding=disable"),
+      }),
+      expected: "TLSv1.3",
+    },
+    {
+      name:
+        "a certificate whose signature names no hash is refused, as by libpq",
+      shown: "Ed25519",
+      env: ({ url }) => ({ DATABASE_URL: url("sslmode=require") }),
+      expected: {
+        refused:
+          "the log-in cannot be bound to the server's certificate: how that is signed names no hash that is known",
+      },
+      onDeno24: "TLSv1.3",
+    },
+    {
+      name:
+        "channel_binding=disable takes a certificate whose signature names no hash",
+      shown: "Ed25519",
+      env: ({ url }) => ({
+        DATABASE_URL: url("sslmode=require&channel_binding=disable"),
+      }),
+      expected: "TLSv1.3",
+    },
+    {
+      name: "verify-full takes a certificate whose signature names no hash",
+      shown: "Ed25519",
+      env: ({ url, certificates }) => ({
+        DATABASE_URL: url(
+          query("verify-full", certificates.Ed25519.certificate),
+        ),
+      }),
+      expected: "TLSv1.3",
+    },
+  ];
+}
 
 const SILENCE: Answer = "S, then silence";
 

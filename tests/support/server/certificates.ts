@@ -66,6 +66,33 @@ export async function makeAuthority(
   };
 }
 
+/** How a certificate can be signed, as openssl is told. */
+export const SIGNATURES = {
+  "RSA, SHA-1": ["-newkey", "rsa:2048", "-sha1"],
+  "RSA, SHA-256": ["-newkey", "rsa:2048", "-sha256"],
+  "RSA, SHA-512": ["-newkey", "rsa:2048", "-sha512"],
+  "RSA-PSS, SHA-512": [
+    ...["-newkey", "rsa:2048", "-sha512"],
+    ...["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:-1"],
+  ],
+  "ECDSA, SHA-384": [...KEY, "-sha384"],
+  "Ed25519": ["-newkey", "ed25519"],
+} as const satisfies Record<string, readonly string[]>;
+
+/** Makes a certificate for localhost that is signed with its own key, in that way. */
+export async function makeSelfSigned(
+  folder: string,
+  signature: keyof typeof SIGNATURES,
+): Promise<Certificate> {
+  const own = pair(folder, signature.replace(/\W+/g, "-"));
+  await openssl([
+    ...["req", "-x509", ...SIGNATURES[signature], "-nodes", "-days", "2"],
+    ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+    ...["-keyout", own.key, "-out", own.certificate],
+  ]);
+  return own;
+}
+
 function pair(folder: string, name: string): Certificate {
   return {
     certificate: join(folder, `${name}.pem`),

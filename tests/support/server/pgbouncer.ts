@@ -5,6 +5,7 @@
  */
 import postgres from "postgres";
 import { assertSaid } from "../program/needs.ts";
+import type { Certificate } from "./certificates.ts";
 import { queryUrl } from "./postgres.ts";
 import { waitFor } from "../program/wait.ts";
 
@@ -20,6 +21,8 @@ export interface PoolerOptions {
   readonly mode?: "transaction" | "session";
   /** Connections to the server for each database and user. @default {2} */
   readonly poolSize?: number;
+  /** Shown to clients that come over TLS. @default {no TLS} */
+  readonly certificate?: Certificate;
 }
 
 /** Where Debian puts it; a user's own path may lack the folder. */
@@ -38,7 +41,8 @@ export async function withPgBouncer<T>(
   const direct = new URL(server.adminUrl);
   const folder = await Deno.makeTempDir({ prefix: "pgbouncer-" });
   const port = freePort();
-  const files = {
+  const files: Record<string, string> = {
+    ...await tlsFiles(options.certificate),
     "users.txt": `"${direct.username}" "${direct.password}"\n`,
     "pgbouncer.ini": `[databases]
 * = host=${direct.hostname} port=${direct.port}
@@ -53,7 +57,12 @@ pool_mode = ${options.mode ?? "transaction"}
 default_pool_size = ${options.poolSize ?? 2}
 max_client_conn = 100
 admin_users = ${direct.username}
-`,
+${
+      options.certificate === undefined ? "" : `client_tls_sslmode = allow
+client_tls_cert_file = ${folder}/client.crt
+client_tls_key_file = ${folder}/client.key
+`
+    }`,
   };
   const account = Deno.uid() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
   for (const [name, content] of Object.entries(files)) {
@@ -95,6 +104,17 @@ admin_users = ${direct.username}
     await child.status;
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** Copies of its own, which it may read. */
+async function tlsFiles(
+  certificate: Certificate | undefined,
+): Promise<Record<string, string>> {
+  if (certificate === undefined) return {};
+  return {
+    "client.crt": await Deno.readTextFile(certificate.certificate),
+    "client.key": await Deno.readTextFile(certificate.key),
+  };
 }
 
 /** Asks PgBouncer's own console, which knows nothing but `show`. */

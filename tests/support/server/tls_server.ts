@@ -9,12 +9,23 @@ import {
   makePrivateFolder,
   type PostgresVersion,
 } from "../../../scripts/dev/postgres_binaries.ts";
-import { type Certificate, makeAuthority } from "./certificates.ts";
+import {
+  type Certificate,
+  makeAuthority,
+  makeSelfSigned,
+  SIGNATURES,
+} from "./certificates.ts";
 import { queryUrl, testServers } from "./postgres.ts";
 import { waitFor } from "../program/wait.ts";
 
-/** What the server shows; all but the last are signed by {@link TlsServer.authority}. */
-export type Shown = "good" | "other name" | "name only" | "expired" | "none";
+/** What the server shows: signed by {@link TlsServer.authority}, but for those that say how they are signed, and nothing. */
+export type Shown =
+  | "good"
+  | "other name"
+  | "name only"
+  | "expired"
+  | keyof typeof SIGNATURES
+  | "none";
 
 export interface TlsServer extends AsyncDisposable {
   readonly port: number;
@@ -25,6 +36,8 @@ export interface TlsServer extends AsyncDisposable {
   /** For the role `with_certificate`, which can log in with it only. */
   readonly clientCertificate: Certificate;
   show(what: Shown): Promise<void>;
+  /** The certificates that it may show. */
+  readonly certificates: Readonly<Record<Exclude<Shown, "none">, Certificate>>;
   /** A connection string of the superuser, or of `with_certificate`. */
   url(
     query: string,
@@ -76,6 +89,7 @@ export async function startTlsServer(): Promise<TlsServer> {
       alternatives: both,
       expired: true,
     }),
+    ...await selfSigned(files),
   };
   await openFiles(files);
   await prepare(data, authority.certificate);
@@ -89,6 +103,7 @@ export async function startTlsServer(): Promise<TlsServer> {
     authority: authority.certificate,
     otherAuthority: other.certificate,
     clientCertificate,
+    certificates,
     query,
     show,
     lastLogin,
@@ -138,6 +153,19 @@ export async function startTlsServer(): Promise<TlsServer> {
     if (line === undefined) return undefined;
     return /SSL enabled \(protocol=([^,]+)/.exec(line)?.[1] ?? "plain";
   }
+}
+
+async function selfSigned(
+  folder: string,
+): Promise<Record<keyof typeof SIGNATURES, Certificate>> {
+  const names = Object.keys(SIGNATURES) as (keyof typeof SIGNATURES)[];
+  const made = names.map(async (name) =>
+    [name, await makeSelfSigned(folder, name)] as const
+  );
+  return Object.fromEntries(await Promise.all(made)) as Record<
+    keyof typeof SIGNATURES,
+    Certificate
+  >;
 }
 
 async function prepare(data: string, authority: string): Promise<void> {
