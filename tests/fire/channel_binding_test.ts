@@ -32,7 +32,7 @@ Deno.test.afterAll(async () => {
 const BINDINGS = ["prefer", "require", "disable"] as const;
 
 const PROXY =
-  "if it is a proxy that you know, write channel_binding=disable, with sslmode=verify-full";
+  "if it is a proxy that you know, write channel_binding=disable into the URL, with sslmode=verify-full";
 const OTHER_CERTIFICATE = {
   reason: "SCRAM channel binding check failed (SQLSTATE 28000)",
   hint:
@@ -89,7 +89,7 @@ test("channel_binding=prefer, require: who shows a certificate that nothing can 
       reason:
         "the log-in cannot be bound to the server's certificate: how that is signed names no hash that is known",
       hint:
-        "Give the server a certificate that is signed with RSA or ECDSA, or write channel_binding=disable, with sslmode=verify-full",
+        "Give the server a certificate that is signed with RSA or ECDSA, or write channel_binding=disable into the URL, with sslmode=verify-full",
     });
   }
   assertEquals(end.proofs, []);
@@ -179,8 +179,9 @@ test("a server that offers channel binding without TLS is not spoken to", async 
     const result = await status(liar, "prefer", FALSE_PASSWORD, "prefer");
     assertRefusal(result, liar, {
       reason:
-        "the server offers SCRAM-SHA-256-PLUS, which needs TLS, and TLS has not come as far as here",
-      hint: `Look for who ends or strips TLS on the way; ${PROXY}`,
+        "the server offers SCRAM-SHA-256-PLUS, which is for TLS, and this connection has none",
+      hint:
+        "Look for who ends or strips TLS on the way; if it is a tunnel that you know, write channel_binding=disable into the URL",
     });
   }
 });

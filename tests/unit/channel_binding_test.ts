@@ -45,7 +45,7 @@ const NEEDS_TLS =
 const NEEDS_RUNTIME =
   `channel_binding=require needs the server's certificate, which the TLS of Deno ${Deno.version.deno}, on which this build runs, does not tell`;
 const STRIPPED =
-  "the server offers SCRAM-SHA-256-PLUS, which needs TLS, and TLS has not come as far as here";
+  "the server offers SCRAM-SHA-256-PLUS, which is for TLS, and this connection has none";
 const NOT_OFFERED =
   "the server does not offer SCRAM-SHA-256-PLUS, which channel_binding=require demands";
 const NO_HASH =
@@ -153,7 +153,7 @@ Deno.test("chooseBinding() goes on without a hash where the certificate is verif
     );
     assertEquals(
       error.hint,
-      "Give the server a certificate that is signed with RSA or ECDSA, or write channel_binding=disable, with sslmode=verify-full",
+      "Give the server a certificate that is signed with RSA or ECDSA, or write channel_binding=disable into the URL, with sslmode=verify-full",
     );
   }
 });

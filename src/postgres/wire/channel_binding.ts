@@ -32,8 +32,15 @@ const NOT_OFFERED: Binding = { ...UNBOUND, header: "y,," };
 /** invalid_authorization_specification: PostgreSQL's answer to a binding that is not its own, within an exchange of SCRAM. */
 const REFUSED = "28000";
 
+/** What Web Crypto calls the usual hashes: Node's cryptography, which knows the others too, takes milliseconds to load. */
+const WEB_CRYPTO: Readonly<Record<string, string>> = {
+  sha256: "SHA-256",
+  sha384: "SHA-384",
+  sha512: "SHA-512",
+};
+
 const PROXY =
-  "if it is a proxy that you know, write channel_binding=disable, with sslmode=verify-full";
+  "if it is a proxy that you know, write channel_binding=disable into the URL, with sslmode=verify-full";
 
 /** @throws {ChannelBindingError} when a log-in must be bound, and cannot be bound to this connection */
 export function assertBindable(
@@ -71,8 +78,8 @@ export async function chooseBinding(
   const isOffered = offered.includes(MECHANISM_PLUS);
   if (isOffered && channel === undefined) {
     throw new ChannelBindingError(
-      `the server offers ${MECHANISM_PLUS}, which needs TLS, and TLS has not come as far as here`,
-      `Look for who ends or strips TLS on the way; ${PROXY}`,
+      `the server offers ${MECHANISM_PLUS}, which is for TLS, and this connection has none`,
+      "Look for who ends or strips TLS on the way; if it is a tunnel that you know, write channel_binding=disable into the URL",
     );
   }
   if (!isOffered && channelBinding === "require") {
@@ -96,7 +103,7 @@ export async function chooseBinding(
   if (mode === "verify-full" && channelBinding === "prefer") return UNBOUND;
   throw new ChannelBindingError(
     "the log-in cannot be bound to the server's certificate: how that is signed names no hash that is known",
-    "Give the server a certificate that is signed with RSA or ECDSA, or write channel_binding=disable, with sslmode=verify-full",
+    "Give the server a certificate that is signed with RSA or ECDSA, or write channel_binding=disable into the URL, with sslmode=verify-full",
   );
 }
 
@@ -142,7 +149,12 @@ async function serverEndPoint(
     // What cannot be read names no hash either.
   }
   if (certificate === undefined || hash === undefined) return undefined;
-  const { createHash } = await import("node:crypto");
   const strong = hash === "md5" || hash === "sha1" ? "sha256" : hash;
+  const quick = WEB_CRYPTO[strong];
+  if (quick !== undefined) {
+    const bytes = new Uint8Array(certificate);
+    return new Uint8Array(await crypto.subtle.digest(quick, bytes));
+  }
+  const { createHash } = await import("node:crypto");
   return createHash(strong).update(certificate).digest();
 }
