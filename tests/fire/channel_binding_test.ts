@@ -36,14 +36,14 @@ const PROXY =
 const OTHER_CERTIFICATE = {
   reason: "SCRAM channel binding check failed (SQLSTATE 28000)",
   hint:
-    `Somebody between this program and the server ends TLS, and shows another certificate than the server's; ${PROXY}`,
+    `PostgreSQL refuses like this when somebody on the way ends TLS, and shows another certificate than its own; ${PROXY}`,
 };
 const STRIPPED = {
   reason: "SCRAM channel binding negotiation error (SQLSTATE 28000)",
   detail:
     "The client supports SCRAM channel binding but thinks the server does not.  However, this server does support channel binding.",
   hint:
-    `Somebody between this program and the server ends TLS, and strips the server's offer of channel binding; ${PROXY}`,
+    `PostgreSQL refuses like this when somebody on the way ends TLS, and strips its offer of channel binding; ${PROXY}`,
 };
 const NOT_OFFERED = {
   reason:
@@ -124,6 +124,21 @@ for (const shown of ["good", "name only", "Ed25519"] as const) {
     assertEquals(end.proofs.length, 1, "nothing more was said");
   });
 }
+
+test("a wrong password is told as one on a bound log-in, in each of its forms", async () => {
+  await using end = await startTlsEnd(server, {
+    certificate: server.certificates.good,
+  });
+  const { username } = new URL(server.url(""));
+  await assertRefused(end, "require", {
+    reason:
+      `password authentication failed for user "${username}" (SQLSTATE 28P01)`,
+    hint: `Check the password of the role "${username}"`,
+  }, "I \u2764\ufe0f pg");
+  const mechanisms = end.proofs.map((proof) => proof.split("\0")[0]);
+  const bound = mechanisms.filter((name) => name === "SCRAM-SHA-256-PLUS");
+  assertEquals([bound.length, mechanisms.length], [2, 4]);
+});
 
 const OTHER_WAYS = {
   "asks for the password as it is": authentication(3),
@@ -264,9 +279,10 @@ async function assertRefused(
   end: TlsEnd,
   binding: (typeof BINDINGS)[number],
   refusal: Refusal,
+  password?: string,
 ): Promise<void> {
   await server.lastLogin();
-  assertRefusal(await status(end, binding), end, refusal);
+  assertRefusal(await status(end, binding, password), end, refusal);
   assertEquals(await server.lastLogin(), undefined);
 }
 

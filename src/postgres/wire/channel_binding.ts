@@ -124,10 +124,10 @@ export function exchangeRefusal(error: DatabaseError, binding: Binding): Error {
   if (error.server.code !== REFUSED || binding === UNBOUND) return error;
   return new ChannelBindingError(
     error.server.message,
-    `Somebody between this program and the server ends TLS, and ${
+    `PostgreSQL refuses like this when somebody on the way ends TLS, and ${
       binding.mechanism === MECHANISM_PLUS
-        ? "shows another certificate than the server's"
-        : "strips the server's offer of channel binding"
+        ? "shows another certificate than its own"
+        : "strips its offer of channel binding"
     }; ${PROXY}`,
     { cause: error },
   );
