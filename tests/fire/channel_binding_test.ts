@@ -14,6 +14,8 @@ import {
   startTlsServer,
   type TlsServer,
 } from "../support/server/tls_server.ts";
+import { table } from "../support/program/migrations.ts";
+import { withProject } from "../support/program/project.ts";
 import { areMet, testWith } from "../support/program/needs.ts";
 import type { Message } from "../../scripts/dev/protocol_messages.ts";
 
@@ -124,6 +126,29 @@ for (const shown of ["good", "name only", "Ed25519"] as const) {
     assertEquals(end.proofs.length, 1, "nothing more was said");
   });
 }
+
+test("channel_binding=require: migrations are applied and rolled back", async () => {
+  await server.query("create database bound");
+  const url = new URL(server.url("sslmode=require&channel_binding=require"));
+  url.pathname = "/bound";
+  await withProject(
+    { "0001_a": table("a"), "0002_b": table("b") },
+    async (project) => {
+      const run = (...args: string[]) =>
+        runMigrate(args, { env: { DATABASE_URL: url.href }, project });
+      const said = [
+        await run("up"),
+        await run("up"),
+        await run("down", "--all", "--yes"),
+      ].map(({ stdout }) => stdout.replace(/ in [^\n]+\n$/, "").split("\n"));
+      assertEquals(said.map((lines) => lines.at(-1) || lines[0]), [
+        "Applied 2 migrations",
+        "Nothing to apply: the database is up to date",
+        "Rolled back 2 migrations",
+      ]);
+    },
+  );
+});
 
 test("a wrong password is told as one on a bound log-in, in each of its forms", async () => {
   await using end = await startTlsEnd(server, {
