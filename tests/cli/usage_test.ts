@@ -174,7 +174,7 @@ const MALFORMED: readonly (readonly [string, string])[] = [
   ],
   [
     `postgres://me:${ENCODED}@h/d?sslmod=require`,
-    'its parameter "sslmod" is not known; known are application_name, connect_timeout, dbname, host, options, password, port, sslcert, sslkey, sslmode, sslrootcert, user',
+    'its parameter "sslmod" is not known; known are application_name, channel_binding, connect_timeout, dbname, host, options, password, port, sslcert, sslkey, sslmode, sslrootcert, user',
   ],
   [
     `postgres://me:${ENCODED}@h/d?sslcert=/c`,
