@@ -30,5 +30,5 @@ db-reset: ## throw the embedded database away and build it anew (ARGS="--yes" wi
 test: ## run the tests that need Node only (ARGS="--all" for all of them)
 	@$(DENO) task test $(ARGS)
 
-ok: ## format, lint, types, layers, registry, unit tests
+ok: ## format, lint, types, layers, registry, recording, unit tests
 	@$(DENO) task ok

@@ -15,6 +15,9 @@ export const REGISTRY_FILE = "mod.ts";
 /** What all migrations of the folder need. */
 export const SETUP_FILE = "setup.ts";
 
+/** What a superuser runs before the migrations are recorded: roles and extensions that they need. */
+export const RECORDING_SETUP_FILE = "insight.setup.sql";
+
 const SCRIPT = /(?<!\.d)\.[cm]?[jt]s$/;
 
 /** What somebody may take for a migration. */
@@ -69,7 +72,7 @@ export function passedOver(
   all: readonly string[],
 ): string[] {
   const others = files.filter((file) =>
-    !isScript(file) && LOOKALIKE.test(file)
+    !isScript(file) && LOOKALIKE.test(file) && file !== RECORDING_SETUP_FILE
   );
   const stem = (file: string) => file.replace(/(?:\.d)?\.\w+$/, "");
   const scripts = new Set(all.filter(isScript).map(stem));

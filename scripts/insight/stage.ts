@@ -1,0 +1,135 @@
+/**
+ * A fresh database of an ordinary owner, as migrations find it in production, and what the server says of its schema.
+ *
+ * @module
+ */
+import postgres, { type Sql } from "postgres";
+import { type Json, type SchemaObject } from "../../src/insight/recording.ts";
+import type { Snapshot } from "../../src/insight/snapshot.ts";
+import { snapshotQuery } from "../../src/postgres/catalog/snapshot_query.ts";
+import { HISTORY_TABLE, POSITIONS } from "../../src/postgres/history/place.ts";
+import type { Server } from "../dev/embedded_postgres.ts";
+
+/** Who runs the migrations. */
+const OWNER = "insight";
+
+/** Not UTC: there a change of type rewrites what elsewhere it does not. */
+const SETTINGS = { TimeZone: "Europe/Berlin", lc_messages: "C" };
+
+/** A database that only its owner and a superuser use. */
+export interface Stage extends AsyncDisposable {
+  /** The owner's connection string. */
+  readonly url: string;
+  /** What the server says its version is, `18.4`. */
+  readonly version: string;
+  /** Runs SQL as the superuser. */
+  run(text: string): Promise<void>;
+  snapshot(): Promise<Snapshot>;
+}
+
+/** @param setup what a superuser runs first */
+export async function openStage(
+  server: Server,
+  setup: string,
+): Promise<Stage> {
+  const name = `insight_${
+    crypto.randomUUID().replaceAll("-", "").slice(0, 12)
+  }`;
+  const roles = await withAdmin(server, async (admin) => {
+    const [owner] = await admin`select from pg_roles where rolname = ${OWNER}`;
+    if (owner === undefined) {
+      await admin.unsafe(
+        `create role ${OWNER} login password '${server.password}'`,
+      );
+    }
+    await admin.unsafe(`create database ${name} owner ${OWNER}`);
+    for (const [setting, value] of Object.entries(SETTINGS)) {
+      await admin.unsafe(`alter database ${name} set ${setting} = '${value}'`);
+    }
+    return await roleNames(admin);
+  });
+  const sql = postgres(server.url(name), { max: 1, onnotice: () => {} });
+  const stage: Stage = {
+    url: ownerUrl(server, name),
+    version: "",
+    run: async (text) => void await sql.unsafe(text),
+    snapshot: async () => {
+      const results = await sql.unsafe(snapshotQuery({
+        schema: "public",
+        versionNumber: server.version * 10_000,
+        without: [HISTORY_TABLE, POSITIONS],
+        bodies: true,
+        grants: true,
+        lockTimeoutMs: 0,
+      })) as unknown as readonly (readonly SnapshotRow[])[];
+      return new Map(
+        results.at(-1)!.map((row) => [row.identity, objectOf(row)]),
+      );
+    },
+    [Symbol.asyncDispose]: async () => {
+      await sql.end({ timeout: 5 });
+      await withAdmin(server, (admin) => remove(admin, name, roles));
+    },
+  };
+  try {
+    if (setup.trim() !== "") await stage.run(setup);
+    const [row] = await sql`show server_version`;
+    const [version = ""] = String(row!.server_version).split(" ");
+    return { ...stage, version };
+  } catch (error) {
+    await stage[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function withAdmin<T>(
+  server: Server,
+  use: (admin: Sql) => Promise<T>,
+): Promise<T> {
+  const admin = postgres(server.url(), { max: 1, onnotice: () => {} });
+  try {
+    return await use(admin);
+  } finally {
+    await admin.end();
+  }
+}
+
+async function roleNames(admin: Sql): Promise<readonly string[]> {
+  const rows = await admin`select quote_ident(rolname) as name from pg_roles`;
+  return rows.map(({ name }) => String(name));
+}
+
+/** The roles that have been made for a database outlast it, and would be there before the next. */
+async function remove(
+  admin: Sql,
+  database: string,
+  before: readonly string[],
+): Promise<void> {
+  await admin.unsafe(`drop database ${database} with (force)`);
+  for (const role of await roleNames(admin)) {
+    if (!before.includes(role)) await admin.unsafe(`drop role ${role}`);
+  }
+}
+
+interface SnapshotRow {
+  readonly identity: string;
+  readonly parent: string | null;
+  readonly hash: string;
+  readonly body: string;
+  readonly grants: string | null;
+}
+
+function objectOf({ hash, parent, body, grants }: SnapshotRow): SchemaObject {
+  return {
+    hash,
+    body: JSON.parse(body) as Json,
+    ...(parent !== null && { parent }),
+    ...(grants !== null && { grants: JSON.parse(grants) }),
+  };
+}
+
+function ownerUrl(server: Server, database: string): string {
+  const url = new URL(server.url(database));
+  url.username = OWNER;
+  return url.href;
+}

@@ -1,0 +1,117 @@
+/**
+ * All that is different between the schema that is expected and one that was found, whose bodies are read as far as needed.
+ *
+ * @module
+ */
+import type { Json, SchemaObject } from "./recording.ts";
+import {
+  bodyDifferences,
+  type Difference,
+  extra,
+  grantDifferences,
+  missing,
+  orderDiffers,
+  type Snapshot,
+  splitIdentity,
+} from "./snapshot.ts";
+
+/** Something that is not compared, and why. */
+export interface NotCompared {
+  readonly type: string;
+  readonly object: string;
+  readonly reason: string;
+}
+
+export interface Comparison {
+  readonly differences: readonly Difference[];
+  readonly notCompared: readonly NotCompared[];
+  /** Tables whose columns stand in another order, which is no difference. */
+  readonly reordered: readonly string[];
+}
+
+/** An object as it is found without its body. */
+export type FoundObject = Omit<SchemaObject, "body">;
+
+/** The objects whose bodies have to be read: those that both have, with different hashes. */
+export function unlike(
+  expected: Snapshot,
+  found: ReadonlyMap<string, FoundObject>,
+): readonly string[] {
+  return [...found].filter(([identity, { hash }]) => {
+    const known = expected.get(identity);
+    return known !== undefined && known.hash !== hash;
+  }).map(([identity]) => identity);
+}
+
+/**
+ * Compares a schema with what is expected.
+ *
+ * @param bodies of the objects of {@link unlike}; one that is missing is told as different without saying in what
+ * @param options.grants whether it is compared who may do what
+ */
+export function compareSchemas(
+  expected: Snapshot,
+  found: ReadonlyMap<string, FoundObject>,
+  bodies: ReadonlyMap<string, Json>,
+  options: { readonly grants: boolean },
+): Comparison {
+  const differences: Difference[] = [];
+  const notCompared: NotCompared[] = [];
+  const reordered: string[] = [];
+  for (const [identity, object] of expected) {
+    if (!found.has(identity)) {
+      differences.push(missing(...splitIdentity(identity), object.body));
+    }
+  }
+  for (const [identity, object] of found) {
+    const [type, name] = splitIdentity(identity);
+    const known = expected.get(identity);
+    if (known === undefined) {
+      if (isMadeAtRunTime(object, expected, found)) {
+        notCompared.push({
+          type,
+          object: name,
+          reason: `a partition of ${object.parent} that was made at run time`,
+        });
+      } else differences.push(extra(type, name, null));
+      continue;
+    }
+    if (options.grants) {
+      differences.push(...grantDifferences(identity, known, object));
+    }
+    if (known.hash === object.hash) continue;
+    const body = bodies.get(identity);
+    if (body === undefined) {
+      differences.push({
+        kind: "different",
+        type,
+        object: name,
+        part: null,
+        expected: null,
+        found: null,
+      });
+      continue;
+    }
+    differences.push(...bodyDifferences(identity, known.body, body));
+    if (orderDiffers(known.body, body)) reordered.push(name);
+  }
+  const rank = ({ type, object }: Difference) => `${object}\0${type}`;
+  return {
+    differences: differences.sort((a, b) => rank(a) < rank(b) ? -1 : 1),
+    notCompared,
+    reordered,
+  };
+}
+
+/** Whether the table is a partition of one that is expected, or of such a partition. */
+function isMadeAtRunTime(
+  { parent }: FoundObject,
+  expected: Snapshot,
+  found: ReadonlyMap<string, FoundObject>,
+): boolean {
+  if (parent === undefined) return false;
+  const identity = `table ${parent}`;
+  if (expected.has(identity)) return true;
+  const above = found.get(identity);
+  return above !== undefined && isMadeAtRunTime(above, expected, found);
+}

@@ -1,0 +1,159 @@
+/** `deno task insight` on real servers: the file in the repository is what it writes, and what is wrong with a migration is found. */
+import { assertEquals } from "@std/assert";
+import { join } from "node:path";
+import { withCheckout } from "../support/program/checkout.ts";
+import { migration } from "../support/program/migrations.ts";
+import { writeMigrations } from "../support/program/project.ts";
+import { readRecording } from "../../src/insight/recording.ts";
+
+const FILE = new URL("../../migrations/insight.json", import.meta.url);
+
+/** What it says on its way. */
+function withoutProgress(stderr: string): string {
+  return stderr.replaceAll(/^(?:Creating|Recording|Recorded) .*\n/gm, "");
+}
+
+Deno.test("insight: the recording in the repository is what the servers say, to the byte", async () => {
+  await withCheckout(async ({ folder, task }) => {
+    const path = join(folder, "migrations", "insight.json");
+    const before = await Deno.readTextFile(FILE);
+    await Deno.remove(path);
+    const missing = await task(["insight", "--check"]).result;
+    assertEquals(missing, {
+      code: 1,
+      stdout: "",
+      stderr:
+        'insight.json is stale:\n  it is missing\nRun "deno task insight" and commit the result\n',
+    });
+    const result = await task(["insight"]).result;
+    assertEquals(
+      { ...result, stderr: withoutProgress(result.stderr) },
+      { code: 0, stdout: "", stderr: "" },
+    );
+    assertEquals(await Deno.readTextFile(path), before);
+    const fresh = await task(["insight", "--check"]).result;
+    assertEquals(fresh, { code: 0, stdout: "", stderr: "" });
+  });
+});
+
+const FAULTY = {
+  "0001_a": migration({
+    up: "create table a (id integer primary key, note text)",
+    down: "drop table a",
+  }),
+  "0002_inexact": migration({
+    up: ["alter table a add b integer", "create index a_note_idx on a (note)"],
+    down: "alter table a drop b",
+  }),
+  "0003_no_way_back": migration({
+    up: "create table c (id integer references a)",
+    down: "drop table nowhere",
+  }),
+  "0004_role": migration({ up: "grant select on a to nobody_knows" }),
+  "0005_reader": migration({ up: "grant select on a to reader" }),
+  "0006_once": migration({
+    up: "create index concurrently a_b_idx on a (b)",
+    down: "drop index concurrently a_b_idx",
+    options: "{ transaction: false, idempotent: true }",
+  }),
+  "0007_view": migration({
+    up: "create view v as select id from a where id > 3",
+  }),
+};
+
+const FAULTS = [
+  'Cannot roll back "0002_inexact" exactly: extra index a.a_note_idx: CREATE INDEX a_note_idx ON a USING btree (note)',
+  'Cannot roll back "0003_no_way_back": table "nowhere" does not exist (SQLSTATE 42P01)',
+  'Cannot apply "0004_role": role "nobody_knows" does not exist (SQLSTATE 42704)',
+  'Cannot apply "0006_once": relation "a_b_idx" already exists (SQLSTATE 42P07); that was the second time, and it says that it is idempotent',
+];
+
+Deno.test("insight: names every fault of a folder, and writes them down with --no-fail", async () => {
+  await withCheckout(async ({ folder, task }) => {
+    const migrations = join(folder, "migrations");
+    await Deno.remove(migrations, { recursive: true });
+    await writeMigrations(migrations, {
+      ...FAULTY,
+      "insight.setup.sql": "create role reader;",
+    });
+    assertEquals((await task(["registry"]).result).stderr, "");
+    const refused = await task(["insight"]).result;
+    assertEquals(
+      { ...refused, stderr: withoutProgress(refused.stderr) },
+      {
+        code: 1,
+        stdout: "",
+        stderr: `${
+          FAULTS.join("\n")
+        }\nNothing was written: mend these 4 faults, or write down with --no-fail what is wrong\n`,
+      },
+    );
+    const written = await task(["insight", "--no-fail"]).result;
+    assertEquals(
+      { ...written, stderr: withoutProgress(written.stderr) },
+      {
+        code: 0,
+        stdout: "",
+        stderr: FAULTS.map((fault) => `warning: ${fault}\n`).join(""),
+      },
+    );
+    const recording = readRecording(
+      await Deno.readTextFile(join(migrations, "insight.json")),
+    );
+    assertEquals(
+      recording.migrations.map((
+        { name, status, reason, exact, faults, delta, versions },
+      ) => ({
+        name,
+        status,
+        ...(reason !== undefined && { reason }),
+        ...(exact !== undefined && { exact }),
+        ...(faults !== undefined && { faults }),
+        delta: Object.keys(delta),
+        ...(versions !== undefined && {
+          versions: Object.entries(versions).map(([version, delta]) => [
+            version,
+            ...Object.keys(delta),
+          ]),
+        }),
+      })),
+      [
+        { name: "0001_a", status: "recorded", exact: true, delta: ["table a"] },
+        {
+          name: "0002_inexact",
+          status: "recorded",
+          exact: false,
+          faults: [FAULTS[0]!],
+          delta: ["table a"],
+        },
+        {
+          name: "0003_no_way_back",
+          status: "recorded",
+          exact: false,
+          faults: [FAULTS[1]!],
+          delta: ["table c"],
+        },
+        {
+          name: "0004_role",
+          status: "unknown",
+          reason: FAULTS[2]!,
+          delta: [],
+        },
+        { name: "0005_reader", status: "recorded", delta: ["table a"] },
+        {
+          name: "0006_once",
+          status: "recorded",
+          exact: true,
+          faults: [FAULTS[3]!],
+          delta: ["table a"],
+        },
+        {
+          name: "0007_view",
+          status: "recorded",
+          delta: ["view v"],
+          versions: [["15", "view v"]],
+        },
+      ],
+    );
+  });
+});
