@@ -10,6 +10,7 @@ export const ExitCode = {
   failed: 1,
   usage: 2,
   pending: 3,
+  differs: 3,
   unfinished: 4,
   interrupted: 130,
   terminated: 143,

@@ -13,7 +13,11 @@ import type { LocalCommand } from "./commands/local.ts";
 import { redo } from "./commands/redo.ts";
 import { repair } from "./commands/repair.ts";
 import { status } from "./commands/status.ts";
-import { outcomeOf, summaryOf } from "./commands/summary.ts";
+import {
+  type LookingCommand,
+  outcomeOf,
+  summaryOf,
+} from "./commands/summary.ts";
 import { up } from "./commands/up.ts";
 import type { Background } from "./engine/ports.ts";
 import { causesOf, ExitCode, InterruptedError } from "./errors.ts";
@@ -28,6 +32,13 @@ import { type Hide, redactor } from "./text.ts";
 
 export type DatabaseCommand = Exclude<Command, LocalCommand>;
 
+/** Whether the command looks, prints one object and changes nothing. */
+export function isLooking(
+  command: DatabaseCommand,
+): command is Extract<DatabaseCommand, { kind: LookingCommand }> {
+  return command.kind === "status" || command.kind === "verify";
+}
+
 /** Runs a command that needs a database and reports what it came to. */
 export async function execute(
   command: DatabaseCommand,
@@ -40,7 +51,7 @@ export async function execute(
 ): Promise<number> {
   const hide = hiderOf(config);
   const report = reporter(config, {
-    stream: command.kind !== "status",
+    stream: !isLooking(command),
     hide,
   });
   for (const message of unknownVariables()) {
@@ -75,10 +86,10 @@ export async function execute(
   const conclude = (result: Result): number => {
     const { error, exitCode } = result;
     if (error !== undefined) {
-      const outcome = command.kind !== "status" && outcomeOf(result);
+      const outcome = !isLooking(command) && outcomeOf(result);
       report({ event: "failed", error, ...(outcome && { outcome }) });
     }
-    if (command.kind !== "status") {
+    if (!isLooking(command)) {
       const durationMs = clock.now() - started - operator.askedMs;
       const summary = summaryOf(command, result, durationMs);
       // Who watches has just read it; of a log only the end may be looked at.
@@ -126,6 +137,10 @@ function dispatch(command: DatabaseCommand, context: Context): Promise<Result> {
       return repair(context, command);
     case "backfill":
       return backfill(context, command);
+    case "verify":
+      return import("./commands/verify.ts").then(({ verify }) =>
+        verify(context, command)
+      );
   }
 }
 

@@ -13,7 +13,12 @@ import { localLines, NEW_HERE } from "./commands/local.ts";
 import { readConfig, readOutputConfig, readSettings } from "./cli/config.ts";
 import { EMBEDDED } from "./embedded.ts";
 import { ExitCode, UsageError } from "./errors.ts";
-import { type DatabaseCommand, execute, hiderOf } from "./execute.ts";
+import {
+  type DatabaseCommand,
+  execute,
+  hiderOf,
+  isLooking,
+} from "./execute.ts";
 import { failureLines } from "./report/failure.ts";
 import type { Migration, OpenLoader, Registry } from "./plan/migration.ts";
 import { hostName, readEnvironment } from "./process/environment.ts";
@@ -51,7 +56,7 @@ export async function main(
   const parsed = parseArguments(args);
   const { command } = parsed;
   const changes = command !== undefined && needsDatabase(command) &&
-    command.kind !== "status";
+    !isLooking(command);
   let failed: number = ExitCode.failed;
   const code = await withStop(async (stop, fail) => {
     stop.addEventListener("abort", () => failed = exitCodeOf(stop.reason));
@@ -135,6 +140,7 @@ async function run(
       migrations,
       program: programInfo(migrations, Deno.version.deno),
       prepare: () => registry.prepare(open),
+      recording: async () => await registry.recording?.(),
       host: () => hostName(env),
     });
   } catch (error) {

@@ -8,7 +8,13 @@ import { cp } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
-import { environmentOf, makeRegistryLazy, MAP_FILE } from "./lazy_registry.ts";
+import { RECORDING_FILE } from "../../src/insight/recording.ts";
+import {
+  environmentOf,
+  makeRegistryLazy,
+  MAP_FILE,
+  RECORDING_ARCHIVE,
+} from "./lazy_registry.ts";
 import type { SourceMap } from "../../src/registry/source_map.ts";
 import { exists } from "../dev/server_data.ts";
 
@@ -17,8 +23,8 @@ export interface Bundle {
   readonly code: string;
   /** The paths of the source maps, one for each file of code. */
   readonly maps: readonly string[];
-  /** The path of the one source map that the executable itself needs. */
-  readonly map: string;
+  /** The paths of the data that the executable itself needs: a source map, and the recording of the migrations. */
+  readonly data: readonly string[];
   /** The names of the variables that migrations may read. */
   readonly environment: readonly string[];
 }
@@ -95,7 +101,10 @@ export async function bundle(
   return {
     code: join(output, `${name}.js`),
     maps,
-    map: await writeMigrationsMap(output, maps),
+    data: [
+      await writeMigrationsMap(output, maps),
+      ...await writeRecording(folder, output),
+    ],
     environment,
   };
 }
@@ -118,6 +127,20 @@ async function writeMigrationsMap(
     return path;
   }
   throw new Error("Cannot bundle: no code comes from migrations/mod.ts");
+}
+
+/** The recording of the migrations, if there is one. */
+async function writeRecording(
+  folder: string,
+  output: string,
+): Promise<string[]> {
+  const recording = join(folder, "migrations", RECORDING_FILE);
+  if (!await exists(recording)) return [];
+  const path = join(output, RECORDING_ARCHIVE);
+  const text = await Deno.readTextFile(recording);
+  await Deno.writeFile(path, gzipSync(text, { level: 9 }));
+  await Deno.utime(path, 0, 0);
+  return [path];
 }
 
 /** The git commit of the checkout, with "-dirty" when files differ from it; `COMMIT` says it where git cannot. */

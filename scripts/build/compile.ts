@@ -11,10 +11,12 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { VARIABLES } from "../../src/cli/variables.ts";
+import { RECORDING_FILE } from "../../src/insight/recording.ts";
 import type { ProgramInfo } from "../../src/cli/version.ts";
 import { type Bundle, bundle, currentCommit } from "./bundle.ts";
 import { npmRuntime } from "./npm_runtime.ts";
 import { judgeFolder } from "./folder_faults.ts";
+import { staleRecording } from "./recording.ts";
 import { MIGRATIONS_FOLDER, staleRegistry } from "./registry.ts";
 
 const CHECKOUT = new URL("../../", import.meta.url);
@@ -66,6 +68,7 @@ async function compile(
 ): Promise<void> {
   await refuseStaleRegistry();
   await refuseFaults();
+  await refuseStaleRecording();
   await Deno.mkdir(output, { recursive: true });
   const commit = await currentCommit();
   const compiler = await findCompiler(runtime);
@@ -99,6 +102,17 @@ async function refuseStaleRegistry(): Promise<void> {
   );
 }
 
+/** A folder that was never recorded has no file, and an executable that says so; a stale one would say what is not so. */
+async function refuseStaleRecording(): Promise<void> {
+  const differences = await staleRecording(MIGRATIONS_FOLDER);
+  if (differences === undefined || differences.length === 0) return;
+  throw new Error(
+    `Cannot compile with a stale ${RECORDING_FILE}:\n  ${
+      differences.join("\n  ")
+    }\nRun "deno task insight" first, or delete it`,
+  );
+}
+
 async function refuseFaults(): Promise<void> {
   const { faults } = await judgeFolder(CHECKOUT);
   if (faults.length > 0) {
@@ -116,7 +130,7 @@ async function findCompiler(runtime: "deno" | "npm"): Promise<Compiler> {
 
 async function compileFor(
   target: Target,
-  { code, map, environment }: Bundle,
+  { code, data, environment }: Bundle,
   { deno, env }: Compiler,
   folder: string,
 ): Promise<string> {
@@ -128,7 +142,7 @@ async function compileFor(
       ...["--no-check", "--no-config", "--no-lock", "--no-npm", "--no-remote"],
       ...["--no-code-cache", ...PERMISSIONS],
       `--allow-env=${[...VARIABLES, ...environment].join(",")}`,
-      `--include=${map}`,
+      ...data.map((path) => `--include=${path}`),
       ...[`--output=${path}`, code],
     ],
     env: { ...env, NO_COLOR: "1" },

@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { RECORDING_FILE } from "../../src/insight/recording.ts";
 import { VARIABLES } from "../../src/cli/variables.ts";
 import { exists } from "../dev/server_data.ts";
 import { denoOutput } from "./deno_command.ts";
@@ -13,6 +14,9 @@ import type { Listed } from "../../src/registry/executable.ts";
 
 /** The name of the source map of the migrations' code, beside the code. */
 export const MAP_FILE = "migrations.map.gz";
+
+/** The recording of the migrations, compressed, beside the code. */
+export const RECORDING_ARCHIVE = "migrations.insight.gz";
 
 /** Prints what the list needs to know of each migration, or why one cannot be loaded. */
 const LIST = `import { processBackground } from "./src/process/background.ts";
@@ -75,6 +79,12 @@ export async function makeRegistryLazy(
 ): Promise<void> {
   const root = pathToFileURL(`${folder}/`);
   const list = await listMigrations(root, environment);
+  const isRecorded = await exists(
+    new URL(`migrations/${RECORDING_FILE}`, root),
+  );
+  const recording = isRecorded
+    ? `  new URL(${JSON.stringify(RECORDING_ARCHIVE)}, import.meta.url),\n`
+    : "";
   const lines = list.map((one) => `  ${JSON.stringify(one)},\n`);
   await Deno.writeTextFile(
     join(folder, "src", "embedded.ts"),
@@ -86,7 +96,7 @@ export const EMBEDDED: Registry = executableRegistry(
 ${lines.join("")}],
   () => import("../migrations/mod.ts"),
   new URL(${JSON.stringify(MAP_FILE)}, import.meta.url),
-);
+${recording});
 `,
   );
 }

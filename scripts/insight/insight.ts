@@ -10,17 +10,10 @@
 import { pathToFileURL } from "node:url";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import {
-  readRecording,
-  RECORDING_FILE,
-  recordingText,
-} from "../../src/insight/recording.ts";
+import { RECORDING_FILE, recordingText } from "../../src/insight/recording.ts";
 import { drainOutput } from "../../src/process/output.ts";
-import {
-  listFolder,
-  MIGRATIONS_FOLDER,
-  staleRegistry,
-} from "../build/registry.ts";
+import { staleRecording } from "../build/recording.ts";
+import { MIGRATIONS_FOLDER, staleRegistry } from "../build/registry.ts";
 import { RECORDING_SETUP_FILE } from "../build/migration_files.ts";
 import { POSTGRES_VERSIONS } from "../dev/postgres_binaries.ts";
 import { withServers } from "../dev/test_servers.ts";
@@ -28,29 +21,6 @@ import { Program } from "./program.ts";
 import { record } from "./recorder.ts";
 
 const USAGE = "Usage: deno task insight [--check] [--no-fail] [FOLDER]";
-
-/** In what way `insight.json` does not fit the migrations beside it; nothing when it does. */
-export async function staleRecording(folder: URL): Promise<string[]> {
-  const text = await readIfThere(new URL(RECORDING_FILE, folder));
-  if (text === undefined) return ["it is missing"];
-  const { migrations } = readRecording(text);
-  const recorded = new Map(
-    migrations.map(({ name, checksum }) => [name, checksum]),
-  );
-  const differences: string[] = [];
-  for (const { name, checksum } of await listFolder(folder)) {
-    const known = recorded.get(name);
-    recorded.delete(name);
-    if (known === undefined) differences.push(`"${name}" is not in it`);
-    else if (known !== checksum) {
-      differences.push(`"${name}" has changed since it was recorded`);
-    }
-  }
-  for (const name of recorded.keys()) {
-    differences.push(`"${name}" is in it, but its file is gone`);
-  }
-  return differences;
-}
 
 async function readIfThere(file: URL): Promise<string | undefined> {
   try {
@@ -62,7 +32,7 @@ async function readIfThere(file: URL): Promise<string | undefined> {
 }
 
 async function check(folder: URL): Promise<number> {
-  const differences = await staleRecording(folder);
+  const differences = await staleRecording(folder) ?? ["it is missing"];
   if (differences.length === 0) return 0;
   console.error(
     `${RECORDING_FILE} is stale:\n  ${

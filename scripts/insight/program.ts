@@ -84,13 +84,11 @@ export class Program implements Disposable {
   }
 
   async #context(url: string): Promise<Context> {
-    const faults: string[] = [];
-    const config = await readConfig(
+    const { value: config, faults } = await readConfig(
       // Each statement is answered before the next: an error is that of its own statement.
       { "database-url": url, "no-pipeline": "true" },
       {},
       Deno.readTextFile,
-      faults,
     );
     if (faults.length > 0) throw new UsageError(faults);
     const migrations = this.#migrations;
@@ -103,6 +101,7 @@ export class Program implements Disposable {
       migrations,
       program,
       prepare: () => Promise.resolve(),
+      recording: () => Promise.resolve(undefined),
       ports: {
         clock,
         report,

@@ -36,12 +36,10 @@ export async function openStage(
     crypto.randomUUID().replaceAll("-", "").slice(0, 12)
   }`;
   const roles = await withAdmin(server, async (admin) => {
-    const [owner] = await admin`select from pg_roles where rolname = ${OWNER}`;
-    if (owner === undefined) {
-      await admin.unsafe(
-        `create role ${OWNER} login password '${server.password}'`,
-      );
-    }
+    await admin.unsafe(
+      `do $$ begin create role ${OWNER} login password '${server.password}';
+      exception when duplicate_object then null; end $$`,
+    );
     await admin.unsafe(`create database ${name} owner ${OWNER}`);
     for (const [setting, value] of Object.entries(SETTINGS)) {
       await admin.unsafe(`alter database ${name} set ${setting} = '${value}'`);
@@ -68,7 +66,10 @@ export async function openStage(
     },
     [Symbol.asyncDispose]: async () => {
       await sql.end({ timeout: 5 });
-      await withAdmin(server, (admin) => remove(admin, name, roles));
+      await withAdmin(server, async (admin) => {
+        await admin.unsafe(`drop database ${name} with (force)`);
+        if (setup !== "") await removeRoles(admin, roles);
+      });
     },
   };
   try {
@@ -99,13 +100,11 @@ async function roleNames(admin: Sql): Promise<readonly string[]> {
   return rows.map(({ name }) => String(name));
 }
 
-/** The roles that have been made for a database outlast it, and would be there before the next. */
-async function remove(
+/** The roles that the setup has made outlast the database, and would be there before the next. */
+async function removeRoles(
   admin: Sql,
-  database: string,
   before: readonly string[],
 ): Promise<void> {
-  await admin.unsafe(`drop database ${database} with (force)`);
   for (const role of await roleNames(admin)) {
     if (!before.includes(role)) await admin.unsafe(`drop role ${role}`);
   }

@@ -16,7 +16,7 @@ import { quoteArgument } from "../text.ts";
 
 export interface SplitArguments {
   readonly operands: readonly string[];
-  /** Values by flag without dashes; a switch is `"true"`. */
+  /** Values by flag without dashes; a switch is `"true"`, several of one option are lines. */
   readonly options: ReadonlyMap<string, string>;
 }
 
@@ -40,6 +40,7 @@ const OPTIONS: readonly Option[] = [
   { flag: "version", text: "as the command version" },
 ];
 const VALUED = flags(({ value }) => value !== undefined);
+const MANY = flags(({ many }) => many === true);
 const SWITCHES = flags(({ value }) => value === undefined);
 const SHORT: Readonly<Record<string, string>> = {
   "-h": "--help",
@@ -59,9 +60,11 @@ export function splitArguments(
   const faults = [...bound.faults];
   for (const flag of VALUED) {
     const values = parsed[flag] as string[];
-    if (values.length > 1) {
+    if (values.length > 1 && MANY.includes(flag) && !values.includes("")) {
+      options.set(flag, values.join("\n"));
+    } else if (values.length > 1 && !MANY.includes(flag)) {
       faults.push(`Option --${flag} is given ${values.length} times`);
-    } else if (values[0] === "") {
+    } else if (values.includes("")) {
       faults.push(`Option --${flag} needs a value`);
     } else if (values[0] !== undefined) {
       options.set(flag, values[0]);

@@ -25,6 +25,7 @@ import {
   type Shell,
 } from "./options.ts";
 import type { Settings } from "./variables.ts";
+import { readVerify, type VerifyRequest } from "./verify_values.ts";
 import type { DownRequest, UpRequest } from "../plan/plan.ts";
 import type { BackfillControl } from "../plan/backfill.ts";
 import type { RepairRequest } from "../plan/repair.ts";
@@ -54,6 +55,7 @@ export type Command =
     readonly name: string;
     readonly request: BackfillControl;
   }
+  | ({ readonly kind: "verify" } & VerifyRequest)
   | { readonly kind: "new"; readonly name: string }
   | { readonly kind: "completions"; readonly shell: Shell }
   | { readonly kind: "help"; readonly topic: CommandName | undefined }
@@ -172,6 +174,8 @@ function readCommand(
         readBackfill(operands, options),
         (control) => control && { kind, ...control },
       );
+    case "verify":
+      return map(readVerify(options), (request) => ({ kind, ...request }));
     case "new": {
       const [name] = operands;
       return name === undefined

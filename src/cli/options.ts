@@ -11,6 +11,7 @@ export type CommandName =
   | "baseline"
   | "repair"
   | "backfill"
+  | "verify"
   | "new"
   | "completions"
   | "help"
@@ -26,6 +27,8 @@ export interface Option {
   readonly value?: string;
   readonly variable?: string;
   readonly default?: string;
+  /** It may be given several times: its values are joined by line breaks. */
+  readonly many?: true;
   readonly text: string;
 }
 
@@ -140,6 +143,29 @@ export const COMMANDS: Readonly<Record<CommandName, CommandText>> = {
         flag: "aim",
         value: "DURATION",
         text: "how long a batch should take; 500ms by default",
+      },
+    ],
+  },
+  verify: {
+    usage: "verify [options]",
+    text: "compare the schema with what the applied migrations make",
+    options: [
+      {
+        flag: "to",
+        value: "NAME",
+        text: "compare with the schema up to and including NAME",
+      },
+      { flag: "grants", text: "also compare who may do what" },
+      {
+        flag: "allow-extra",
+        text: "exit 0 when all that differs is extra",
+      },
+      {
+        flag: "ignore",
+        value: "KIND:NAME",
+        many: true,
+        text:
+          "leave out a table, index, column, …, with all that belongs to it; may be repeated",
       },
     ],
   },

@@ -10,6 +10,8 @@ export function commandFaults(
   { isTerminal }: Pick<Operator, "isTerminal">,
 ): string[] {
   switch (command.kind) {
+    case "verify":
+      return unknownName(migrations, command.to);
     case "up":
       return unknownName(migrations, command.request.to);
     case "down":

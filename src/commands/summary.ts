@@ -3,9 +3,15 @@ import type { Summary } from "../report/events.ts";
 import type { Outcome } from "../plan/outcome.ts";
 import type { Result } from "./context.ts";
 
+/** The commands that look, print one object and change nothing. */
+export type LookingCommand = "status" | "verify";
+
 /** What a command came to, for its last words. `durationMs` is without the time for which a person was asked. */
 export function summaryOf(
-  command: Exclude<Command, { kind: "help" | "version" | "new" | "status" }>,
+  command: Exclude<
+    Command,
+    { kind: "help" | "version" | "new" | LookingCommand }
+  >,
   result: Result,
   durationMs: number,
 ): Summary {

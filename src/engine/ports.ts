@@ -4,6 +4,9 @@
  *
  * @module
  */
+import type { FoundObject } from "../insight/differences.ts";
+import type { Json } from "../insight/recording.ts";
+import type { SchemaLockHolder } from "../report/differences.ts";
 import type { Event, LockHolder, ServerInfo } from "../report/events.ts";
 import type { BackfillWork } from "./backfill_ports.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
@@ -78,6 +81,17 @@ export interface Session {
     ids: readonly number[],
   ): Promise<ReadonlyMap<number, OpenBackfill>>;
 
+  /**
+   * The objects of the history's schema, by identity such as `table killmails`, without the program's own tables. One flight,
+   * which changes nothing, and waits for locks no longer than the time that is given.
+   */
+  schemaObjects(
+    question: SchemaQuestion,
+  ): Promise<ReadonlyMap<string, FoundSchemaObject>>;
+
+  /** Who keeps the definitions of the schema's relations from being read. */
+  schemaLockHolders(): Promise<readonly SchemaLockHolder[]>;
+
   /** Who has the migration lock now; `undefined` when nobody has it, or it cannot be seen. */
   lockHolder(): Promise<LockHolder | undefined>;
 
@@ -86,6 +100,18 @@ export interface Session {
 
   close(): Promise<void>;
 }
+
+/** What is asked of the objects of a schema. */
+export interface SchemaQuestion {
+  /** Only these, by identity. @default {all of them} */
+  readonly only?: readonly string[];
+  readonly bodies: boolean;
+  readonly grants: boolean;
+  readonly lockTimeoutMs: number;
+}
+
+/** An object of a schema as it was found; with its body, when that was asked for. */
+export type FoundSchemaObject = FoundObject & { readonly body?: Json };
 
 /** A row of the history that was written. */
 export interface Written {

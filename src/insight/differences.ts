@@ -9,6 +9,7 @@ import {
   type Difference,
   extra,
   grantDifferences,
+  MEMBER_TYPES,
   missing,
   orderDiffers,
   type Snapshot,
@@ -115,3 +116,45 @@ function isMadeAtRunTime(
   const above = found.get(identity);
   return above !== undefined && isMadeAtRunTime(above, expected, found);
 }
+
+/** What is left out of a comparison, and why: an object with all that belongs to it, or a part wherever it is. */
+export interface Exclusion {
+  /** As `table killmails`. */
+  readonly identity?: string;
+  readonly type?: string;
+  readonly object?: string;
+  readonly part?: string;
+  readonly reason: string;
+}
+
+/** A comparison without what is left out of it: that is told as not compared. */
+export function without(
+  { differences, notCompared, reordered }: Comparison,
+  exclusions: readonly Exclusion[],
+): Comparison {
+  const kept: Difference[] = [];
+  const left = [...notCompared];
+  for (const difference of differences) {
+    const exclusion = exclusions.find((one) => isLeftOut(difference, one));
+    if (exclusion === undefined) kept.push(difference);
+    else {
+      const { type, object } = difference;
+      left.push({ type, object, reason: exclusion.reason });
+    }
+  }
+  return { differences: kept, notCompared: left, reordered };
+}
+
+function isLeftOut(difference: Difference, exclusion: Exclusion): boolean {
+  if (exclusion.part !== undefined) return difference.part === exclusion.part;
+  const [type, object] = exclusion.identity === undefined
+    ? [exclusion.type, exclusion.object!]
+    : splitIdentity(exclusion.identity);
+  if (difference.object === object) return difference.type === type;
+  return type !== undefined && OWNERS.includes(type) &&
+    difference.object.startsWith(`${object}.`) &&
+    MEMBER_TYPES.includes(difference.type);
+}
+
+/** What has members with names of their own. */
+const OWNERS = ["table", "view", "materialized view", "domain"];

@@ -37,6 +37,9 @@ const MEMBERS: Readonly<Record<string, string>> = {
   policies: "policy",
 };
 
+/** The types of what belongs to a table. */
+export const MEMBER_TYPES: readonly string[] = Object.values(MEMBERS);
+
 /**
  * The schema that these migrations make on a server of that version.
  *

@@ -57,6 +57,9 @@ export interface Registry {
 
   /** Loads the code of the migrations, unless `list` has. @throws {RefusedError} as `list` */
   prepare(open: OpenLoader): Promise<void>;
+
+  /** What `deno task insight` has recorded of them, as text; missing, or `undefined`, when nothing was. */
+  readonly recording?: () => Promise<string | undefined>;
 }
 
 /** A migration that this program carries. */

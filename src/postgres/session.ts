@@ -4,16 +4,24 @@
  * @module
  */
 import { Connection } from "./connection/connection.ts";
+import type { SchemaLockHolder } from "../report/differences.ts";
 import type { LockHolder, ServerInfo } from "../report/events.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { HistoryRow } from "../plan/history.ts";
 import type { KyselyTable } from "../plan/kysely.ts";
-import type { Backend, Session, Work } from "../engine/ports.ts";
+import type {
+  Backend,
+  FoundSchemaObject,
+  SchemaQuestion,
+  Session,
+  Work,
+} from "../engine/ports.ts";
 import type { Link } from "./wire/link.ts";
 import type { WatchedBackend } from "./activity.ts";
 import { Monitor } from "./monitor.ts";
 import { RESET } from "./seal.ts";
 import { endIdleQuery, lockHolderQuery, type Scope } from "./settings.ts";
+import { HISTORY_TABLE, POSITIONS } from "./history/place.ts";
 import { SessionWork, type WorkOptions } from "./work.ts";
 import {
   SessionHistory,
@@ -172,6 +180,23 @@ export class PostgresSession implements Session {
   ): Promise<ReadonlyMap<number, OpenBackfill>> {
     const { readOpen } = await import("./backfill/open.ts");
     return await readOpen(this.#connection, this.#history.schema, ids);
+  }
+
+  async schemaObjects(
+    question: SchemaQuestion,
+  ): Promise<ReadonlyMap<string, FoundSchemaObject>> {
+    const { readSnapshot } = await import("./catalog/read_snapshot.ts");
+    return await readSnapshot(this.#connection, {
+      ...question,
+      schema: this.#history.schema,
+      versionNumber: this.#options.versionNumber,
+      without: [HISTORY_TABLE, POSITIONS],
+    });
+  }
+
+  async schemaLockHolders(): Promise<readonly SchemaLockHolder[]> {
+    const { readLockHolders } = await import("./catalog/read_snapshot.ts");
+    return await readLockHolders(this.#connection, this.#history.schema);
   }
 
   async lockHolder(): Promise<LockHolder | undefined> {

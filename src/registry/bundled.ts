@@ -3,9 +3,9 @@
  *
  * @module
  */
-import process from "node:process";
 import { RefusedError } from "../errors.ts";
 import type { Migration, OpenLoader } from "../plan/migration.ts";
+import { readCompressed } from "./compressed.ts";
 import { originalPosition, type SourceMap } from "./source_map.ts";
 import { framesOf, type Locate } from "../stack.ts";
 import { type ImportRegistry, loadFault, loadMigrations } from "./load.ts";
@@ -36,7 +36,7 @@ function mapLocator(url: URL): Locate {
   let map: SourceMap | undefined;
   return (error) => {
     for (const frame of framesOf(error)) {
-      map ??= readMap(url);
+      map ??= JSON.parse(readCompressed(url)) as SourceMap;
       if (!frame.url.endsWith(`/${map.file}`)) continue;
       const place = originalPosition(map, frame.line, frame.column);
       if (place?.source.startsWith("migrations/")) {
@@ -44,11 +44,4 @@ function mapLocator(url: URL): Locate {
       }
     }
   };
-}
-
-function readMap(url: URL): SourceMap {
-  const { gunzipSync } = process.getBuiltinModule("node:zlib");
-  return JSON.parse(
-    new TextDecoder().decode(gunzipSync(Deno.readFileSync(url))),
-  );
 }

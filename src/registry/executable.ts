@@ -27,11 +27,13 @@ export type Listed = readonly [
 /**
  * @param load imports the code
  * @param map where its source map is, see {@link loadBundled}
+ * @param recording where the recording of the migrations is, compressed; `undefined` when there is none
  */
 export function executableRegistry(
   list: readonly Listed[],
   load: ImportRegistry,
   map: URL,
+  recording?: URL,
 ): Registry {
   let loaded: ReadonlyMap<string, Migration> | undefined;
   const run =
@@ -50,6 +52,11 @@ export function executableRegistry(
   }));
   return {
     list: () => Promise.resolve(migrations),
+    recording: async () => {
+      if (recording === undefined) return undefined;
+      const { readCompressed } = await import("./compressed.ts");
+      return readCompressed(recording);
+    },
     prepare: async (open) => {
       const { loadBundled } = await import("./bundled.ts");
       loaded = await loadBundled(open, load, map);

@@ -4,6 +4,7 @@
  * @module
  */
 import { RefusedError } from "../errors.ts";
+import { RECORDING_FILE } from "../insight/recording.ts";
 import type { MigrationLoader, Registry } from "../plan/migration.ts";
 import { framesOf, type Locate } from "../stack.ts";
 import { type ImportRegistry, loadFault, loadMigrations } from "./load.ts";
@@ -16,6 +17,7 @@ export function sourceRegistry(url: string, load: ImportRegistry): Registry {
   const locate = sourceLocator(new URL(".", url).href);
   return {
     prepare: () => Promise.resolve(),
+    recording: () => readIfThere(new URL(RECORDING_FILE, url)),
     list: async (open) => {
       const loader = await open(locate);
       try {
@@ -29,6 +31,15 @@ export function sourceRegistry(url: string, load: ImportRegistry): Registry {
       }
     },
   };
+}
+
+async function readIfThere(file: URL): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(file);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 /** Finds errors of code in a folder. */

@@ -122,6 +122,12 @@ export type Event =
     readonly leftMs: number;
   }
   | { readonly event: "warning"; readonly message: string }
+  /** The schema was compared: its lines for a person, and the members of one JSON object. */
+  | {
+    readonly event: "verified";
+    readonly lines: readonly string[];
+    readonly value: Readonly<Record<string, unknown>>;
+  }
   /** Another run is at work on a backfill. */
   | {
     readonly event: "waiting_for_backfill";

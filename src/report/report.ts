@@ -55,7 +55,8 @@ export function render(event: Event, options: RenderOptions): readonly Line[] {
   if (options.format === "text") return text;
   // A person who watches a JSON run still finds what it waits for, and why it failed, on stderr.
   const notes = text.filter(({ stream }) => stream === "stderr");
-  const json = options.stream || event.event === "status"
+  const json = options.stream || event.event === "status" ||
+      event.event === "verified"
     ? jsonOf(event, options)
     : undefined;
   return json === undefined
@@ -200,6 +201,8 @@ function textLines(event: Event, options: RenderOptions): RawLine[] {
       return [];
     case "status":
       return statusLines(event, options).flatMap(result);
+    case "verified":
+      return event.lines.flatMap(result);
     case "failed":
       return failureLines(event.error, options.hide).map((line, i) => ({
         stream: "stderr",
@@ -219,7 +222,7 @@ function textLines(event: Event, options: RenderOptions): RawLine[] {
 function jsonOf(
   event: Event,
   options: RenderOptions,
-): Record<string, unknown> | undefined {
+): Readonly<Record<string, unknown>> | undefined {
   const { event: name, ...rest } = event;
   const named = { event: name, at: options.at.toISOString() };
   switch (event.event) {
@@ -230,6 +233,8 @@ function jsonOf(
         : undefined;
     case "status":
       return statusJson(event);
+    case "verified":
+      return event.value;
     case "applied":
     case "rolled_back":
     case "recorded":

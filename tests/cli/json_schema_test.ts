@@ -34,6 +34,7 @@ const EVENTS: Readonly<Record<Event["event"], string | undefined>> = {
   rolled_back: undefined,
   recorded: undefined,
   outcome: undefined,
+  verified: "it is the object of verify, which has a schema of its own",
   status: "it is the object of status, which has a schema of its own",
   failed: undefined,
   summary: undefined,

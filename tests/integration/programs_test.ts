@@ -274,6 +274,7 @@ async function byProgram(
     migrations,
     program: info,
     prepare: () => Promise.resolve(),
+    recording: () => Promise.resolve(undefined),
     ports: {
       clock,
       report,

@@ -52,7 +52,7 @@ export async function writeMigrations(
 ): Promise<ReadonlyMap<string, string>> {
   const files = new Map<string, string>();
   for (const [name, source] of Object.entries(migrations)) {
-    const isWhole = isScript(name) || /[/]|\.(?:sql|TS|d\.ts)$/.test(name);
+    const isWhole = isScript(name) || /[/]|\.(?:sql|json|TS|d\.ts)$/.test(name);
     const file = isWhole ? name : `${name}.ts`;
     await Deno.mkdir(dirname(join(folder, file)), { recursive: true });
     await Deno.writeTextFile(join(folder, file), source);
