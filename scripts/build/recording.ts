@@ -3,7 +3,11 @@
  *
  * @module
  */
-import { readRecording, RECORDING_FILE } from "../../src/insight/recording.ts";
+import {
+  readRecording,
+  RECORDING_FILE,
+  recordingText,
+} from "../../src/insight/recording.ts";
 import { listFolder } from "./registry.ts";
 
 /** In what way the recording does not fit the migrations beside it; `undefined` when there is none. */
@@ -17,8 +21,9 @@ export async function staleRecording(
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
+  const recording = readRecording(text);
   const recorded = new Map(
-    readRecording(text).migrations.map((
+    recording.migrations.map((
       { name, checksum },
     ) => [name, checksum]),
   );
@@ -34,5 +39,7 @@ export async function staleRecording(
   for (const name of recorded.keys()) {
     differences.push(`"${name}" is in it, but its file is gone`);
   }
-  return differences;
+  return differences.length > 0 || text === recordingText(recording)
+    ? differences
+    : ["it was edited, or another version wrote it"];
 }

@@ -8,13 +8,13 @@ import {
   type RecordedMigration,
   type Recording,
 } from "../../src/insight/recording.ts";
-import { compareSchemas } from "../../src/insight/differences.ts";
+import { compareSchemas, sideOf } from "../../src/insight/differences.ts";
 import {
   applyDelta,
   deltaOf,
   type Snapshot,
 } from "../../src/insight/snapshot.ts";
-import type { Json, SchemaObject } from "../../src/insight/recording.ts";
+import type { SchemaObject } from "../../src/insight/recording.ts";
 import type { Migration } from "../../src/plan/migration.ts";
 import { differenceText } from "../../src/report/differences.ts";
 import { quote } from "../../src/text.ts";
@@ -245,10 +245,7 @@ function differenceFault(
   expected: Snapshot,
   found: Snapshot,
 ): string[] {
-  const bodies = new Map<string, Json>(
-    [...found].map(([identity, { body }]) => [identity, body]),
-  );
-  const { differences } = compareSchemas(expected, found, bodies, {
+  const { differences } = compareSchemas(sideOf(expected), sideOf(found), {
     grants: true,
   });
   if (differences.length === 0) return [];

@@ -13,8 +13,11 @@ import type { Server } from "../dev/embedded_postgres.ts";
 /** Who runs the migrations. */
 const OWNER = "insight";
 
-/** Not UTC: there a change of type rewrites what elsewhere it does not. */
-const SETTINGS = { TimeZone: "Europe/Berlin", lc_messages: "C" };
+/**
+ * As in production: what a migration writes as a time without a zone (the bound of a partition, a default) becomes a moment in
+ * the zone of the session.
+ */
+const SETTINGS = { TimeZone: "UTC", lc_messages: "C" };
 
 /** A database that only its owner and a superuser use. */
 export interface Stage extends AsyncDisposable {

@@ -18,8 +18,8 @@ export interface Context {
   readonly program: ProgramInfo;
   /** Loads the code of the migrations, if it is not loaded yet. @throws {RefusedError} naming what cannot be loaded */
   readonly prepare: () => Promise<void>;
-  /** What was recorded of the migrations, as text; `undefined` when nothing was. */
-  readonly recording: () => Promise<string | undefined>;
+  /** What was recorded of the migrations, in UTF-8; `undefined` when nothing was. */
+  readonly recording: () => Promise<Uint8Array | undefined>;
 }
 
 /** What a command did. The caller reports it, and the error if there is one. */

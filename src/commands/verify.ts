@@ -12,8 +12,8 @@ import {
   unlike,
   without,
 } from "../insight/differences.ts";
-import { type Expectation, expectationOf } from "../insight/expectation.ts";
-import { type Json, readRecording } from "../insight/recording.ts";
+import { type Expectation, readExpectation } from "../insight/expectation.ts";
+import type { Json } from "../insight/recording.ts";
 import { isApplied } from "../plan/history.ts";
 import { type MigrationState, migrationStates, names } from "../plan/states.ts";
 import { schemaHoldersText, verificationLines } from "../report/differences.ts";
@@ -85,23 +85,40 @@ async function compare(
   }
   const { grants } = command;
   const found = await ask(context, session, { bodies: false, grants });
-  const only = unlike(expectation.snapshot, found)
+  const { objects } = expectation;
+  const wanted = unlike(objects, found)
     .filter((identity) => !expectation.uncertain.has(identity))
     .slice(0, MOST_BODIES);
-  const read = only.length === 0
+  const gone = [...objects.keys()].filter((one) => !found.has(one));
+  const read = wanted.length === 0
     ? new Map<string, FoundSchemaObject>()
-    : await ask(context, session, { only, bodies: true, grants: false });
+    : await ask(context, session, {
+      only: wanted,
+      bodies: true,
+      grants: false,
+    });
   const bodies = new Map<string, Json>(
     [...read].map(([identity, { body = null }]) => [identity, body]),
   );
-  const all = compareSchemas(expectation.snapshot, found, bodies, { grants });
+  const asked = [...wanted, ...gone.slice(0, MOST_BODIES)];
+  const all = compareSchemas(
+    {
+      objects,
+      bodies: asked.length === 0 ? new Map() : expectation.bodies(asked),
+    },
+    { objects: found, bodies },
+    { grants },
+  );
   return {
     expectation,
     comparison: without(all, [
       ...uncertain(expectation),
       ...command.ignore.map(ignored),
       ...(expectation.isNewer
-        ? [{ part: "definition", reason: "this PostgreSQL may print it so" }]
+        ? [{
+          part: "definition",
+          reason: "this PostgreSQL is newer than those that were recorded",
+        }]
         : []),
     ]),
     fingerprint: await fingerprintOf(found),
@@ -111,15 +128,15 @@ async function compare(
 /** @throws {RefusedError} when it cannot be told what to expect */
 async function expect(
   { recording, migrations }: Context,
-  { to }: VerifyCommand,
+  { to, grants }: VerifyCommand,
   { server }: Session,
   states: readonly MigrationState[],
 ): Promise<Expectation> {
   if (server.schema === null) {
     throw new RefusedError(["Cannot compare the schema: there is none"]);
   }
-  const text = await recording();
-  if (text === undefined) {
+  const recorded = await recording();
+  if (recorded === undefined) {
     throw new RefusedError([
       'Cannot tell what the migrations make: not recorded; run "deno task insight" and build the program anew',
     ]);
@@ -127,16 +144,16 @@ async function expect(
   const applied = new Set(
     states.filter(({ row }) => isApplied(row)).map(({ name }) => name),
   );
-  const expectation = expectationOf(
-    readRecording(text),
-    migrations.map(({ name, checksum }) => ({
+  const expectation = readExpectation(recorded, {
+    migrations: migrations.map(({ name, checksum }) => ({
       name,
       checksum,
       isApplied: applied.has(name),
     })),
     to,
-    Number.parseInt(server.version),
-  );
+    major: Number.parseInt(server.version),
+    grants,
+  });
   if ("faults" in expectation) throw new RefusedError(expectation.faults);
   return expectation;
 }
@@ -234,5 +251,8 @@ async function fingerprintOf(
   );
   const bytes = new TextEncoder().encode(lines.join(""));
   const digest = await crypto.subtle.digest("SHA-256", bytes);
-  return new Uint8Array(digest).toHex();
+  return Array.from(
+    new Uint8Array(digest),
+    (byte) => byte.toString(16).padStart(2, "0"),
+  ).join("");
 }

@@ -30,13 +30,29 @@ export interface Comparison {
   readonly reordered: readonly string[];
 }
 
-/** An object as it is found without its body. */
+/** An object without its body. */
 export type FoundObject = Omit<SchemaObject, "body">;
 
-/** The objects whose bodies have to be read: those that both have, with different hashes. */
+/** A schema, and as much of its bodies as was read. */
+export interface Side {
+  readonly objects: ReadonlyMap<string, FoundObject>;
+  readonly bodies: ReadonlyMap<string, Json>;
+}
+
+/** Both sides of a schema that is known in full. */
+export function sideOf(snapshot: Snapshot): Side {
+  return {
+    objects: snapshot,
+    bodies: new Map(
+      [...snapshot].map(([identity, { body }]) => [identity, body]),
+    ),
+  };
+}
+
+/** The objects that both have, with different hashes: their bodies have to be read. */
 export function unlike(
-  expected: Snapshot,
-  found: ReadonlyMap<string, FoundObject>,
+  expected: Side["objects"],
+  found: Side["objects"],
 ): readonly string[] {
   return [...found].filter(([identity, { hash }]) => {
     const known = expected.get(identity);
@@ -45,44 +61,49 @@ export function unlike(
 }
 
 /**
- * Compares a schema with what is expected.
+ * Compares a schema with what is expected. An object of {@link unlike} whose bodies are missing is told as different without
+ * saying in what.
  *
- * @param bodies of the objects of {@link unlike}; one that is missing is told as different without saying in what
  * @param options.grants whether it is compared who may do what
  */
 export function compareSchemas(
-  expected: Snapshot,
-  found: ReadonlyMap<string, FoundObject>,
-  bodies: ReadonlyMap<string, Json>,
+  expected: Side,
+  found: Side,
   options: { readonly grants: boolean },
 ): Comparison {
   const differences: Difference[] = [];
   const notCompared: NotCompared[] = [];
   const reordered: string[] = [];
-  for (const [identity, object] of expected) {
-    if (!found.has(identity)) {
-      differences.push(missing(...splitIdentity(identity), object.body));
+  for (const identity of expected.objects.keys()) {
+    if (!found.objects.has(identity)) {
+      const body = expected.bodies.get(identity) ?? null;
+      differences.push(missing(...splitIdentity(identity), body));
     }
   }
-  for (const [identity, object] of found) {
+  for (const [identity, object] of found.objects) {
     const [type, name] = splitIdentity(identity);
-    const known = expected.get(identity);
+    const known = expected.objects.get(identity);
     if (known === undefined) {
-      if (isMadeAtRunTime(object, expected, found)) {
+      if (isMadeAtRunTime(object, expected.objects, found.objects)) {
         notCompared.push({
           type,
           object: name,
           reason: `a partition of ${object.parent} that was made at run time`,
         });
-      } else differences.push(extra(type, name, null));
+      } else {
+        const body = found.bodies.get(identity) ?? null;
+        differences.push(extra(type, name, body));
+      }
       continue;
     }
     if (options.grants) {
       differences.push(...grantDifferences(identity, known, object));
     }
     if (known.hash === object.hash) continue;
-    const body = bodies.get(identity);
-    if (body === undefined) {
+    const [was, is] = [expected, found].map(({ bodies }) =>
+      bodies.get(identity)
+    );
+    if (was === undefined || is === undefined) {
       differences.push({
         kind: "different",
         type,
@@ -93,8 +114,8 @@ export function compareSchemas(
       });
       continue;
     }
-    differences.push(...bodyDifferences(identity, known.body, body));
-    if (orderDiffers(known.body, body)) reordered.push(name);
+    differences.push(...bodyDifferences(identity, was, is));
+    if (orderDiffers(was, is)) reordered.push(name);
   }
   const rank = ({ type, object }: Difference) => `${object}\0${type}`;
   return {
@@ -107,8 +128,8 @@ export function compareSchemas(
 /** Whether the table is a partition of one that is expected, or of such a partition. */
 function isMadeAtRunTime(
   { parent }: FoundObject,
-  expected: Snapshot,
-  found: ReadonlyMap<string, FoundObject>,
+  expected: Side["objects"],
+  found: Side["objects"],
 ): boolean {
   if (parent === undefined) return false;
   const identity = `table ${parent}`;

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { RecordedMigration, Recording } from "./recording.ts";
-import { foldSnapshot, type Snapshot } from "./snapshot.ts";
+import type { FoundObject } from "./differences.ts";
+import type { Json } from "./recording.ts";
+import { readLines } from "./recording_lines.ts";
 
 /** A migration of the program, and whether it is applied. */
 export interface KnownMigration {
@@ -13,88 +14,128 @@ export interface KnownMigration {
   readonly isApplied: boolean;
 }
 
+export interface ExpectationOptions {
+  /** The migrations of the program, in their order. */
+  readonly migrations: readonly KnownMigration[];
+  /** The migration up to which the schema is expected, whatever is applied; the newest applied one when missing. */
+  readonly to: string | undefined;
+  /** The version of the server, 18. */
+  readonly major: number;
+  /** Whether it is wanted who may do what. */
+  readonly grants: boolean;
+}
+
 export interface Expectation {
   /** The newest migration that counts; `null` when none does. */
   readonly migration: string | null;
   /** The server that it was recorded on, `18.4`. */
   readonly recordedOn: string;
-  readonly snapshot: Snapshot;
+  readonly objects: ReadonlyMap<string, FoundObject>;
   /** Migrations before that one that are not applied. */
   readonly gaps: readonly string[];
   /** What those would have changed, by identity. */
   readonly uncertain: ReadonlySet<string>;
   /** Whether the server is newer than all that was recorded: it may print definitions in another way. */
   readonly isNewer: boolean;
+  /** Reads the bodies of objects, by identity. */
+  bodies(identities: readonly string[]): ReadonlyMap<string, Json>;
 }
 
 /**
  * What is expected of a database, or why nothing can be.
  *
- * @param migrations of the program, in their order
- * @param to the migration up to which the schema is expected, whatever is applied; the newest applied one when missing
- * @param major the version of the server, 18
+ * @param recording as `recordingText` writes it, in UTF-8
+ * @throws {TypeError} when the recording cannot be read
  */
-export function expectationOf(
-  recording: Recording,
-  migrations: readonly KnownMigration[],
-  to: string | undefined,
-  major: number,
+export function readExpectation(
+  recording: Uint8Array,
+  { migrations, to, major, grants }: ExpectationOptions,
 ): Expectation | { readonly faults: readonly string[] } {
   const last = to === undefined
     ? migrations.findLastIndex(({ isApplied }) => isApplied)
     : migrations.findIndex(({ name }) => name === to);
   const wanted = migrations.slice(0, last + 1);
-  const recorded = new Map(recording.migrations.map((one) => [one.name, one]));
-  const known: RecordedMigration[] = [];
-  const stale: string[] = [];
-  const faults: string[] = [];
-  for (const { name, checksum } of wanted) {
-    const one = recorded.get(name);
-    if (one?.checksum !== checksum) stale.push(`"${name}"`);
-    else if (one.status === "unknown") {
-      faults.push(
-        `Cannot tell what "${name}" makes: it could not be recorded: ${
-          one.reason ?? "nobody knows why"
-        }`,
-      );
-    } else known.push(one);
-  }
-  if (stale.length > 0) {
-    faults.push(
-      `Cannot tell what ${nameSome(stale)} ${
-        stale.length === 1 ? "makes" : "make"
-      }: not recorded; run "deno task insight" and build the program anew`,
-    );
-  }
-  const versions = Object.keys(recording.recordedOn).map(Number);
-  const newest = Math.max(...versions);
-  const version = Math.min(major, newest);
-  if (!versions.includes(version)) {
-    faults.push(
-      `Cannot tell what the migrations make on PostgreSQL ${major}: they were recorded on ${
-        versions.join(", ")
-      }`,
-    );
-  }
-  if (faults.length > 0) return { faults };
+  const checksums = new Map(wanted.map((one) => [one.name, one.checksum]));
   const gaps = to === undefined
     ? wanted.filter(({ isApplied }) => !isApplied).map(({ name }) => name)
     : [];
+  const fresh = new Set<string>();
+  const unknown: string[] = [];
+  const objects = new Map<string, FoundObject>();
+  const uncertain = new Set<string>();
+  let recordedOn: Readonly<Record<string, string>> = {};
+  let version = major;
+  readLines(recording, {
+    head: (head) => {
+      recordedOn = head.recordedOn;
+      const newest = Math.max(...Object.keys(recordedOn).map(Number));
+      version = Math.min(major, newest);
+    },
+    migration: ({ name, checksum, status, reason }) => {
+      if (checksums.get(name) !== checksum) return;
+      fresh.add(name);
+      if (status === "recorded") return;
+      unknown.push(
+        `Cannot tell what "${name}" makes: it could not be recorded: ${reason}`,
+      );
+    },
+    entry: (entry) => {
+      if (!counts(entry)) return;
+      const { migration, identity, change } = entry;
+      const object = change.object(grants);
+      if (object === undefined) objects.delete(identity);
+      else objects.set(identity, object);
+      if (gaps.includes(migration)) uncertain.add(identity);
+    },
+  });
+  const stale = wanted.filter(({ name }) => !fresh.has(name));
+  const faults = [
+    ...unknown,
+    ...stale.length === 0 ? [] : [staleText(stale)],
+    ...recordedOn[version] === undefined ? [versionText()] : [],
+  ];
+  if (faults.length > 0) return { faults };
   return {
     migration: wanted.at(-1)?.name ?? null,
-    recordedOn: recording.recordedOn[version]!,
-    snapshot: foldSnapshot(known, version),
+    recordedOn: recordedOn[version]!,
+    objects,
     gaps,
-    uncertain: new Set(
-      known.filter(({ name }) => gaps.includes(name)).flatMap((
-        { delta, versions = {} },
-      ) => [...Object.keys(delta), ...Object.keys(versions[version] ?? {})]),
-    ),
-    isNewer: major > newest,
+    uncertain,
+    isNewer: major > version,
+    bodies: (identities) => {
+      const bodies = new Map<string, Json>();
+      const asked = new Set(identities);
+      readLines(recording, {
+        entry: (entry) => {
+          const { identity, change } = entry;
+          if (!asked.has(identity) || !counts(entry)) return;
+          const body = change.body();
+          if (body === undefined) bodies.delete(identity);
+          else bodies.set(identity, body);
+        },
+      });
+      return bodies;
+    },
   };
+
+  function counts(
+    entry: { readonly migration: string; readonly version: number | undefined },
+  ): boolean {
+    return checksums.has(entry.migration) &&
+      (entry.version === undefined || entry.version === version);
+  }
+
+  function versionText(): string {
+    return `Cannot tell what the migrations make on PostgreSQL ${major}: they were recorded on ${
+      Object.keys(recordedOn).join(", ")
+    }`;
+  }
 }
 
-function nameSome(names: readonly string[]): string {
-  const [shown, rest] = [names.slice(0, 5).join(", "), names.length - 5];
-  return rest > 0 ? `${shown} and ${rest} more` : shown;
+function staleText(stale: readonly { readonly name: string }[]): string {
+  const names = stale.slice(0, 5).map(({ name }) => `"${name}"`).join(", ");
+  const rest = stale.length - 5;
+  return `Cannot tell what ${names}${rest > 0 ? ` and ${rest} more` : ""} ${
+    stale.length === 1 ? "makes" : "make"
+  }: not recorded; run "deno task insight" and build the program anew`;
 }

@@ -11,7 +11,7 @@
 export const RECORDING_FILE = "insight.json";
 
 /** The form that this program reads. */
-const FORMAT = 1;
+export const FORMAT = 1;
 
 export type Json =
   | null
@@ -93,7 +93,7 @@ export function recordingText(
   const list = migrations.map((one) => {
     const { delta, versions = {}, ...rest } = one;
     const others = Object.entries(versions).map(([version, delta]) =>
-      `${JSON.stringify(version)}:${deltaText(delta)}`
+      `\n${JSON.stringify(version)}:${deltaText(delta)}`
     );
     return `${inner(rest)},\n"delta":${deltaText(delta)}${
       others.length === 0 ? "" : `,\n"versions":{${others.join(",")}}`
@@ -124,17 +124,4 @@ export function canonical(value: unknown): string {
       `${JSON.stringify(key)}:${canonical(one)}`
     );
   return `{${members.join(",")}}`;
-}
-
-/** Names and checksums that a recording does not have as these migrations have them; none when it is fresh. */
-export function staleNames(
-  recording: Recording,
-  migrations: readonly { readonly name: string; readonly checksum: string }[],
-): readonly string[] {
-  const recorded = new Map(
-    recording.migrations.map(({ name, checksum }) => [name, checksum]),
-  );
-  return migrations.filter(({ name, checksum }) =>
-    recorded.get(name) !== checksum
-  ).map(({ name }) => name);
 }

@@ -58,8 +58,8 @@ export interface Registry {
   /** Loads the code of the migrations, unless `list` has. @throws {RefusedError} as `list` */
   prepare(open: OpenLoader): Promise<void>;
 
-  /** What `deno task insight` has recorded of them, as text; missing, or `undefined`, when nothing was. */
-  readonly recording?: () => Promise<string | undefined>;
+  /** What `deno task insight` has recorded of them, in UTF-8; missing, or `undefined`, when nothing was. */
+  readonly recording?: () => Promise<Uint8Array | undefined>;
 }
 
 /** A migration that this program carries. */

@@ -36,7 +36,9 @@ function mapLocator(url: URL): Locate {
   let map: SourceMap | undefined;
   return (error) => {
     for (const frame of framesOf(error)) {
-      map ??= JSON.parse(readCompressed(url)) as SourceMap;
+      map ??= JSON.parse(
+        new TextDecoder().decode(readCompressed(url)),
+      ) as SourceMap;
       if (!frame.url.endsWith(`/${map.file}`)) continue;
       const place = originalPosition(map, frame.line, frame.column);
       if (place?.source.startsWith("migrations/")) {

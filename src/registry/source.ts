@@ -33,9 +33,9 @@ export function sourceRegistry(url: string, load: ImportRegistry): Registry {
   };
 }
 
-async function readIfThere(file: URL): Promise<string | undefined> {
+async function readIfThere(file: URL): Promise<Uint8Array | undefined> {
   try {
-    return await Deno.readTextFile(file);
+    return await Deno.readFile(file);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;

@@ -9,7 +9,7 @@ import { testServers } from "../server/postgres.ts";
 
 const [folder = ""] = Deno.args;
 const migrations = pathToFileURL(`${folder}/migrations/`);
-using program = await Program.load(new URL("mod.ts", migrations));
+const program = await Program.load(new URL("mod.ts", migrations));
 const { recording, faults } = await record({
   servers: testServers().map(({ version, url }) => {
     const { port, password } = new URL(url);
@@ -35,4 +35,5 @@ for (const fault of faults) {
   await Deno.stderr.write(new TextEncoder().encode(`${fault}\n`));
 }
 await drainOutput(5_000);
+program[Symbol.dispose]();
 Deno.exit(faults.length > 0 ? 1 : 0);
