@@ -1,5 +1,4 @@
 import type { Command } from "../cli/command.ts";
-import type { IgnoredObject } from "../cli/verify_values.ts";
 import { causeOf, DatabaseError, ExitCode, RefusedError } from "../errors.ts";
 import type {
   FoundSchemaObject,
@@ -9,10 +8,12 @@ import type {
 import {
   compareSchemas,
   type Comparison,
+  type Exclusion,
   unlike,
   without,
 } from "../insight/differences.ts";
 import { type Expectation, readExpectation } from "../insight/expectation.ts";
+import { splitIdentity } from "../insight/snapshot.ts";
 import type { Json } from "../insight/recording.ts";
 import { isApplied } from "../plan/history.ts";
 import { type MigrationState, migrationStates, names } from "../plan/states.ts";
@@ -113,10 +114,11 @@ async function compare(
     expectation,
     comparison: without(all, [
       ...uncertain(expectation),
-      ...command.ignore.map(ignored),
+      ...command.ignore.map((one) => ({ ...one, reason: "ignored" })),
       ...(expectation.isNewer
         ? [{
           part: "definition",
+          types: ["view", "materialized view"],
           reason: "this PostgreSQL is newer than those that were recorded",
         }]
         : []),
@@ -230,16 +232,16 @@ async function ask(
   }
 }
 
-function uncertain({ uncertain, gaps }: Expectation) {
-  const named = gaps.map((name) => ({ name }));
-  return [...uncertain].map((identity) => ({
-    identity,
-    reason: `${names(named)} would change it, and is not applied`,
-  }));
-}
-
-function ignored({ type, object }: IgnoredObject) {
-  return { type, object, reason: "ignored" };
+/** What the migrations would change that are not applied although newer ones are. */
+function uncertain({ uncertain, gaps }: Expectation): Exclusion[] {
+  const named = names(gaps.map((name) => ({ name })));
+  return [...uncertain].map((identity) => {
+    const [type, object] = splitIdentity(identity);
+    const reason = `${named} would change it, and ${
+      gaps.length === 1 ? "is" : "are"
+    } not applied`;
+    return { type, object, reason };
+  });
 }
 
 /** One text for a whole schema: equal schemas have equal ones, on every server. */

@@ -138,15 +138,13 @@ function isMadeAtRunTime(
   return above !== undefined && isMadeAtRunTime(above, expected, found);
 }
 
-/** What is left out of a comparison, and why: an object with all that belongs to it, or a part wherever it is. */
-export interface Exclusion {
-  /** As `table killmails`. */
-  readonly identity?: string;
-  readonly type?: string;
-  readonly object?: string;
-  readonly part?: string;
-  readonly reason: string;
-}
+/** What is left out of a comparison, and why: an object with all that belongs to it, or a part of all objects of some types. */
+export type Exclusion =
+  & { readonly reason: string }
+  & (
+    | { readonly type: string; readonly object: string }
+    | { readonly part: string; readonly types: readonly string[] }
+  );
 
 /** A comparison without what is left out of it: that is told as not compared. */
 export function without(
@@ -167,13 +165,13 @@ export function without(
 }
 
 function isLeftOut(difference: Difference, exclusion: Exclusion): boolean {
-  if (exclusion.part !== undefined) return difference.part === exclusion.part;
-  const [type, object] = exclusion.identity === undefined
-    ? [exclusion.type, exclusion.object!]
-    : splitIdentity(exclusion.identity);
+  if ("part" in exclusion) {
+    return difference.part === exclusion.part &&
+      exclusion.types.includes(difference.type);
+  }
+  const { type, object } = exclusion;
   if (difference.object === object) return difference.type === type;
-  return type !== undefined && OWNERS.includes(type) &&
-    difference.object.startsWith(`${object}.`) &&
+  return OWNERS.includes(type) && difference.object.startsWith(`${object}.`) &&
     MEMBER_TYPES.includes(difference.type);
 }
 

@@ -9,7 +9,7 @@ import { COMMANDS, SETTINGS } from "../../src/cli/options.ts";
 import { hostile, isClean } from "../support/net/hostile.ts";
 
 const KNOWN =
-  "known are up, down, redo, status, baseline, repair, backfill, new, completions, help, version";
+  "known are up, down, redo, status, baseline, repair, backfill, verify, new, completions, help, version";
 
 /** Splits on spaces, as a shell does with words that need no quotes. */
 function parse(line: string) {

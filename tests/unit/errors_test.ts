@@ -25,6 +25,7 @@ Deno.test("ExitCode is what scripts build on", () => {
     failed: 1,
     usage: 2,
     pending: 3,
+    differs: 3,
     unfinished: 4,
     interrupted: 130,
     terminated: 143,

@@ -26,6 +26,7 @@ Commands:
   baseline     record migrations as applied without running them
   repair       settle a failed or edited migration
   backfill     pause, resume or set a backfill at work
+  verify       compare the schema with what the applied migrations make
   new NAME     create a migration file (source checkout only)
   completions  print what a shell needs to complete commands and options
   help         show this text, or the options of a command
@@ -33,10 +34,11 @@ Commands:
 `,
   );
   assertEquals(
-    lines.slice(-5).join("\n"),
+    lines.slice(-6).join("\n"),
     `\
 Exit codes: 0 done, or nothing to do; 1 failed or refused; 2 usage or configuration error;
-3 migrations are pending (status --check, status --wait); 4 --time-limit ended a backfill with work left;
+3 migrations are pending (status --check, status --wait), or the schema differs (verify);
+4 --time-limit ended a backfill with work left;
 130 and 143 stopped by SIGINT and SIGTERM.
 
 battlescope-migrate help COMMAND, or COMMAND --help, shows the options of a command.`,
