@@ -32,7 +32,13 @@ async function readIfThere(file: URL): Promise<string | undefined> {
 }
 
 async function check(folder: URL): Promise<number> {
-  const differences = await staleRecording(folder) ?? ["it is missing"];
+  const differences = await staleRecording(folder);
+  if (differences === undefined) {
+    console.error(
+      `There is no ${RECORDING_FILE}: nothing was recorded, and verify cannot tell what to expect`,
+    );
+    return 0;
+  }
   if (differences.length === 0) return 0;
   console.error(
     `${RECORDING_FILE} is stale:\n  ${

@@ -4,6 +4,7 @@ import type { Event } from "../../src/report/events.ts";
 import { openSession } from "../support/program/application.ts";
 import { backfill, fillTable } from "../support/program/backfills.ts";
 import { table, upCode } from "../support/program/migrations.ts";
+import { recorded } from "../support/program/recording.ts";
 import { type RunOptions, scenario } from "../support/program/scenario.ts";
 import { runValidator } from "../support/k8s/validators.ts";
 
@@ -51,7 +52,11 @@ export const down = async () => {};
 `;
 
 scenario("--format json prints what docs/schemas describes", A, async (s) => {
-  const printed: Record<"events" | "status" | "version", unknown[]> = {
+  const printed: Record<
+    "events" | "status" | "verify" | "version",
+    unknown[]
+  > = {
+    verify: [],
     events: [],
     status: [],
     version: [],
@@ -81,6 +86,12 @@ scenario("--format json prints what docs/schemas describes", A, async (s) => {
     1,
   );
   assertEquals(await up(), 0);
+  await s.release(await recorded(A));
+  assertEquals(await collect("verify", "verify"), 0);
+  await s.db.query("alter table a add more integer");
+  assertEquals(await collect("verify", "verify"), 3);
+  assertEquals(await collect("verify", "verify --ignore table:a"), 0);
+  await s.db.query("alter table a drop more");
 
   await s.release({ ...A, "0002_slow": SLOW });
   assertEquals(await up("up --verbose"), 0);
@@ -152,7 +163,8 @@ scenario("--format json prints what docs/schemas describes", A, async (s) => {
   assertEquals(
     known.sort(),
     Object.keys(EVENTS).filter((name) =>
-      name !== "status" && name !== "waiting_for_migrations"
+      name !== "status" && name !== "verified" &&
+      name !== "waiting_for_migrations"
     ).sort(),
   );
   const { code, stdout, stderr } = await runValidator(

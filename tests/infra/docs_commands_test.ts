@@ -117,6 +117,16 @@ const STAGES: Readonly<Record<string, readonly Stage[]>> = {
       }),
     },
   }],
+  "README.md: Is the schema what it should be?": [{
+    before: async ({ db, run }) => {
+      await run("up");
+      await db.query(`
+        alter table killmails alter isk_value type numeric(30,2);
+        drop index killmails_system_id_occurred_at_idx;
+        alter type security_type add value 'abyssal';
+        create table tmp_backup (id integer)`);
+    },
+  }],
   "docs/operations.md: Configuration": [{ env: () => ({}) }],
   "docs/operations.md: Waiting for the migrations": [{
     meanwhile: ["Waiting for 12 migrations", applyAll],

@@ -20,10 +20,10 @@ Deno.test("insight: the recording in the repository is what the servers say, to 
     await Deno.remove(path);
     const missing = await task(["insight", "--check"]).result;
     assertEquals(missing, {
-      code: 1,
+      code: 0,
       stdout: "",
       stderr:
-        'insight.json is stale:\n  it is missing\nRun "deno task insight" and commit the result\n',
+        "There is no insight.json: nothing was recorded, and verify cannot tell what to expect\n",
     });
     const result = await task(["insight"]).result;
     assertEquals(
@@ -33,6 +33,17 @@ Deno.test("insight: the recording in the repository is what the servers say, to 
     assertEquals(await Deno.readTextFile(path), before);
     const fresh = await task(["insight", "--check"]).result;
     assertEquals(fresh, { code: 0, stdout: "", stderr: "" });
+    await Deno.writeTextFile(
+      path,
+      before.replace('"checksum":"8', '"checksum":"0'),
+    );
+    const stale = await task(["insight", "--check"]).result;
+    assertEquals(stale, {
+      code: 1,
+      stdout: "",
+      stderr:
+        'insight.json is stale:\n  "20260105090000_set_updated_at" has changed since it was recorded\nRun "deno task insight" and commit the result\n',
+    });
   });
 });
 
