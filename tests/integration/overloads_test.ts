@@ -3,6 +3,8 @@
  * whatever they are called and whatever they take.
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { recordingText } from "../../src/insight/recording.ts";
+import { checksumOf } from "../../src/plan/migration.ts";
 import { openSession } from "../support/program/application.ts";
 import { closeGate, GATE, openGate } from "../support/program/gate.ts";
 import { migration } from "../support/program/migrations.ts";
@@ -159,6 +161,23 @@ function assertQualified(proxy: Proxy): void {
   assertEquals(left, []);
 }
 
+/** A recording that has the one table otherwise, and the other one not at all. */
+async function otherRecording(s: Scenario): Promise<string> {
+  const migrations = await Promise.all(
+    Object.entries(AB).map(async ([name, source]) => ({
+      name,
+      checksum: await checksumOf(source),
+      status: "recorded" as const,
+      delta: { "table a": { hash: "0".repeat(64), body: {} } },
+    })),
+  );
+  return recordingText({
+    format: 1,
+    recordedOn: { [s.db.version]: `${s.db.version}.0` },
+    migrations,
+  });
+}
+
 interface Trap {
   readonly victim: TestRole;
   readonly proxy: Proxy;
@@ -198,6 +217,9 @@ async function everyCommand(
   await run("redo --yes --no-pipeline", 0, "Applied 0002_b");
   await run("down --all --yes --transaction each", 0, "2 migrations");
   await run("up --transaction each --verbose", 0, "Applied 2 migrations");
+  await s.release({ ...AB, "insight.json": await otherRecording(s) });
+  await run("verify --grants", 3, "extra      table b");
+  await s.release(AB);
   await run("down --all --yes", 0, "2 migrations");
   await run("baseline --to 0001_a", 0, "Recorded 0001_a");
   await s.db.query(`

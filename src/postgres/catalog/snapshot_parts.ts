@@ -87,7 +87,7 @@ export function relationName(oid: string, scope: SnapshotScope): string {
 /** The names of columns, in the order of their numbers in an array. */
 export function columnNames(relation: string, numbers: string): string {
   return `(select pg_catalog.jsonb_agg(a.attname order by u.n)
-    from pg_catalog.unnest(${numbers}) with ordinality u(number, n)
+    from pg_catalog.unnest(${numbers}) with ordinality as u(number, n)
       join pg_catalog.pg_attribute a on a.attrelid ${EQ} ${relation} and a.attnum ${EQ} u.number)`;
 }
 

@@ -44,7 +44,7 @@ export function relations(scope: SnapshotScope): string {
   } as type, c.relname::pg_catalog.text as name,
     case when c.relispartition then ${
     parents("c.oid", scope)
-  } ->> 0 end as parent,
+  } operator(pg_catalog.->>) 0 end as parent,
     c.relacl as acl, c.relowner as owner, 'r'::"char" as acltype, ${
     body(scope)
   } as body
@@ -104,7 +104,7 @@ function body(scope: SnapshotScope): string {
 
 function sortedTexts(array: string): string {
   return `(select pg_catalog.jsonb_agg(u.text order by u.text collate pg_catalog."C")
-    from pg_catalog.unnest(${array}) u(text))`;
+    from pg_catalog.unnest(${array}) as u(text))`;
 }
 
 function parents(oid: string, scope: SnapshotScope): string {
@@ -183,7 +183,7 @@ function constraints(scope: SnapshotScope): string {
       expression: "pg_catalog.pg_get_expr(k.conbin, k.conrelid)",
       operators:
         `(select pg_catalog.jsonb_agg(u.operator::pg_catalog.regoperator::pg_catalog.text order by u.n)
-        from pg_catalog.unnest(k.conexclop) with ordinality u(operator, n))`,
+        from pg_catalog.unnest(k.conexclop) with ordinality as u(operator, n))`,
       index:
         `case when k.contype ${EQ} any (array['p', 'u', 'x']::"char"[]) then (select ${index()}
         from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid ${EQ} i.indexrelid where i.indexrelid ${EQ} k.conindid) end`,
@@ -263,7 +263,7 @@ function policies(): string {
       roles:
         `(select pg_catalog.jsonb_agg(u.name order by u.name collate pg_catalog."C") from (
         select case when r.id ${EQ} 0 then 'public' else pg_catalog.pg_get_userbyid(r.id)::pg_catalog.text end as name
-        from pg_catalog.unnest(p.polroles) r(id)) u)`,
+        from pg_catalog.unnest(p.polroles) as r(id)) u)`,
       using: "pg_catalog.pg_get_expr(p.polqual, p.polrelid)",
       check: "pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)",
       comment: comment("pg_policy", "p.oid"),

@@ -145,7 +145,7 @@ function settings({ schema }: SnapshotScope): string {
   const rest = `pg_catalog.substr(u.setting, ${path.length + 1})`;
   return `(select pg_catalog.jsonb_agg(case when pg_catalog.starts_with(u.setting, '${path}') then
       pg_catalog.concat('${path}', (select pg_catalog.string_agg(case when e.name ${EQ} ${name} then '$schema' else e.name end, ', ' order by e.n)
-        from pg_catalog.unnest(pg_catalog.string_to_array(${rest}, ', ')) with ordinality e(name, n)))
+        from pg_catalog.unnest(pg_catalog.string_to_array(${rest}, ', ')) with ordinality as e(name, n)))
       else u.setting end order by u.n)
-    from pg_catalog.unnest(p.proconfig) with ordinality u(setting, n))`;
+    from pg_catalog.unnest(p.proconfig) with ordinality as u(setting, n))`;
 }
