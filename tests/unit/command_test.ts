@@ -44,6 +44,18 @@ Deno.test("parseArguments() reads every command", () => {
     "status --check": { kind: "status", check: true, waitMs: undefined },
     "status --wait 2m": { kind: "status", check: false, waitMs: 120_000 },
     "status --wait 0": { kind: "status", check: false, waitMs: 0 },
+    "verify": { kind: "verify", grants: false, allowExtra: false, ignore: [] },
+    "verify --to a --grants --allow-extra --ignore table:x --ignore=index:x.a:b":
+      {
+        kind: "verify",
+        to: "a",
+        grants: true,
+        allowExtra: true,
+        ignore: [
+          { type: "table", object: "x" },
+          { type: "index", object: "x.a:b" },
+        ],
+      },
     "baseline --to a": { kind: "baseline", from: { to: "a" } },
     "baseline --from-kysely public.kysely_migration": {
       kind: "baseline",
@@ -209,6 +221,11 @@ Deno.test("parseArguments() says what is wrong, all of it", () => {
     "/bin/sh -c node": [
       'Unknown option "-c"',
       'Unknown command "/bin/sh": the program needs no sh; leave out what the Node image was started with, and pass a command such as up, or nothing',
+    ],
+    "verify --ignore backup --ignore table:": [
+      ...["backup", "table:"].map((word) =>
+        `Option --ignore: "${word}" is not KIND:NAME; kinds are table, view, materialized view, sequence, enum, domain, type, range, function, procedure, aggregate, column, constraint, index, trigger, rule, policy`
+      ),
     ],
     "UP": ['Unknown command "UP": did you mean up?'],
     "constructor": [`Unknown command "constructor": ${KNOWN}`],
