@@ -100,6 +100,7 @@ async function run(
         await localLines(command, {
           format: output.value.format,
           denoVersion: Deno.version.deno,
+          recording: async () => await registry.recording?.(),
           // What is wrong with the rest of the configuration has no say here.
           migrations: () =>
             listIfPossible(

@@ -2,7 +2,7 @@
 /**
  * Records what the migrations do: `deno task insight [--check] [--no-fail] [FOLDER]`.
  *
- * Writes `insight.json` beside the migrations. With `--check` it needs no server, writes nothing and exits 1 when the file
+ * Writes `insight.json` beside the migrations, and of this checkout's own `docs/schema.md` and `docs/database.ts`. With `--check` it needs no server, writes nothing and exits 1 when the file
  * is stale; with `--no-fail` what is wrong with a migration is written down and let pass.
  *
  * @module
@@ -17,6 +17,7 @@ import { MIGRATIONS_FOLDER, staleRegistry } from "../build/registry.ts";
 import { RECORDING_SETUP_FILE } from "../build/migration_files.ts";
 import { POSTGRES_VERSIONS } from "../dev/postgres_binaries.ts";
 import { withServers } from "../dev/test_servers.ts";
+import { staleDocuments, writeDocuments } from "./documents.ts";
 import { Program } from "./program.ts";
 import { record } from "./recorder.ts";
 
@@ -39,13 +40,25 @@ async function check(folder: URL): Promise<number> {
     );
     return 0;
   }
-  if (differences.length === 0) return 0;
+  if (differences.length === 0) return await checkDocuments(folder);
   console.error(
     `${RECORDING_FILE} is stale:\n  ${
       differences.join("\n  ")
     }\nRun "deno task insight" and commit the result`,
   );
   return 1;
+}
+
+/** Those are of this checkout's own migrations. */
+async function checkDocuments(folder: URL): Promise<number> {
+  if (folder.href !== MIGRATIONS_FOLDER.href) return 0;
+  const stale = await staleDocuments();
+  for (const name of stale) {
+    console.error(
+      `${name} is stale: run "deno task insight" and commit the result`,
+    );
+  }
+  return stale.length > 0 ? 1 : 0;
 }
 
 async function write(folder: URL, fails: boolean): Promise<number> {
@@ -82,6 +95,7 @@ async function write(folder: URL, fails: boolean): Promise<number> {
       new URL(RECORDING_FILE, folder),
       recordingText(recording),
     );
+    if (folder.href === MIGRATIONS_FOLDER.href) await writeDocuments();
   });
   return code;
 }

@@ -27,6 +27,7 @@ export const COMMAND_NAMES = Object.keys(COMMANDS) as CommandName[];
 
 /** The commands that need no database. */
 export const LOCAL_COMMANDS: readonly CommandName[] = [
+  "schema",
   "new",
   "completions",
   "help",

@@ -25,6 +25,7 @@ import {
   type Shell,
 } from "./options.ts";
 import type { Settings } from "./variables.ts";
+import { readSchema, type SchemaRequest } from "./schema_values.ts";
 import { readVerify, type VerifyRequest } from "./verify_values.ts";
 import type { DownRequest, UpRequest } from "../plan/plan.ts";
 import type { BackfillControl } from "../plan/backfill.ts";
@@ -56,6 +57,7 @@ export type Command =
     readonly request: BackfillControl;
   }
   | ({ readonly kind: "verify" } & VerifyRequest)
+  | ({ readonly kind: "schema" } & SchemaRequest)
   | { readonly kind: "new"; readonly name: string }
   | { readonly kind: "completions"; readonly shell: Shell }
   | { readonly kind: "help"; readonly topic: CommandName | undefined }
@@ -176,6 +178,8 @@ function readCommand(
       );
     case "verify":
       return map(readVerify(options), (request) => ({ kind, ...request }));
+    case "schema":
+      return map(readSchema(options), (request) => ({ kind, ...request }));
     case "new": {
       const [name] = operands;
       return name === undefined

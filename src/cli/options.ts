@@ -12,6 +12,7 @@ export type CommandName =
   | "repair"
   | "backfill"
   | "verify"
+  | "schema"
   | "new"
   | "completions"
   | "help"
@@ -20,6 +21,10 @@ export type CommandName =
 /** The shells that there are completions for. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = typeof SHELLS[number];
+
+/** What the schema can be printed as. */
+export const SCHEMA_FORMS = ["markdown", "mermaid", "types"] as const;
+export type SchemaForm = typeof SCHEMA_FORMS[number];
 
 export interface Option {
   readonly flag: string;
@@ -166,6 +171,24 @@ export const COMMANDS: Readonly<Record<CommandName, CommandText>> = {
         many: true,
         text:
           "leave out a table, index, column, …, with all that belongs to it; may be repeated",
+      },
+    ],
+  },
+  schema: {
+    usage: "schema [options]",
+    text: "print the schema that the migrations make; needs no database",
+    options: [
+      {
+        flag: "to",
+        value: "NAME",
+        text: "print the schema up to and including NAME",
+      },
+      {
+        flag: "as",
+        value: SCHEMA_FORMS.join("|"),
+        default: "markdown",
+        text:
+          "a document, a diagram, or types for Kysely; --format json has all of it",
       },
     ],
   },

@@ -12,7 +12,7 @@ import type { Migration } from "../plan/migration.ts";
 
 export type LocalCommand = Extract<
   Command,
-  { kind: "help" | "version" | "new" | "completions" }
+  { kind: "help" | "version" | "new" | "completions" | "schema" }
 >;
 
 /** What such a command is given. */
@@ -21,12 +21,14 @@ export interface LocalContext extends Pick<OutputConfig, "format"> {
   readonly denoVersion: string;
   /** The migrations, if they can be loaded; why they cannot is said elsewhere. */
   readonly migrations: () => Promise<readonly Migration[] | undefined>;
+  /** What was recorded of them. */
+  readonly recording: () => Promise<Uint8Array | undefined>;
 }
 
 /** What the command prints, line by line. @throws {UsageError} for what it cannot do here */
 export async function localLines(
   command: LocalCommand,
-  { format, denoVersion, migrations }: LocalContext,
+  { format, denoVersion, migrations, recording }: LocalContext,
 ): Promise<readonly string[]> {
   switch (command.kind) {
     case "help":
@@ -35,6 +37,11 @@ export async function localLines(
       // Who runs migrations never needs it.
       const { completionLines } = await import("../cli/completions.ts");
       return completionLines(command.shell);
+    }
+    case "schema": {
+      const { schemaLines } = await import("./schema.ts");
+      const list = await migrations() ?? [];
+      return schemaLines(command, format, list, await recording());
     }
     case "version": {
       const program = programInfo(await migrations(), denoVersion);

@@ -19,7 +19,7 @@ export interface ExpectationOptions {
   readonly migrations: readonly KnownMigration[];
   /** The migration up to which the schema is expected, whatever is applied; the newest applied one when missing. */
   readonly to: string | undefined;
-  /** The version of the server, 18. */
+  /** The version of the server, 18; one that is newer than all that were recorded means the newest of them. */
   readonly major: number;
   /** Whether it is wanted who may do what. */
   readonly grants: boolean;

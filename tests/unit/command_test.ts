@@ -9,7 +9,7 @@ import { COMMANDS, SETTINGS } from "../../src/cli/options.ts";
 import { hostile, isClean } from "../support/net/hostile.ts";
 
 const KNOWN =
-  "known are up, down, redo, status, baseline, repair, backfill, verify, new, completions, help, version";
+  "known are up, down, redo, status, baseline, repair, backfill, verify, schema, new, completions, help, version";
 
 /** Splits on spaces, as a shell does with words that need no quotes. */
 function parse(line: string) {
@@ -56,6 +56,8 @@ Deno.test("parseArguments() reads every command", () => {
           { type: "index", object: "x.a:b" },
         ],
       },
+    "schema": { kind: "schema", as: "markdown" },
+    "schema --as types --to a": { kind: "schema", as: "types", to: "a" },
     "baseline --to a": { kind: "baseline", from: { to: "a" } },
     "baseline --from-kysely public.kysely_migration": {
       kind: "baseline",
@@ -226,6 +228,9 @@ Deno.test("parseArguments() says what is wrong, all of it", () => {
       ...["backup", "table:"].map((word) =>
         `Option --ignore: "${word}" is not KIND:NAME; kinds are table, view, materialized view, sequence, enum, domain, type, range, function, procedure, aggregate, column, constraint, index, trigger, rule, policy`
       ),
+    ],
+    "schema --as svg": [
+      'Option --as: "svg" is not one of markdown, mermaid, types',
     ],
     "UP": ['Unknown command "UP": did you mean up?'],
     "constructor": [`Unknown command "constructor": ${KNOWN}`],

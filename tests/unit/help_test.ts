@@ -27,6 +27,7 @@ Commands:
   repair       settle a failed or edited migration
   backfill     pause, resume or set a backfill at work
   verify       compare the schema with what the applied migrations make
+  schema       print the schema that the migrations make; needs no database
   new NAME     create a migration file (source checkout only)
   completions  print what a shell needs to complete commands and options
   help         show this text, or the options of a command
