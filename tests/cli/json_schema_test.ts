@@ -53,9 +53,10 @@ export const down = async () => {};
 
 scenario("--format json prints what docs/schemas describes", A, async (s) => {
   const printed: Record<
-    "events" | "status" | "verify" | "version",
+    "events" | "schema" | "status" | "verify" | "version",
     unknown[]
   > = {
+    schema: [],
     verify: [],
     events: [],
     status: [],
@@ -87,6 +88,7 @@ scenario("--format json prints what docs/schemas describes", A, async (s) => {
   );
   assertEquals(await up(), 0);
   await s.release(await recorded(A));
+  assertEquals(await collect("schema", "schema"), 0);
   assertEquals(await collect("verify", "verify"), 0);
   await s.db.query("alter table a add more integer");
   assertEquals(await collect("verify", "verify"), 3);
