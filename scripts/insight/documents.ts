@@ -1,20 +1,22 @@
 /**
- * The documents that are made from the recording: the schema for a reader, and its types for the services.
+ * The documents that are made from the recording: the schema for a reader, with a picture, and its types for the services.
  *
  * @module
  */
-import { schemaLines } from "../../src/commands/schema.ts";
+import { schemaLines, schemaOf } from "../../src/commands/schema.ts";
 import { readRecording, RECORDING_FILE } from "../../src/insight/recording.ts";
 import type { SchemaForm } from "../../src/cli/options.ts";
 import { exists } from "../dev/server_data.ts";
+import { picture } from "./picture.ts";
 import { listFolder, MIGRATIONS_FOLDER } from "../build/registry.ts";
 
 const DOCS = new URL("../../docs/", import.meta.url);
 
 /** The name of each, and the form that it has. */
-const DOCUMENTS: Readonly<Record<string, SchemaForm>> = {
+const DOCUMENTS: Readonly<Record<string, SchemaForm | "picture">> = {
   "schema.md": "markdown",
   "database.ts": "types",
+  "schema.svg": "picture",
 };
 
 const MADE_BY = "Made by `deno task insight` from the migrations; do not edit.";
@@ -51,6 +53,10 @@ async function documents(): Promise<[name: string, text: string][]> {
     Object.entries(DOCUMENTS).map(async ([name, as]): Promise<
       [string, string]
     > => {
+      if (as === "picture") {
+        const svg = await picture(schemaOf({}, migrations, recording));
+        return [name, await formatted(name, svg)];
+      }
       const [first = "", ...lines] = schemaLines(
         { as },
         "text",
@@ -59,7 +65,7 @@ async function documents(): Promise<[name: string, text: string][]> {
       );
       const text = as === "types"
         ? [`// ${MADE_BY}`, first, ...lines]
-        : [first, "", MADE_BY, ...lines];
+        : [first, "", MADE_BY, "", "![The tables](schema.svg)", ...lines];
       return [name, await formatted(name, `${text.join("\n")}\n`)];
     }),
   );

@@ -2,7 +2,7 @@
 /**
  * Records what the migrations do: `deno task insight [--check] [--no-fail] [FOLDER]`.
  *
- * Writes `insight.json` beside the migrations, and of this checkout's own `docs/schema.md` and `docs/database.ts`. With `--check` it needs no server, writes nothing and exits 1 when the file
+ * Writes `insight.json` beside the migrations, and of this checkout's own `docs/schema.md`, `docs/schema.svg` and `docs/database.ts`. With `--check` it needs no server, writes nothing and exits 1 when the file
  * is stale; with `--no-fail` what is wrong with a migration is written down and let pass.
  *
  * @module
