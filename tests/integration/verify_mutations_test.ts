@@ -294,6 +294,9 @@ const MUTATIONS: Readonly<Record<string, readonly string[]>> = {
   ],
   // Grants.
   "grant select on corps to public": ["different table corps grants to public"],
+  "grant select (note), update (note) on corps to public": [
+    "different table corps grants to public",
+  ],
   "revoke execute on procedure tidy() from public": [
     "different procedure tidy() grants to public",
   ],

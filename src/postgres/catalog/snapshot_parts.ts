@@ -18,7 +18,10 @@ export interface SnapshotScope {
   readonly without: readonly string[];
 }
 
-/** One kind of object as rows of `type`, `name`, `parent`, `acl` (of `aclitem[]`), `owner` and `body`. */
+/**
+ * One kind of object as rows of `type`, `name`, `parent`, `acl`, `owner`, `acltype` (see `acldefault`), `relation` (with
+ * columns that may have grants) and `body`.
+ */
 export type Source = (scope: SnapshotScope) => string;
 
 /** An object of JSON, without what is null. */

@@ -23,8 +23,8 @@ export interface SnapshotRequest extends SnapshotScope {
   readonly lockTimeoutMs: number;
 }
 
-/** What decides how the server prints an expression, as PostgreSQL has it by itself. */
-const PRINTING: Readonly<Record<string, string>> = {
+/** What decides how the server prints an expression, as PostgreSQL has it by itself, and how it runs the question. */
+const SETTINGS: Readonly<Record<string, string>> = {
   TimeZone: "UTC",
   DateStyle: "ISO, MDY",
   IntervalStyle: "postgres",
@@ -33,6 +33,8 @@ const PRINTING: Readonly<Record<string, string>> = {
   xmlbinary: "base64",
   quote_all_identifiers: "off",
   standard_conforming_strings: "on",
+  // It takes longer to compile than to run.
+  jit: "off",
   // A statement that a role's defaults would end is none of the program's.
   row_security: "on",
 };
@@ -46,7 +48,7 @@ const PRINTING: Readonly<Record<string, string>> = {
 export function snapshotQuery(request: SnapshotRequest): string {
   const { schema, only, bodies, grants, lockTimeoutMs } = request;
   const settings = Object.entries({
-    ...PRINTING,
+    ...SETTINGS,
     lock_timeout: String(lockTimeoutMs),
     search_path: `${quoteIdentifier(schema)}, pg_temp`,
   }).map(([name, value]) =>
@@ -60,18 +62,24 @@ export function snapshotQuery(request: SnapshotRequest): string {
 select o.identity, o.parent, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(o.body::pg_catalog.text, 'UTF8')), 'hex') as hash${
     bodies ? ", o.body::pg_catalog.text as body" : ""
   }${grants ? `, ${GRANTS} as grants` : ""}
-from (select ${identity} as identity, u.parent, u.body, u.acl, u.owner, u.acltype from (
+from (select ${identity} as identity, u.parent, u.body, u.acl, u.owner, u.acltype, u.relation from (
 ${sources.join("\nunion all\n")}
 ) u${
     only === undefined ? "" : ` where ${identity} ${EQ} any (${texts(only)})`
   } offset 0) o order by o.identity collate pg_catalog."C"`;
 }
 
-/** Who may do what, without the owner: an object of JSON by role. */
+/** Who may do what, without the owner: an object of JSON by role. What is granted on a column has its name behind it. */
 const GRANTS =
   `(select pg_catalog.jsonb_object_agg(g.grantee, g.privileges)::pg_catalog.text from (
     select case when a.grantee ${EQ} 0 then 'public' else pg_catalog.pg_get_userbyid(a.grantee)::pg_catalog.text end as grantee,
-      pg_catalog.jsonb_agg(pg_catalog.concat(pg_catalog.lower(a.privilege_type), case when a.is_grantable then ' with grant option' end)
-        order by a.privilege_type) as privileges
-    from pg_catalog.aclexplode(coalesce(o.acl, pg_catalog.acldefault(o.acltype, o.owner))) a
-    where a.grantee ${NE} o.owner group by a.grantee) g)`;
+      pg_catalog.jsonb_agg(pg_catalog.concat(pg_catalog.lower(a.privilege_type), a.place, case when a.is_grantable then ' with grant option' end)
+        order by a.place collate pg_catalog."C", a.privilege_type collate pg_catalog."C") as privileges
+    from (
+      select w.grantee, w.privilege_type, w.is_grantable, '' as place
+      from pg_catalog.aclexplode(coalesce(o.acl, pg_catalog.acldefault(o.acltype, o.owner))) w
+      union all
+      select w.grantee, w.privilege_type, w.is_grantable, pg_catalog.concat(' (', t.attname, ')')
+      from pg_catalog.pg_attribute t, pg_catalog.aclexplode(t.attacl) w
+      where t.attrelid ${EQ} o.relation and not t.attisdropped
+    ) a where a.grantee ${NE} o.owner group by a.grantee) g)`;

@@ -45,7 +45,7 @@ export function relations(scope: SnapshotScope): string {
     case when c.relispartition then ${
     parents("c.oid", scope)
   } operator(pg_catalog.->>) 0 end as parent,
-    c.relacl as acl, c.relowner as owner, 'r'::"char" as acltype, ${
+    c.relacl as acl, c.relowner as owner, 'r'::"char" as acltype, c.oid as relation, ${
     body(scope)
   } as body
   from pg_catalog.pg_class c
@@ -278,7 +278,7 @@ export function sequences(scope: SnapshotScope): string {
     `(select pg_catalog.concat(r.relname, '.', a.attname) from pg_catalog.pg_class r
       join pg_catalog.pg_attribute a on a.attrelid ${EQ} r.oid where r.oid ${EQ} ${relation} and a.attnum ${EQ} ${column})`;
   return `select 'sequence' as type, c.relname::pg_catalog.text as name, null as parent,
-    c.relacl as acl, c.relowner as owner, 's'::"char" as acltype, ${
+    c.relacl as acl, c.relowner as owner, 's'::"char" as acltype, null as relation, ${
     object({
       persistence: word("c.relpersistence", PERSISTENCE),
       options: sequenceOptions("s"),

@@ -24,7 +24,7 @@ export function types(scope: SnapshotScope): string {
   return `select ${
     word("t.typtype", { e: "enum", d: "domain", c: "type", r: "range" })
   } as type, t.typname::pg_catalog.text as name, null as parent,
-    t.typacl as acl, t.typowner as owner, 'T'::"char" as acltype, ${
+    t.typacl as acl, t.typowner as owner, 'T'::"char" as acltype, null as relation, ${
     object({
       values:
         `(select pg_catalog.jsonb_agg(e.enumlabel order by e.enumsortorder) from pg_catalog.pg_enum e where e.enumtypid ${EQ} t.oid)`,
@@ -95,7 +95,7 @@ export function functions(scope: SnapshotScope): string {
     })
   } as type,
     pg_catalog.concat(p.proname, '(', pg_catalog.oidvectortypes(p.proargtypes), ')') as name, null as parent,
-    p.proacl as acl, p.proowner as owner, 'f'::"char" as acltype, ${
+    p.proacl as acl, p.proowner as owner, 'f'::"char" as acltype, null as relation, ${
     object({
       window: flag(`p.prokind ${EQ} 'w'`),
       arguments: filled("pg_catalog.pg_get_function_arguments(p.oid)"),
