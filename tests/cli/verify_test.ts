@@ -9,6 +9,7 @@ import {
 import { openSession } from "../support/program/application.ts";
 import { startMigrate } from "../support/program/cli.ts";
 import { migration, table } from "../support/program/migrations.ts";
+import { startProxy } from "../support/net/proxy.ts";
 import { withProject } from "../support/program/project.ts";
 import { recorded } from "../support/program/recording.ts";
 import {
@@ -171,6 +172,25 @@ verifies("has the differences as one object of JSON", async (s) => {
     "0002_kills",
   );
 });
+
+verifies(
+  "asks one question after the log-in, and another one for what differs",
+  async (s) => {
+    assertEquals((await s.run("up")).code, 0);
+    const asked = async (code: number) => {
+      await using proxy = await startProxy(s.db);
+      const url = proxy.url(s.db.url);
+      assertEquals((await s.run("verify", { url })).code, code);
+      return proxy.sessions.map(({ requests }) =>
+        requests.filter((text) => text !== "").length
+      );
+    };
+    const before = await asked(0);
+    assertEquals(before, [2]);
+    await s.db.query("alter table pilots alter kills type bigint");
+    assertEquals(await asked(3), [3]);
+  },
+);
 
 verifies(
   "finds no difference in another schema, whatever its name",
