@@ -9,11 +9,10 @@ import {
   type DdlObject,
   type Dropped,
   type Footprint,
-  isStronger,
-  type LockMode,
   type StatementFootprint,
   type WrittenRows,
 } from "../../src/insight/footprint.ts";
+import { isStronger, type LockMode } from "../../src/insight/locks.ts";
 import { MARK } from "./tracer_sql.ts";
 
 /** A table or an index, as a probe saw it. */
@@ -459,7 +458,7 @@ function buildsOf(
     );
     // The index of a table that is written anew has a passing name.
     const id = built?.table ?? idOf(before.relations, table);
-    return id != null && isTable(start.get(id))
+    return id !== undefined && id !== null && isTable(start.get(id))
       ? [{ index, table: id, unique: built?.unique === true }]
       : [];
   });

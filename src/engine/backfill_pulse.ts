@@ -7,7 +7,7 @@ import { causeOf, DatabaseError, InterruptedError } from "../errors.ts";
 import type { FillTable } from "../plan/backfill.ts";
 import { Progress, shareOf } from "../plan/backfill_progress.ts";
 import type { BackfillWork, Beat } from "./backfill_ports.ts";
-import { bytesText } from "../report/backfill_wording.ts";
+import { bytesText } from "../report/amounts.ts";
 import { failureText } from "../report/failure.ts";
 import type { Ports, Session } from "./ports.ts";
 

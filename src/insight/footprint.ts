@@ -3,20 +3,7 @@
  *
  * @module
  */
-
-/** The modes of a lock on a table, the weakest first (https://www.postgresql.org/docs/current/explicit-locking.html). */
-export const LOCK_MODES = [
-  "AccessShare",
-  "RowShare",
-  "RowExclusive",
-  "ShareUpdateExclusive",
-  "Share",
-  "ShareRowExclusive",
-  "Exclusive",
-  "AccessExclusive",
-] as const;
-
-export type LockMode = typeof LOCK_MODES[number];
+import type { LockMode } from "./locks.ts";
 
 /** Rows that a statement has written into a table. Of the tables of a recording most are empty. */
 export interface WrittenRows {
@@ -111,13 +98,4 @@ export interface Footprint {
   /** Names that the server has cut to 63 bytes. */
   readonly cutNames?: readonly string[];
   readonly statements: readonly StatementFootprint[];
-}
-
-/** Whether one mode is stronger than another, or there is no other. */
-export function isStronger(
-  mode: LockMode,
-  other: LockMode | undefined,
-): boolean {
-  return other === undefined ||
-    LOCK_MODES.indexOf(mode) > LOCK_MODES.indexOf(other);
 }

@@ -6,6 +6,7 @@
 import type { BackfillControl } from "../plan/backfill.ts";
 import { type OpenBackfill, SILENT_MS } from "../plan/backfill_progress.ts";
 import { formatDuration, visible } from "../text.ts";
+import { rowsText } from "./amounts.ts";
 
 /** Who works on a backfill. */
 export function runnerText(
@@ -20,23 +21,6 @@ export function runnerText(
   return `${where}${backend} is at work on it, last heard of ${
     formatDuration(beatAgoMs)
   } ago`;
-}
-
-/** `212 MiB`, `1.5 GiB`. */
-export function bytesText(bytes: number): string {
-  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-  let i = 0;
-  let value = bytes;
-  for (; value >= 1024 && i < units.length - 1; i++) value /= 1024;
-  return `${Number(value.toPrecision(3))} ${units[i]}`;
-}
-
-/** `950`, `37.4 k`, `101 M`. */
-export function rowsText(rows: number): string {
-  if (rows < 10_000) return String(Math.round(rows));
-  return rows < 1_000_000
-    ? `${Number((rows / 1_000).toPrecision(3))} k`
-    : `${Number((rows / 1_000_000).toPrecision(3))} M`;
 }
 
 /** How far it is, for `status` and on the way. */

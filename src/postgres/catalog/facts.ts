@@ -1,0 +1,163 @@
+/**
+ * What a forecast needs to know of this database, in one message that only reads.
+ *
+ * @module
+ */
+import type { DatabaseFacts, Holder, TableFacts } from "../../insight/facts.ts";
+import type { LockMode } from "../../insight/locks.ts";
+import { quoteLiteral } from "../../sql/quote.ts";
+import type { Row } from "../wire/protocol.ts";
+
+/** What is asked for. */
+export interface FactsRequest {
+  /** Names are without it; others have theirs in front. */
+  readonly schema: string;
+  /** Tables that a run works on. */
+  readonly tables: readonly string[];
+  /** Names that it gives to what it makes. */
+  readonly made: readonly string[];
+  /** How long to wait for a lock, milliseconds: sizes cannot be read of a table that somebody locks altogether. */
+  readonly lockTimeoutMs: number;
+}
+
+/** Sessions whose transaction is older than this are told of. */
+const OLD = "1 minute";
+
+/**
+ * The question, for the simple protocol: one transaction that only reads, and a path on which nobody else can put anything. The
+ * last answer has one row, `facts`.
+ */
+export function factsQuery(
+  { schema, tables, made, lockTimeoutMs }: FactsRequest,
+): string {
+  const list = (names: readonly string[]) =>
+    names.length === 0
+      ? "'{}'::text[]"
+      : `array[${names.map(quoteLiteral).join(", ")}]::text[]`;
+  const named = (name: string) =>
+    `case when n.nspname = ${
+      quoteLiteral(schema)
+    } then ${name}::text else n.nspname || '.' || ${name} end`;
+  return `start transaction isolation level read committed read only;
+set local search_path to pg_catalog, pg_temp; set local lock_timeout to ${lockTimeoutMs}; set local statement_timeout to '30s';
+with wanted as (
+  select c.oid, c.relkind, c.relowner, c.reltuples, c.relpages, ${
+    named("c.relname")
+  } as name,
+    exists (select from pg_locks l where l.relation = c.oid and l.granted and l.mode = 'AccessExclusiveLock'
+      and l.pid <> pg_backend_pid()) as locked
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where c.relkind in ('r', 'p', 'm', 'f') and ${named("c.relname")} = any (${
+    list(tables)
+  })
+), parts as (
+  select w.oid as root, c.oid, c.relpages, c.reltuples from wanted w
+    cross join lateral pg_partition_tree(w.oid) t join pg_class c on c.oid = t.relid
+    where w.relkind = 'p' and not w.locked and t.isleaf
+  union all
+  select w.oid, w.oid, w.relpages, w.reltuples from wanted w where w.relkind <> 'p' or w.locked
+), sizes as (
+  select p.root, sum(case when w.locked then p.relpages::bigint * current_setting('block_size')::bigint
+      else pg_table_size(p.oid) end)::bigint as bytes,
+    sum(case when w.locked then 0 else pg_indexes_size(p.oid) end)::bigint as index_bytes,
+    case when bool_and(p.reltuples >= 0) then sum(p.reltuples)::bigint end as rows
+  from parts p join wanted w on w.oid = p.root group by p.root
+), sessions as (
+  select pid, application_name, usename, state, (extract(epoch from now() - xact_start) * 1000)::bigint as age, datname, xact_start
+  from pg_stat_activity where pid <> pg_backend_pid()
+)
+select json_build_object(
+  'superuser', current_setting('is_superuser') = 'on',
+  'seesOthers', current_setting('is_superuser') = 'on' or pg_has_role('pg_read_all_stats', 'usage'),
+  'timeZone', current_setting('TimeZone'),
+  'standbys', (select count(*) from pg_stat_replication),
+  'prepared', (select count(*) from pg_prepared_xacts where database = current_database()),
+  'old', (select json_agg(json_build_array(pid, application_name, usename, state, age) order by age desc) from (
+    select * from sessions where datname = current_database() and xact_start < now() - interval '${OLD}' order by age desc limit 20) s),
+  'tables', (select json_agg(json_build_object('name', w.name, 'bytes', s.bytes, 'indexBytes', s.index_bytes,
+      'indexes', (select count(*) from pg_index i where i.indrelid = w.oid), 'rows', s.rows,
+      'estimated', w.locked, 'owned', pg_has_role(w.relowner, 'usage'),
+      'holders', (select json_agg(json_build_object('mode', l.mode, 'session',
+          json_build_array(l.pid, a.application_name, a.usename, a.state, a.age)) order by l.pid, l.mode)
+        from pg_locks l left join sessions a on a.pid = l.pid
+        where l.relation = w.oid and l.granted and l.locktype = 'relation' and l.pid <> pg_backend_pid()
+          and l.database = (select d.oid from pg_database d where d.datname = current_database()))))
+    from wanted w left join sizes s on s.root = w.oid),
+  'taken', (select json_agg(name) from (
+    select ${
+    named("c.relname")
+  } as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    union select ${
+    named("t.typname")
+  } from pg_type t join pg_namespace n on n.oid = t.typnamespace
+      where t.typrelid = 0 and t.typelem = 0) x where x.name = any (${
+    list(made)
+  }))
+)::text as facts; commit`;
+}
+
+/** Reads the answer to {@link factsQuery}. */
+export function readFacts(row: Row | undefined): DatabaseFacts {
+  const {
+    superuser,
+    seesOthers,
+    timeZone,
+    standbys,
+    prepared,
+    old,
+    tables,
+    taken,
+  } = JSON.parse(String(row?.facts));
+  return {
+    superuser,
+    seesOthers,
+    timeZone,
+    standbys,
+    prepared,
+    oldTransactions: (old ?? []).map(session),
+    tables: new Map((tables ?? []).map(readTable)),
+    taken: new Set(taken ?? []),
+  };
+}
+
+type SessionFields = readonly [
+  pid: number,
+  application: string | null,
+  user: string | null,
+  state: string | null,
+  ageMs: number | null,
+];
+
+interface TableRow
+  extends Omit<TableFacts, "holders" | "bytes" | "indexBytes"> {
+  readonly name: string;
+  readonly bytes: number | null;
+  readonly indexBytes: number | null;
+  readonly holders: readonly { mode: string; session: SessionFields }[] | null;
+}
+
+function readTable(
+  { name, bytes, indexBytes, holders, ...rest }: TableRow,
+): [string, TableFacts] {
+  return [name, {
+    ...rest,
+    bytes: bytes ?? 0,
+    indexBytes: indexBytes ?? 0,
+    holders: (holders ?? []).map((one): Holder => ({
+      ...session(one.session),
+      mode: one.mode.replace(/Lock$/, "") as LockMode,
+    })),
+  }];
+}
+
+function session(
+  [pid, application, user, state, ageMs]: SessionFields,
+): Omit<Holder, "mode"> {
+  return {
+    pid,
+    application: application ?? "",
+    user: user ?? "",
+    ...(state !== null && { state }),
+    ...(ageMs !== null && { ageMs }),
+  };
+}

@@ -1,0 +1,282 @@
+/**
+ * A forecast as text, as Markdown for a pull request, and as JSON.
+ *
+ * @module
+ */
+import type { Range } from "../insight/estimate.ts";
+import type { DatabaseFacts } from "../insight/facts.ts";
+import type { LockMode } from "../insight/locks.ts";
+import type {
+  Effect,
+  Forecast,
+  Hold,
+  MigrationForecast,
+  StatementForecast,
+} from "../insight/forecast_values.ts";
+import type { Finding } from "../insight/findings.ts";
+import { formatDuration, visible } from "../text.ts";
+import { bytesText, rangeText, rowsText } from "./amounts.ts";
+
+/** More of a statement than this is for the source. */
+const SQL_LENGTH = 300;
+
+/** The lines that a person reads. */
+export function forecastLines(forecast: Forecast): string[] {
+  return [
+    ...forecast.segments.flatMap(({ migrations }) =>
+      migrations.flatMap((one) => migrationLines(one, forecast.facts))
+    ),
+    ...forecast.segments.flatMap(({ transaction, migrations, holds }) =>
+      transaction && migrations.length > 1 && holds.length > 0
+        ? [`Together, in one transaction, to the commit:`, ...holdLines(holds)]
+        : []
+    ),
+    ...blockerLines(forecast),
+    ...forecast.cannotSee.map((what) => `Cannot see ${what}`),
+    summaryLine(forecast),
+  ];
+}
+
+/** The same as Markdown: a table of what is found, and the statements folded away. */
+export function forecastMarkdown(forecast: Forecast): string[] {
+  const migrations = forecast.segments.flatMap((segment) => segment.migrations);
+  const rows = migrations.flatMap((migration) =>
+    allFindings(migration).map((finding) =>
+      `| ${levelText(finding)} | ${finding.rule} | ${cell(finding.object)} | ${
+        cell(findingText(finding))
+      } |`
+    )
+  );
+  return [
+    `### ${summaryLine(forecast)}`,
+    "",
+    ...(rows.length === 0 ? ["Nothing was found.", ""] : [
+      "| | rule | on | |",
+      "| --- | --- | --- | --- |",
+      ...rows,
+      "",
+    ]),
+    ...migrations.flatMap((migration) => [
+      `<details><summary><code>${
+        escapeHtml(visible(migration.name))
+      }</code></summary>`,
+      "",
+      "```sql",
+      ...(migration.status === "unknown"
+        ? [`-- not recorded: ${migration.reason}`]
+        : migration.statements.flatMap((one) => [
+          ...one.effects.map((effect) =>
+            `-- ${effectText(effect, forecast.facts)}`
+          ),
+          `${oneLine(one.sql)};`,
+        ])),
+      "```",
+      "",
+      "</details>",
+      "",
+    ]),
+    ...forecast.segments.flatMap(({ transaction, holds }) =>
+      transaction && holds.length > 0
+        ? [
+          "| table | lock | held |",
+          "| --- | --- | --- |",
+          ...holds.map(({ table, mode, ...range }) =>
+            `| ${cell(table)} | ${modeText(mode)} | ${rangeText(range)} |`
+          ),
+          "",
+        ]
+        : []
+    ),
+    ...blockerLines(forecast).map((line) => `- ${line.trim()}`),
+  ];
+}
+
+/** The same for programs. */
+export function forecastJson(
+  { segments, blockers, cannotSee, facts, summary }: Forecast,
+): Record<string, unknown> {
+  return {
+    segments,
+    blockers,
+    cannotSee,
+    tables: Object.fromEntries(
+      [...facts.tables].map(([name, { holders: _, ...rest }]) => [name, rest]),
+    ),
+    standbys: facts.standbys,
+    prepared: facts.prepared,
+    oldTransactions: facts.oldTransactions,
+    timeZone: facts.timeZone,
+    summary,
+  };
+}
+
+function migrationLines(
+  migration: MigrationForecast,
+  facts: DatabaseFacts,
+): string[] {
+  const {
+    name,
+    direction,
+    status,
+    reason,
+    readsData,
+    statements,
+    findings,
+    backfill,
+  } = migration;
+  const verb = direction === "up" ? "Would apply" : "Would roll back";
+  if (status === "unknown") {
+    return [
+      `${verb} ${visible(name)}`,
+      `  what it does is not known: ${reason}`,
+    ];
+  }
+  const table = backfill === undefined ? undefined : facts.tables.get(backfill);
+  return [
+    `${verb} ${visible(name)}`,
+    ...(backfill === undefined ? [] : [
+      `  in batches over ${visible(backfill)}${
+        table === undefined ? "" : ` (${sizeText(table)})`
+      }, each in a transaction of its own:`,
+    ]),
+    ...(readsData.length === 0 ? [] : [
+      `  reads ${
+        readsData.map(visible).join(", ")
+      } and may go on by what it finds: this is the plan for an empty table`,
+    ]),
+    ...statements.flatMap((one) => statementLines(one, facts)),
+    ...findings.map((finding) => `  ${findingLine(finding)}`),
+  ];
+}
+
+function statementLines(
+  { sql, effects, findings }: StatementForecast,
+  facts: DatabaseFacts,
+): string[] {
+  return [
+    `  ${oneLine(sql)}`,
+    ...effects.map((effect) => `    ${effectText(effect, facts)}`),
+    ...findings.map((finding) => `    ${findingLine(finding)}`),
+  ];
+}
+
+function effectText(effect: Effect, facts: DatabaseFacts): string {
+  const { table } = effect;
+  if (effect.kind !== "lock") {
+    return `${effect.kind} ${visible(table)}: ${rangeText(effect.range)}`;
+  }
+  const size = facts.tables.get(table);
+  const blocks = effect.blocks === "definitions"
+    ? "others read and write, and change no definition"
+    : `blocks ${effect.blocks}`;
+  return `${modeText(effect.mode)} on ${visible(table)}${
+    size === undefined ? "" : ` (${sizeText(size)})`
+  }: ${blocks}`;
+}
+
+function sizeText(
+  { bytes, indexBytes, indexes, rows, estimated }: {
+    readonly bytes: number;
+    readonly indexBytes: number;
+    readonly indexes: number;
+    readonly rows: number | null;
+    readonly estimated: boolean;
+  },
+): string {
+  const about = estimated ? "about " : "";
+  const with_ = indexes === 0
+    ? ""
+    : ` with ${indexes} ${indexes === 1 ? "index" : "indexes"}`;
+  const count = rows === null ? "never analysed" : `${rowsText(rows)} rows`;
+  return `${about}${bytesText(bytes + indexBytes)}${with_}, ${count}`;
+}
+
+function holdLines(holds: readonly Hold[]): string[] {
+  const width = Math.max(...holds.map(({ table }) => visible(table).length));
+  return holds.map(({ table, mode, own, ...range }) =>
+    `  ${visible(table).padEnd(width)}  ${modeText(mode)}  ${rangeText(range)}${
+      aloneText(own, range)
+    }`
+  );
+}
+
+/** What it would be if nothing else were done in the transaction. */
+function aloneText(own: Range, whole: Range): string {
+  const [alone, together] = [rangeText(own), rangeText(whole)];
+  return alone === together ? "" : `; for itself ${alone}`;
+}
+
+function blockerLines({ blockers, facts }: Forecast): string[] {
+  const age = (ageMs: number | undefined) =>
+    ageMs === undefined
+      ? ""
+      : `, its transaction is ${formatDuration(ageMs)} old`;
+  return [
+    ...blockers.map(({ pid, application, user, state, ageMs, mode, table }) =>
+      `In the way now: backend ${pid} (${
+        visible(application || "unnamed")
+      }, user ${visible(user || "hidden")}, ${state ?? "state hidden"}${
+        age(ageMs)
+      }) has ${modeText(mode)} on ${visible(table)}`
+    ),
+    ...(facts.prepared === 0 ? [] : [
+      `Prepared transactions that are not ended: ${facts.prepared}`,
+    ]),
+  ];
+}
+
+function summaryLine({ summary }: Forecast): string {
+  const { migrations, errors, warnings, accepted, unknown, uncertain } =
+    summary;
+  const count = (n: number, one: string, many = `${one}s`) =>
+    n === 0 ? [] : [`${n} ${n === 1 ? one : many}`];
+  return `Plan: ${
+    [
+      `${migrations} migration${migrations === 1 ? "" : "s"}`,
+      ...count(errors, "error"),
+      ...count(warnings, "warning"),
+      ...count(accepted, "accepted", "accepted"),
+      ...count(unknown, "not recorded", "not recorded"),
+      ...count(uncertain, "not certain", "not certain"),
+    ].join(", ")
+  }`;
+}
+
+function allFindings(
+  { statements, findings }: MigrationForecast,
+): readonly Finding[] {
+  return [...statements.flatMap((one) => one.findings), ...findings];
+}
+
+function findingLine(finding: Finding): string {
+  return `${levelText(finding)} ${finding.rule}: ${visible(finding.object)}: ${
+    findingText(finding)
+  }`;
+}
+
+function levelText({ level, accepted }: Finding): string {
+  return accepted === undefined ? level : "accepted";
+}
+
+function findingText({ message, advice, accepted }: Finding): string {
+  if (accepted !== undefined) return `${message} (${visible(accepted)})`;
+  return advice === undefined ? message : `${message}; ${advice}`;
+}
+
+/** `AccessExclusive` → `ACCESS EXCLUSIVE`. */
+function modeText(mode: LockMode): string {
+  return mode.replaceAll(/(?<=.)(?=[A-Z])/g, " ").toUpperCase();
+}
+
+function oneLine(sql: string): string {
+  const line = visible(sql.trim().replaceAll(/\s+/g, " "));
+  return line.length <= SQL_LENGTH ? line : `${line.slice(0, SQL_LENGTH)}…`;
+}
+
+function cell(text: string): string {
+  return visible(text).replaceAll("|", "\\|");
+}
+
+function escapeHtml(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+}
