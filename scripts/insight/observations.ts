@@ -464,12 +464,10 @@ function buildsOf(
   });
 }
 
-/** What was dropped; the parts of a table that goes are no news. */
+/** What was dropped; the parts of what goes are no news. */
 function droppedOf({ drops }: Said): Said["drops"] {
-  const gone = drops.filter(({ original }) => original)
-    .map(({ object }) => object);
-  return drops.filter(({ original, object }) =>
-    original || !gone.some((one) => object.endsWith(` on ${one}`))
+  return drops.filter(({ object }) =>
+    !drops.some((whole) => object.endsWith(` on ${whole.object}`))
   );
 }
 

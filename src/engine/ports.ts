@@ -7,6 +7,7 @@
 import type { FoundObject } from "../insight/differences.ts";
 import type { Json } from "../insight/recording.ts";
 import type { SchemaLockHolder } from "../report/differences.ts";
+import type { DatabaseFacts } from "../insight/facts.ts";
 import type { Event, LockHolder, ServerInfo } from "../report/events.ts";
 import type { BackfillWork } from "./backfill_ports.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
@@ -92,6 +93,13 @@ export interface Session {
   /** Who keeps the definitions of the schema's relations from being read. */
   schemaLockHolders(): Promise<readonly SchemaLockHolder[]>;
 
+  /**
+   * What a forecast needs to know of this database; reads only.
+   *
+   * @throws {DatabaseError} 55P03 when a table is locked altogether for as long as it may wait
+   */
+  facts(wanted: FactsWanted): Promise<DatabaseFacts>;
+
   /** Who has the migration lock now; `undefined` when nobody has it, or it cannot be seen. */
   lockHolder(): Promise<LockHolder | undefined>;
 
@@ -112,6 +120,14 @@ export interface SchemaQuestion {
 
 /** An object of a schema as it was found; with its body, when that was asked for. */
 export type FoundSchemaObject = FoundObject & { readonly body?: Json };
+
+/** What a forecast asks for. */
+export interface FactsWanted {
+  /** Tables that a run works on; without the schema of the history, others with theirs in front. */
+  readonly tables: readonly string[];
+  /** Names that it gives to what it makes. */
+  readonly made: readonly string[];
+}
 
 /** A row of the history that was written. */
 export interface Written {

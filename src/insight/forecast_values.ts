@@ -74,7 +74,7 @@ export interface Hold extends Range {
   readonly mode: LockMode;
   /** The migration that takes it. */
   readonly since: string;
-  /** The part of it that the work on the table itself takes. */
+  /** The part of it that the statement takes, and the work on the table itself. */
   readonly own: Range;
 }
 

@@ -33,14 +33,16 @@ export function holdsOf(
     for (const effect of effects) {
       if (effect.kind !== "lock" || effect.blocks === "definitions") continue;
       const { table, mode } = effect;
-      const key = transaction ? table : `${table} ${i}`;
-      const known = holds.get(key);
-      if (known !== undefined && !isStronger(mode, known.mode)) continue;
+      // A lock is taken once in a transaction; outside of one, for each statement anew.
+      const key = `${mode} ${table}${transaction ? "" : ` ${i}`}`;
+      if (holds.has(key)) continue;
       const own = sumOf([
         AT_ONCE,
-        ...rest.flatMap(({ effects }) =>
+        ...rest.flatMap(({ effects }, later) =>
           effects.flatMap((one) =>
-            one.kind !== "lock" && one.table === table ? [one.range] : []
+            one.kind !== "lock" && (later === 0 || one.table === table)
+              ? [one.range]
+              : []
           )
         ),
       ]);

@@ -11,11 +11,13 @@ import type { HistoryRow } from "../plan/history.ts";
 import type { KyselyTable } from "../plan/kysely.ts";
 import type {
   Backend,
+  FactsWanted,
   FoundSchemaObject,
   SchemaQuestion,
   Session,
   Work,
 } from "../engine/ports.ts";
+import type { DatabaseFacts } from "../insight/facts.ts";
 import type { Link } from "./wire/link.ts";
 import type { WatchedBackend } from "./activity.ts";
 import { Monitor } from "./monitor.ts";
@@ -197,6 +199,14 @@ export class PostgresSession implements Session {
   async schemaLockHolders(): Promise<readonly SchemaLockHolder[]> {
     const { readLockHolders } = await import("./catalog/read_snapshot.ts");
     return await readLockHolders(this.#connection, this.#history.schema);
+  }
+
+  async facts(wanted: FactsWanted): Promise<DatabaseFacts> {
+    const { askFacts } = await import("./catalog/facts.ts");
+    return await askFacts(this.#connection, {
+      ...wanted,
+      schema: this.#history.schema,
+    });
   }
 
   async lockHolder(): Promise<LockHolder | undefined> {

@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { sqlStateOf } from "../../errors.ts";
 import type { DatabaseFacts, Holder, TableFacts } from "../../insight/facts.ts";
 import type { LockMode } from "../../insight/locks.ts";
 import { quoteLiteral } from "../../sql/quote.ts";
-import type { Row } from "../wire/protocol.ts";
+import type { Connection } from "../connection/connection.ts";
+import type { Row, Rows } from "../wire/protocol.ts";
 
 /** What is asked for. */
 export interface FactsRequest {
@@ -16,19 +18,29 @@ export interface FactsRequest {
   readonly tables: readonly string[];
   /** Names that it gives to what it makes. */
   readonly made: readonly string[];
-  /** How long to wait for a lock, milliseconds: sizes cannot be read of a table that somebody locks altogether. */
-  readonly lockTimeoutMs: number;
 }
+
+/** How long it waits for a lock, milliseconds: the size of a table cannot be read while somebody locks it altogether. */
+const LOCK_MS = 2_000;
+
+/** How long it may take, milliseconds. */
+const TIME_MS = 30_000;
+
+/** How often it is asked: a lock that came between may be gone. */
+const ATTEMPTS = 3;
+
+/** PostgreSQL's lock_not_available. */
+const LOCKED = "55P03";
 
 /** Sessions whose transaction is older than this are told of. */
 const OLD = "1 minute";
 
 /**
- * The question, for the simple protocol: one transaction that only reads, and a path on which nobody else can put anything. The
- * last answer has one row, `facts`.
+ * The question, for the simple protocol: settings and rows in one message, which is one transaction and only reads, with a path on
+ * which nobody else can put anything. The last answer has one row, `facts`.
  */
 export function factsQuery(
-  { schema, tables, made, lockTimeoutMs }: FactsRequest,
+  { schema, tables, made }: FactsRequest,
 ): string {
   const list = (names: readonly string[]) =>
     names.length === 0
@@ -38,13 +50,13 @@ export function factsQuery(
     `case when n.nspname = ${
       quoteLiteral(schema)
     } then ${name}::text else n.nspname || '.' || ${name} end`;
-  return `start transaction isolation level read committed read only;
-set local search_path to pg_catalog, pg_temp; set local lock_timeout to ${lockTimeoutMs}; set local statement_timeout to '30s';
+  return `set transaction read only; select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+  pg_catalog.set_config('lock_timeout', '${LOCK_MS}', true), pg_catalog.set_config('statement_timeout', '${TIME_MS}', true);
 with wanted as (
   select c.oid, c.relkind, c.relowner, c.reltuples, c.relpages, ${
     named("c.relname")
   } as name,
-    exists (select from pg_locks l where l.relation = c.oid and l.granted and l.mode = 'AccessExclusiveLock'
+    exists (select from pg_locks l where l.relation = c.oid and l.mode = 'AccessExclusiveLock'
       and l.pid <> pg_backend_pid()) as locked
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where c.relkind in ('r', 'p', 'm', 'f') and ${named("c.relname")} = any (${
@@ -93,11 +105,28 @@ select json_build_object(
       where t.typrelid = 0 and t.typelem = 0) x where x.name = any (${
     list(made)
   }))
-)::text as facts; commit`;
+)::text as facts`;
 }
 
-/** Reads the answer to {@link factsQuery}. */
-export function readFacts(row: Row | undefined): DatabaseFacts {
+/** Asks it. @throws {DatabaseError} 55P03 when a table stays locked altogether */
+export async function askFacts(
+  connection: Connection,
+  request: FactsRequest,
+): Promise<DatabaseFacts> {
+  await connection.prepare();
+  for (let left = ATTEMPTS - 1;; left--) {
+    try {
+      const answers = await connection.query(factsQuery(request));
+      return readFacts(answers as unknown as readonly Rows[]);
+    } catch (error) {
+      if (sqlStateOf(error) !== LOCKED || left === 0) throw error;
+    }
+  }
+}
+
+/** Reads the answers to {@link factsQuery}: one for each of its statements. */
+export function readFacts(answers: readonly (readonly Row[])[]): DatabaseFacts {
+  const [row] = answers.at(-1) ?? [];
   const {
     superuser,
     seesOthers,
