@@ -19,7 +19,7 @@ import type {
   Footprint,
   StatementFootprint,
 } from "../../src/insight/footprint.ts";
-import type { Migration, MigrationFunction } from "../../src/plan/migration.ts";
+import type { Migration } from "../../src/plan/migration.ts";
 import { readStatements } from "../../src/sql/lexer.ts";
 import {
   madeBy,
@@ -64,19 +64,25 @@ export class Tracer {
 
   /** The migration, watched: what one of its functions does is in {@link footprint} when it has ended. */
   trace(migration: Migration): Migration {
-    const { up, down, transaction } = migration;
-    const watched =
-      (work: MigrationFunction): MigrationFunction => async (db) => {
-        this.#statements = [];
-        this.#readsData = new Set();
-        this.#start = undefined;
-        this.#messages.length = 0;
-        await work(this.#watch(db, transaction));
-      };
+    const { up, down, transaction, backfill } = migration;
+    const watched = <T extends unknown[]>(
+      // deno-lint-ignore no-explicit-any -- as migrations have it
+      work: (db: Kysely<any>, ...rest: T) => Promise<void>,
+    ): typeof work =>
+    async (db, ...rest) => {
+      this.#statements = [];
+      this.#readsData = new Set();
+      this.#start = undefined;
+      this.#messages.length = 0;
+      await work(this.#watch(db, transaction), ...rest);
+    };
     return {
       ...migration,
       up: watched(up),
       ...(down && { down: watched(down) }),
+      // Of one that fills a table this is what runs: as a whole, since the tables of a recording are small.
+      ...(backfill &&
+        { backfill: { ...backfill, batch: watched(backfill.batch) } }),
     };
   }
 

@@ -7,6 +7,8 @@ import { type Draft, SHORT_MS, type StatementRule, works } from "./rule.ts";
 
 const changesRows: StatementRule = (context) => {
   const { held, step, statement } = context;
+  // Its batches are short.
+  if (step.backfill !== undefined) return [];
   return works(context, "changes").flatMap(({ table, range }): Draft[] => {
     const drafts: Draft[] = [];
     // An index may lead to few of them.
