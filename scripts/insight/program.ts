@@ -18,8 +18,11 @@ import {
 import { processClock } from "../../src/process/clock.ts";
 import { guardProcess } from "../../src/process/migration_code.ts";
 import { sourceRegistry } from "../../src/registry/source.ts";
+import type { Event } from "../../src/report/events.ts";
 import { failureLines } from "../../src/report/failure.ts";
 import { hideNothing } from "../../src/text.ts";
+import type { Footprint } from "../../src/insight/footprint.ts";
+import { Tracer } from "./tracer.ts";
 
 /** The migrations of a folder, loaded and guarded as a run has them. */
 export class Program implements Disposable {
@@ -27,6 +30,9 @@ export class Program implements Disposable {
   readonly #background: ProcessBackground = this.#ends.use(
     processBackground(),
   );
+  readonly #tracer = new Tracer("public");
+  /** Whether it is seen what each statement does, on a stage that tells it. */
+  isWatched = false;
   #migrations: readonly Migration[] = [];
 
   /**
@@ -53,6 +59,11 @@ export class Program implements Disposable {
 
   get migrations(): readonly Migration[] {
     return this.#migrations;
+  }
+
+  /** What the last function of a migration has done, while it was watched. */
+  get footprint(): Footprint {
+    return this.#tracer.footprint;
   }
 
   /** From now on the migration does nothing: what needs it shows whether it can do without. */
@@ -91,11 +102,15 @@ export class Program implements Disposable {
       Deno.readTextFile,
     );
     if (faults.length > 0) throw new UsageError(faults);
-    const migrations = this.#migrations;
+    const migrations = this.isWatched
+      ? this.#migrations.map((one) => this.#tracer.trace(one))
+      : this.#migrations;
     const program = programInfo(migrations, Deno.version.deno);
     const stop = new AbortController().signal;
     const clock = processClock(stop);
-    const report = () => {};
+    const report = (event: Event) => {
+      if (event.event === "notice") this.#tracer.notice(event.message);
+    };
     return {
       config,
       migrations,

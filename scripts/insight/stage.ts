@@ -30,10 +30,14 @@ export interface Stage extends AsyncDisposable {
   snapshot(): Promise<Snapshot>;
 }
 
-/** @param setup what a superuser runs first */
+/**
+ * @param setup what a superuser runs first
+ * @param settings of the database, besides those of every stage
+ */
 export async function openStage(
   server: Server,
   setup: string,
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<Stage> {
   const name = `insight_${
     crypto.randomUUID().replaceAll("-", "").slice(0, 12)
@@ -44,7 +48,8 @@ export async function openStage(
       exception when duplicate_object then null; end $$`,
     );
     await admin.unsafe(`create database ${name} owner ${OWNER}`);
-    for (const [setting, value] of Object.entries(SETTINGS)) {
+    const all = { ...SETTINGS, ...settings };
+    for (const [setting, value] of Object.entries(all)) {
       await admin.unsafe(`alter database ${name} set ${setting} = '${value}'`);
     }
     return await roleNames(admin);

@@ -17,6 +17,8 @@ export interface MigrationOptions {
   readonly idempotent?: boolean;
   /** `"post"`: only once the release is rolled out, as what takes away what older pods need. */
   readonly phase?: Phase;
+  /** Rules of `docs/rules.md` whose findings are meant, and why: `plan` shows them and does not count them. */
+  readonly accept?: Readonly<Record<string, string>>;
 }
 
 /** When a migration runs: before the release is rolled out, or after. */
@@ -70,6 +72,8 @@ export interface Migration {
   readonly transaction: boolean;
   readonly idempotent: boolean;
   readonly phase: Phase;
+  /** @default {none} */
+  readonly accept?: Readonly<Record<string, string>>;
   /** It fills a table; then {@link up} is not what runs. */
   readonly backfill?: Backfill;
   readonly up: MigrationFunction;
@@ -136,7 +140,7 @@ export function readRegistry(
     for (const text of optionFaults(options, backfill !== undefined)) {
       fault(text);
     }
-    const { transaction = true, idempotent = false, phase = "pre" } =
+    const { transaction = true, idempotent = false, phase = "pre", accept } =
       (options ?? {}) as MigrationOptions;
     // As Kysely calls them: methods of what exports them.
     const method = (name: "up" | "down"): MigrationFunction => async (db) =>
@@ -146,6 +150,7 @@ export function readRegistry(
       checksum: entry.checksum,
       transaction,
       idempotent,
+      ...(accept && { accept }),
       ...(backfill === undefined || wrong.length > 0
         ? { phase, up: method("up") }
         : fillingParts(backfill as Backfill, setup)),
@@ -217,9 +222,14 @@ function optionFaults(options: unknown, isBackfill: boolean): string[] {
         ? []
         : ['its option "phase" is not "pre" or "post"'];
     }
+    if (key === "accept") {
+      return isReasons(value) ? [] : [
+        'its option "accept" is no object of reasons, such as { "loses-data": "unused since 2.3" }',
+      ];
+    }
     if (key !== "transaction" && key !== "idempotent") {
       return [
-        `its options have an unknown key "${key}" (known: transaction, idempotent, phase)`,
+        `its options have an unknown key "${key}" (known: transaction, idempotent, phase, accept)`,
       ];
     }
     if (isBackfill) {
@@ -229,4 +239,11 @@ function optionFaults(options: unknown, isBackfill: boolean): string[] {
       ? []
       : [`its option "${key}" is not true or false`];
   });
+}
+
+function isReasons(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    Object.values(value).every((one) =>
+      typeof one === "string" && one.trim() !== ""
+    );
 }

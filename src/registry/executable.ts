@@ -19,7 +19,7 @@ import type { ImportRegistry } from "./load.ts";
 export type Listed = readonly [
   name: string,
   checksum: string,
-  options: Required<MigrationOptions>,
+  options: Required<Omit<MigrationOptions, "accept">>,
   reversible: boolean,
   isBackfill: boolean,
 ];

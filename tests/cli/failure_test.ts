@@ -259,7 +259,7 @@ scenario(
     const faults = [
       'Cannot use the migration "0001_a": it exports no up function; if it is no migration, move it into a folder in migrations/, such as migrations/lib/',
       'Cannot use the migration "0001_a": its down is not a function',
-      'Cannot use the migration "0002_b": its options have an unknown key "transactional" (known: transaction, idempotent, phase)',
+      'Cannot use the migration "0002_b": its options have an unknown key "transactional" (known: transaction, idempotent, phase, accept)',
     ];
     for (const command of ["up", "status"]) {
       assertEquals(await s.run(command), {

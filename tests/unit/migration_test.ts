@@ -224,6 +224,11 @@ Deno.test("readRegistry() names every fault at once", () => {
         },
         { name: "h", checksum: "9", module: { up, options: { phase: "x" } } },
         { name: "i", checksum: "0", module: { backfill: null } },
+        {
+          name: "j",
+          checksum: "0",
+          module: { up, options: { accept: { "loses-data": " " } } },
+        },
       ]),
     TypeError,
   );
@@ -233,7 +238,7 @@ Deno.test("readRegistry() names every fault at once", () => {
 Cannot use the migration "a/b": its name must have 1 to 255 characters, and no / or control character
 Cannot use the migration "b": it exports no up function; if it is no migration, move it into a folder in migrations/, such as migrations/lib/
 Cannot use the migration "c": its down is not a function
-Cannot use the migration "d": its options have an unknown key "transactional" (known: transaction, idempotent, phase)
+Cannot use the migration "d": its options have an unknown key "transactional" (known: transaction, idempotent, phase, accept)
 Cannot use the migration "d": its option "idempotent" is not true or false
 Cannot use the migration "e": its options are not an object
 Cannot use the migration "e": its name is used twice
@@ -246,6 +251,7 @@ Cannot use the migration "f": it exports up and backfill: one of them
 Cannot use the migration "g": its phase can only be "post": it is a backfill
 Cannot use the migration "g": its option "transaction" means nothing for a backfill: leave it out
 Cannot use the migration "h": its option "phase" is not "pre" or "post"
-Cannot use the migration "i": its backfill is not an object`,
+Cannot use the migration "i": its backfill is not an object
+Cannot use the migration "j": its option "accept" is no object of reasons, such as { "loses-data": "unused since 2.3" }`,
   );
 });
