@@ -36,7 +36,7 @@ export type DatabaseCommand = Exclude<Command, LocalCommand>;
 export function isLooking(
   command: DatabaseCommand,
 ): command is Extract<DatabaseCommand, { kind: LookingCommand }> {
-  return command.kind === "status" || command.kind === "verify";
+  return ["status", "verify", "plan"].includes(command.kind);
 }
 
 /** Runs a command that needs a database and reports what it came to. */
@@ -137,6 +137,10 @@ function dispatch(command: DatabaseCommand, context: Context): Promise<Result> {
       return repair(context, command);
     case "backfill":
       return backfill(context, command);
+    case "plan":
+      return import("./commands/plan.ts").then(({ plan }) =>
+        plan(context, command)
+      );
     case "verify":
       return import("./commands/verify.ts").then(({ verify }) =>
         verify(context, command)

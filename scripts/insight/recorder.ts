@@ -19,6 +19,8 @@ import type { Migration } from "../../src/plan/migration.ts";
 import { differenceText } from "../../src/report/differences.ts";
 import { quote } from "../../src/text.ts";
 import type { Server } from "../dev/embedded_postgres.ts";
+import { RULES } from "../../src/insight/findings.ts";
+import { recordFootprints } from "./footprints.ts";
 import type { Program } from "./program.ts";
 import { openStage, type Stage } from "./stage.ts";
 
@@ -46,7 +48,10 @@ export async function record(options: RecorderOptions): Promise<Recorded> {
   const newest = servers.at(-1)!;
   const recorder = new Recorder(newest, options);
   const { migrations, version } = await recorder.all();
-  const faults = [...recorder.faults];
+  const faults = [
+    ...program.migrations.flatMap(acceptFaults),
+    ...recorder.faults,
+  ];
   const recordedOn: Record<string, string> = { [newest.version]: version };
   const versions = migrations.map((): Record<string, Delta> => ({}));
   for (const server of servers.slice(0, -1)) {
@@ -61,16 +66,42 @@ export async function record(options: RecorderOptions): Promise<Recorded> {
       if (Object.keys(delta).length > 0) versions[i]![server.version] = delta;
     });
   }
+  say("Watching what each statement does");
+  const { setup } = options;
+  const footprints = await recordFootprints(newest, program, setup, migrations);
   const recording: Recording = {
     format: 1,
     recordedOn,
     migrations: migrations.map((one, i) => ({
       ...one,
+      ...footprints.get(one.name),
+      ...saidBy(program.migrations[i]!),
       ...(Object.keys(versions[i]!).length > 0 && { versions: versions[i]! }),
     })),
   };
   say(`Recorded ${program.migrations.length} migrations`);
   return { recording, faults };
+}
+
+/** What a migration says of itself that a forecast needs. */
+function saidBy(
+  { accept, backfill }: Migration,
+): Pick<RecordedMigration, "accept" | "backfill"> {
+  return {
+    ...(accept && { accept }),
+    ...(backfill && { backfill: backfill.table }),
+  };
+}
+
+/** Rules that a migration accepts, and that there are none of. */
+function acceptFaults({ name, accept = {} }: Migration): string[] {
+  return Object.keys(accept)
+    .filter((rule) => !RULES.some((known) => known === rule))
+    .map((rule) =>
+      `Cannot record ${quote(name)}: it accepts ${
+        quote(rule)
+      }, and docs/rules.md has no such rule`
+    );
 }
 
 /** Records on the newest version. */

@@ -4,7 +4,7 @@ import type { Outcome } from "../plan/outcome.ts";
 import type { Result } from "./context.ts";
 
 /** The commands that look, print one object and change nothing. */
-export type LookingCommand = "status" | "verify";
+export type LookingCommand = "status" | "verify" | "plan";
 
 /** What a command came to, for its last words. `durationMs` is without the time for which a person was asked. */
 export function summaryOf(

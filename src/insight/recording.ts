@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { Footprint } from "./footprint.ts";
 
 /** The name of the file, beside the migrations. */
 export const RECORDING_FILE = "insight.json";
@@ -45,10 +46,14 @@ export interface RecordedMigration {
   readonly status: "recorded" | "unknown";
   /** Why it is unknown. */
   readonly reason?: string;
-  /** What its `up` does, statement by statement. */
-  readonly up?: Json;
+  /** What its `up` does, statement by statement; of a backfill what its batches do. */
+  readonly up?: Footprint;
   /** What its `down` does. */
-  readonly down?: Json;
+  readonly down?: Footprint;
+  /** Rules whose findings are meant, and why. */
+  readonly accept?: Readonly<Record<string, string>>;
+  /** The table that it fills in batches. */
+  readonly backfill?: string;
   /** Whether its `down` restores the schema that was before; missing when it has none. */
   readonly exact?: boolean;
   /** What is wrong with it and was let pass. */

@@ -122,9 +122,9 @@ export type Event =
     readonly leftMs: number;
   }
   | { readonly event: "warning"; readonly message: string }
-  /** The schema was compared: its lines for a person, and the members of one JSON object. */
+  /** The schema was compared, or a run was forecast: lines for a person, and the members of one JSON object. */
   | {
-    readonly event: "verified";
+    readonly event: "verified" | "forecast";
     readonly lines: readonly string[];
     readonly value: Readonly<Record<string, unknown>>;
   }

@@ -56,7 +56,7 @@ export function render(event: Event, options: RenderOptions): readonly Line[] {
   // A person who watches a JSON run still finds what it waits for, and why it failed, on stderr.
   const notes = text.filter(({ stream }) => stream === "stderr");
   const json = options.stream || event.event === "status" ||
-      event.event === "verified"
+      event.event === "verified" || event.event === "forecast"
     ? jsonOf(event, options)
     : undefined;
   return json === undefined
@@ -202,6 +202,7 @@ function textLines(event: Event, options: RenderOptions): RawLine[] {
     case "status":
       return statusLines(event, options).flatMap(result);
     case "verified":
+    case "forecast":
       return event.lines.flatMap(result);
     case "failed":
       return failureLines(event.error, options.hide).map((line, i) => ({
@@ -234,6 +235,7 @@ function jsonOf(
     case "status":
       return statusJson(event);
     case "verified":
+    case "forecast":
       return event.value;
     case "applied":
     case "rolled_back":

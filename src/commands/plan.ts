@@ -1,0 +1,103 @@
+import type { Command } from "../cli/command.ts";
+import { ExitCode, RefusedError } from "../errors.ts";
+import { type Forecast, isClear } from "../insight/forecast_values.ts";
+import { forecast } from "../insight/forecast.ts";
+import { recordedSteps } from "../insight/recorded_steps.ts";
+import { namesToAsk } from "../insight/tables.ts";
+import { kyselyFindings } from "../plan/kysely.ts";
+import { type Plan, planDown, planUp, type Step } from "../plan/plan.ts";
+import type { Session } from "../engine/ports.ts";
+import {
+  forecastJson,
+  forecastLines,
+  forecastMarkdown,
+} from "../report/forecast.ts";
+import { accepted, type Context, type Result, withSession } from "./context.ts";
+
+type PlanCommand = Command & { readonly kind: "plan" };
+
+/** Tells what a run would do to this database, and changes nothing. */
+export async function plan(
+  context: Context,
+  command: PlanCommand,
+): Promise<Result> {
+  const { ports, config, program } = context;
+  const { server, result } = await withSession(context, async (session) => {
+    const { steps, warnings } = accepted(planned(context, command, session));
+    for (const message of warnings) {
+      ports.report({ event: "warning", message });
+    }
+    refuseUnbaselined(context, session, steps);
+    return {
+      server: session.server,
+      result: await forecastSteps(context, session, steps),
+    };
+  });
+  ports.report({
+    event: "forecast",
+    lines: command.markdown
+      ? forecastMarkdown(result)
+      : forecastLines(result),
+    value: {
+      program: { ...program },
+      database: {
+        host: server.host,
+        port: server.port,
+        name: server.database,
+        serverVersion: server.version,
+      },
+      transaction: config.transaction,
+      ...forecastJson(result),
+    },
+  });
+  return {
+    exitCode: command.strict && !isClear(result)
+      ? ExitCode.differs
+      : ExitCode.done,
+  };
+}
+
+/** What the steps of a run would do here. */
+export async function forecastSteps(
+  { recording, config }: Context,
+  session: Session,
+  steps: readonly Step[],
+): Promise<Forecast> {
+  const recorded = recordedSteps(
+    steps.map(({ direction, migration }) => ({
+      direction,
+      name: migration.name,
+      checksum: migration.checksum,
+      transaction: migration.transaction,
+      phase: migration.phase,
+    })),
+    await recording(),
+  );
+  const facts = await session.facts(namesToAsk(recorded));
+  return forecast(recorded, facts, config.transaction);
+}
+
+function planned(
+  { migrations, config }: Context,
+  { request }: PlanCommand,
+  { history }: Session,
+): ReturnType<typeof planUp> {
+  return request.direction === "up"
+    ? planUp(migrations, history, { ...request.up, phase: config.phase })
+    : planDown(migrations, history, request.down);
+}
+
+/** What Kysely's own migrator has applied would be applied again. */
+function refuseUnbaselined(
+  { migrations, config }: Context,
+  { kyselyTables, server }: Session,
+  steps: Plan["steps"],
+): void {
+  const { faults } = kyselyFindings(kyselyTables, {
+    migrations,
+    pending: steps.map(({ migration }) => migration),
+    schema: server.schema,
+    isChosen: config.schema !== undefined,
+  });
+  if (faults.length > 0) throw new RefusedError(faults);
+}
