@@ -25,6 +25,7 @@ import {
   type Shell,
 } from "./options.ts";
 import type { Settings } from "./variables.ts";
+import { MARKDOWN, type PlanCommand, readPlan } from "./plan_values.ts";
 import { readSchema, type SchemaRequest } from "./schema_values.ts";
 import { readVerify, type VerifyRequest } from "./verify_values.ts";
 import type { DownRequest, UpRequest } from "../plan/plan.ts";
@@ -56,6 +57,7 @@ export type Command =
     readonly name: string;
     readonly request: BackfillControl;
   }
+  | ({ readonly kind: "plan" } & PlanCommand)
   | ({ readonly kind: "verify" } & VerifyRequest)
   | ({ readonly kind: "schema" } & SchemaRequest)
   | { readonly kind: "new"; readonly name: string }
@@ -74,6 +76,7 @@ export interface Arguments {
 
 /** How many words of their own commands take. */
 const OPERANDS: Readonly<Partial<Record<CommandName, number>>> = {
+  plan: 1,
   backfill: 2,
   new: 1,
   completions: 1,
@@ -88,7 +91,9 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const name = readName(word);
   const kind = name.value;
   const settings = Object.fromEntries(
-    [...options].filter(([flag]) => isIn(SETTINGS, flag)),
+    [...options].filter(([flag, value]) =>
+      isIn(SETTINGS, flag) && !isMarkdown(kind, flag, value)
+    ),
   );
   if (options.has("help")) {
     const topic = kind === "help" ? readName(operands[0]) : name;
@@ -112,6 +117,15 @@ export function parseArguments(argv: readonly string[]): Arguments {
   // An option that could not be read may be the one that is missing.
   if (faults.length === 0) faults.push(...missing(command.value));
   return { command: command.value, kind, settings, faults };
+}
+
+/** A form of the output that only some commands have: to all others it is a text. */
+function isMarkdown(
+  kind: CommandName | undefined,
+  flag: string,
+  value: string,
+): boolean {
+  return kind === "plan" && flag === "format" && value === MARKDOWN;
 }
 
 /** What does not belong to the command. */
@@ -176,6 +190,8 @@ function readCommand(
         readBackfill(operands, options),
         (control) => control && { kind, ...control },
       );
+    case "plan":
+      return map(readPlan(operands, options), (plan) => ({ kind, ...plan }));
     case "verify":
       return map(readVerify(options), (request) => ({ kind, ...request }));
     case "schema":

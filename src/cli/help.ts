@@ -35,7 +35,7 @@ function overview(): string[] {
     ...settings(),
     "",
     "Exit codes: 0 done, or nothing to do; 1 failed or refused; 2 usage or configuration error;",
-    "3 migrations are pending (status --check, status --wait), or the schema differs (verify);",
+    "3 migrations are pending (status --check, status --wait), the schema differs (verify), or plan --strict has findings;",
     "4 --time-limit ended a backfill with work left;",
     "130 and 143 stopped by SIGINT and SIGTERM.",
     "",

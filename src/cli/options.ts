@@ -11,6 +11,7 @@ export type CommandName =
   | "baseline"
   | "repair"
   | "backfill"
+  | "plan"
   | "verify"
   | "schema"
   | "new"
@@ -148,6 +149,28 @@ export const COMMANDS: Readonly<Record<CommandName, CommandText>> = {
         flag: "aim",
         value: "DURATION",
         text: "how long a batch should take; 500ms by default",
+      },
+    ],
+  },
+  plan: {
+    usage: "plan [up|down] [options]",
+    text: "what a run would do to this database: SQL, locks, times, risks",
+    options: [
+      {
+        flag: "to",
+        value: "NAME",
+        text: "as for up, or for down",
+      },
+      { flag: "steps", value: "N", text: "as for up, or for down" },
+      { flag: "all", text: "with down: every migration" },
+      {
+        flag: "allow-out-of-order",
+        text: "with up: also migrations that sort before an applied one",
+      },
+      {
+        flag: "strict",
+        text:
+          "exit 3 for an error that is not accepted, or what is not recorded",
       },
     ],
   },

@@ -14,12 +14,12 @@ import {
 } from "../report/forecast.ts";
 import { accepted, type Context, type Result, withSession } from "./context.ts";
 
-type PlanCommand = Command & { readonly kind: "plan" };
+type PlanRequest = Command & { readonly kind: "plan" };
 
 /** Tells what a run would do to this database, and changes nothing. */
 export async function plan(
   context: Context,
-  command: PlanCommand,
+  command: PlanRequest,
 ): Promise<Result> {
   const { ports, config, program } = context;
   const { server, result } = await withSession(context, async (session) => {
@@ -35,9 +35,7 @@ export async function plan(
   });
   ports.report({
     event: "forecast",
-    lines: command.markdown
-      ? forecastMarkdown(result)
-      : forecastLines(result),
+    lines: command.markdown ? forecastMarkdown(result) : forecastLines(result),
     value: {
       program: { ...program },
       database: {
@@ -79,7 +77,7 @@ export async function forecastSteps(
 
 function planned(
   { migrations, config }: Context,
-  { request }: PlanCommand,
+  { request }: PlanRequest,
   { history }: Session,
 ): ReturnType<typeof planUp> {
   return request.direction === "up"

@@ -58,5 +58,7 @@ function footprintOf(
     return 'it has changed since it was recorded; run "deno task insight" and build the program anew';
   }
   return head[direction] ??
-    `it could not be recorded${head.reason === undefined ? "" : `: ${head.reason}`}`;
+    `it could not be recorded${
+      head.reason === undefined ? "" : `: ${head.reason}`
+    }`;
 }
