@@ -30,7 +30,12 @@ export async function plan(
     refuseUnbaselined(context, session, steps);
     return {
       server: session.server,
-      result: await forecastSteps(context, session, steps),
+      result: await forecastSteps(
+        context,
+        session,
+        steps,
+        await context.recording(),
+      ),
     };
   });
   ports.report({
@@ -55,12 +60,22 @@ export async function plan(
   };
 }
 
-/** What the steps of a run would do here. */
+/**
+ * What the steps of a run would do here.
+ *
+ * @param recording of the migrations, in UTF-8; missing when nothing was recorded
+ */
 export async function forecastSteps(
-  { recording, config }: Context,
+  { config }: Context,
   session: Session,
   steps: readonly Step[],
+  recording: Uint8Array | undefined,
 ): Promise<Forecast> {
+  if (session.server.schema === null) {
+    throw new RefusedError([
+      "Cannot tell what a run would do: there is no schema to work in",
+    ]);
+  }
   const recorded = recordedSteps(
     steps.map(({ direction, migration }) => ({
       direction,
@@ -69,7 +84,7 @@ export async function forecastSteps(
       transaction: migration.transaction,
       phase: migration.phase,
     })),
-    await recording(),
+    recording,
   );
   const facts = await session.facts(namesToAsk(recorded));
   return forecast(recorded, facts, config.transaction);

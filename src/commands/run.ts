@@ -7,6 +7,7 @@ import type { Planner } from "../engine/run_request.ts";
 import { ExitCode, RefusedError } from "../errors.ts";
 import type { Plan, Planned, Step } from "../plan/plan.ts";
 import type { Session } from "../engine/ports.ts";
+import type { Event } from "../report/events.ts";
 import { underLock } from "../engine/lock.ts";
 import {
   accepted,
@@ -38,13 +39,18 @@ export function runPlan(
     }
     request.before?.(session, plan);
     if (request.dryRun || request.question !== undefined) {
-      for (const { direction, migration } of plan.steps) {
+      const forecasts = request.dryRun
+        ? await forecastsOf(context, session, plan.steps)
+        : [];
+      plan.steps.forEach(({ direction, migration }, i) => {
+        const forecast = forecasts[i];
         ports.report({
           event: "planned",
           direction,
           migration: migration.name,
+          ...(forecast && { forecast }),
         });
-      }
+      });
     }
     if (request.dryRun) {
       return {
@@ -86,6 +92,37 @@ export function runPlan(
       : { exitCode: ExitCode.failed, ...counts, error };
   });
 }
+
+/** What was recorded of the steps, for this database; nothing where nothing was recorded. */
+async function forecastsOf(
+  context: Context,
+  session: Session,
+  steps: readonly Step[],
+): Promise<readonly PlannedForecast[]> {
+  if (steps.length === 0 || session.server.schema === null) return [];
+  const recording = await context.recording();
+  if (recording === undefined) return [];
+  const [{ forecastSteps }, { detailLines }] = await Promise.all([
+    import("./plan.ts"),
+    import("../report/forecast.ts"),
+  ]);
+  const { segments, facts } = await forecastSteps(
+    context,
+    session,
+    steps,
+    recording,
+  );
+  return segments.flatMap(({ migrations }) => migrations).map((one) => {
+    if (one.status === "unknown") return undefined;
+    const { statements, findings, readsData } = one;
+    return {
+      lines: detailLines(one, facts),
+      value: { statements, findings, readsData },
+    };
+  });
+}
+
+type PlannedForecast = Extract<Event, { event: "planned" }>["forecast"];
 
 /** Lets the role of `--grant-status` read a history to which nothing is added. */
 async function grantStatus(

@@ -173,6 +173,11 @@ export type Event =
     readonly event: "planned";
     readonly direction: "up" | "down";
     readonly migration: string;
+    /** Of a dry run: what it would do here, as far as it was recorded. */
+    readonly forecast?: {
+      readonly lines: readonly string[];
+      readonly value: Readonly<Record<string, unknown>>;
+    };
   }
   | {
     readonly event: "started";

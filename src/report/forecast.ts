@@ -17,6 +17,9 @@ import type { Finding } from "../insight/findings.ts";
 import { formatDuration, visible } from "../text.ts";
 import { bytesText, rangeText, rowsText } from "./amounts.ts";
 
+/** WAL that writing a table anew was seen to make, in times of the table and its indexes. */
+const WAL_SHARE = 1.6;
+
 /** More of a statement than this is for the source. */
 const SQL_LENGTH = 300;
 
@@ -114,30 +117,27 @@ function migrationLines(
   migration: MigrationForecast,
   facts: DatabaseFacts,
 ): string[] {
-  const {
-    name,
-    direction,
-    status,
-    reason,
-    readsData,
-    statements,
-    findings,
-    backfill,
-  } = migration;
+  const { name, direction } = migration;
   const verb = direction === "up" ? "Would apply" : "Would roll back";
+  return [`${verb} ${visible(name)}`, ...detailLines(migration, facts)];
+}
+
+/** What stands below the name of a migration. */
+export function detailLines(
+  { status, reason, readsData, statements, findings, backfill }:
+    MigrationForecast,
+  facts: DatabaseFacts,
+): string[] {
   if (status === "unknown") {
-    return [
-      `${verb} ${visible(name)}`,
-      `  what it does is not known: ${reason}`,
-    ];
+    return [`  what it does is not known: ${visible(reason ?? "")}`];
   }
   const table = backfill === undefined ? undefined : facts.tables.get(backfill);
+  const size = table === undefined ? "" : ` (${sizeText(table)})`;
   return [
-    `${verb} ${visible(name)}`,
     ...(backfill === undefined ? [] : [
-      `  in batches over ${visible(backfill)}${
-        table === undefined ? "" : ` (${sizeText(table)})`
-      }, each in a transaction of its own:`,
+      `  in batches over ${
+        visible(backfill)
+      }${size}, each in a transaction of its own:`,
     ]),
     ...(readsData.length === 0 ? [] : [
       `  reads ${
@@ -145,7 +145,10 @@ function migrationLines(
       } and may go on by what it finds: this is the plan for an empty table`,
     ]),
     ...statements.flatMap((one) => statementLines(one, facts)),
-    ...findings.map((finding) => `  ${findingLine(finding)}`),
+    // That it reads is said above.
+    ...findings.filter(({ rule }) => rule !== "reads-data").map((finding) =>
+      `  ${findingLine(finding)}`
+    ),
   ];
 }
 
@@ -163,7 +166,13 @@ function statementLines(
 function effectText(effect: Effect, facts: DatabaseFacts): string {
   const { table } = effect;
   if (effect.kind !== "lock") {
-    return `${effect.kind} ${visible(table)}: ${rangeText(effect.range)}`;
+    const took = `${effect.kind} ${visible(table)}: ${rangeText(effect.range)}`;
+    if (effect.kind !== "rewrites") return took;
+    // All of it is written twice over: the copy, and what standbys get.
+    const wal = bytesText(WAL_SHARE * effect.bytes);
+    return `${took}, about ${wal} of WAL, ${
+      bytesText(effect.bytes)
+    } of free disk`;
   }
   const size = facts.tables.get(table);
   const blocks = effect.blocks === "definitions"

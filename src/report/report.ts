@@ -141,11 +141,12 @@ function textLines(event: Event, options: RenderOptions): RawLine[] {
         )
         : [];
     case "planned":
-      return result(
+      return [
         `Would ${event.direction === "up" ? "apply" : "roll back"} ${
           visible(event.migration)
         }`,
-      );
+        ...event.forecast?.lines ?? [],
+      ].flatMap(result);
     case "started":
       return note(
         `${event.direction === "up" ? "Applying" : "Rolling back"} ${
@@ -249,6 +250,10 @@ function jsonOf(
       };
     case "summary":
       return { ...named, ...event.summary };
+    case "planned": {
+      const { direction, migration, forecast } = event;
+      return { ...named, direction, migration, ...forecast?.value };
+    }
     default:
       return { ...named, ...rest };
   }
