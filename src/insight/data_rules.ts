@@ -56,7 +56,7 @@ const losesData: StatementRule = ({ statement, tables }) => {
   return lost.flatMap(({ object, table }): Draft[] => {
     const facts = tables.find(table);
     if (facts === undefined) return [];
-    const isEmpty = facts.bytes === 0;
+    const isEmpty = facts.empty;
     return [{
       rule: "loses-data",
       level: isEmpty ? "note" : "error",
@@ -113,7 +113,7 @@ const breaksOldCode: StatementRule = ({ step, statement, tables }) => {
 const failsWithRows: StatementRule = ({ statement, tables }) =>
   (statement.columns ?? []).flatMap(({ table, column, unfilled }): Draft[] => {
     const facts = tables.find(table);
-    if (!unfilled || facts === undefined || facts.bytes === 0) return [];
+    if (!unfilled || facts === undefined || facts.empty) return [];
     return [{
       rule: "fails-with-rows",
       level: "error",

@@ -31,7 +31,7 @@ export function effectsOf(
   const add = (kind: Work, names: readonly string[]) => {
     for (const { table, facts } of there([...new Set(names)])) {
       // A table is read to be written anew, or to build an index: that is one work.
-      if (works.has(table)) continue;
+      if (works.has(table) || facts.empty) continue;
       const times = kind === "builds"
         ? names.filter((name) => tables.nameOf(name) === table).length
         : 1;

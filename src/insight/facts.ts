@@ -24,6 +24,8 @@ export interface TableFacts {
   readonly indexes: number;
   /** As the planner has it; `null` when it was never analysed. */
   readonly rows: number | null;
+  /** It has never had a row since it was made or emptied. */
+  readonly empty: boolean;
   /** Somebody keeps its size from being read: the bytes are those of the last VACUUM or ANALYZE. */
   readonly estimated: boolean;
   /** Whether the role may alter it: the owner may, and who is a member of that role. */

@@ -243,7 +243,7 @@ plans("works in another schema, and behind a pooler", async (s) => {
   const { stdout } = await s.run("plan --schema tenant");
   assertStringIncludes(
     stdout,
-    "ACCESS EXCLUSIVE on pilots (8 KiB with 1 index, never analysed)",
+    "ACCESS EXCLUSIVE on pilots (16 KiB with 1 index, never analysed)",
   );
 }, { needs: ["pgbouncer"] });
 

@@ -17,6 +17,7 @@ import { pgTest } from "../support/server/postgres.ts";
 const BEFORE = `
 create table parent (id bigint primary key, name text, code text, n integer, at timestamptz);
 create table child (id bigint primary key, parent_id bigint, kind text);
+create table hollow (id bigint primary key, note text);
 create type mood as enum ('happy');
 create view names as select name from parent;
 create materialized view counts as select count(*) as n from child`;
@@ -182,6 +183,16 @@ const CASES: Readonly<Record<string, Case>> = {
       "error drops-by-cascade names",
       "warning breaks-old-code parent",
     ],
+  },
+  "what goes with a table that has no rows": {
+    run: one(
+      "drop table hollow",
+    ),
+    finds: ["note loses-data hollow", "warning breaks-old-code hollow"],
+  },
+  "a column that only rows would have to have": {
+    run: one("alter table hollow add column must text not null"),
+    finds: [],
   },
   "a table that is emptied": {
     run: one("truncate child"),

@@ -19,6 +19,7 @@ const TABLE: TableFacts = {
   indexBytes: 0,
   indexes: 1,
   rows: 1_000,
+  empty: false,
   estimated: false,
   owned: true,
   holders: [],

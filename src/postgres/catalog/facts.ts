@@ -72,6 +72,7 @@ with wanted as (
   select p.root, sum(case when w.locked then p.relpages::bigint * current_setting('block_size')::bigint
       else pg_table_size(p.oid) end)::bigint as bytes,
     sum(case when w.locked then 0 else pg_indexes_size(p.oid) end)::bigint as index_bytes,
+    bool_and(case when w.locked then p.reltuples = 0 else pg_relation_size(p.oid) = 0 end) as empty,
     case when bool_and(p.reltuples >= 0) then sum(p.reltuples)::bigint end as rows
   from parts p join wanted w on w.oid = p.root group by p.root
 ), sessions as (
@@ -88,7 +89,7 @@ select json_build_object(
     select * from sessions where datname = current_database() and xact_start < now() - interval '${OLD}' order by age desc limit 20) s),
   'tables', (select json_agg(json_build_object('name', w.name, 'bytes', s.bytes, 'indexBytes', s.index_bytes,
       'indexes', (select count(*) from pg_index i where i.indrelid = w.oid), 'rows', s.rows,
-      'estimated', w.locked, 'owned', pg_has_role(w.relowner, 'usage'),
+      'estimated', w.locked, 'empty', coalesce(s.empty, true), 'owned', pg_has_role(w.relowner, 'usage'),
       'holders', (select json_agg(json_build_object('mode', l.mode, 'session',
           json_build_array(l.pid, a.application_name, a.usename, a.state, a.age)) order by l.pid, l.mode)
         from pg_locks l left join sessions a on a.pid = l.pid
