@@ -4,12 +4,8 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import {
-  type CommandName,
-  COMMANDS,
-  type Option,
-  SETTINGS,
-} from "./options.ts";
+import { type CommandName, COMMANDS, type Option } from "./options.ts";
+import { SETTINGS } from "./settings.ts";
 import { type Checked, checked } from "./checked.ts";
 import { nearest } from "./suggestion.ts";
 import { quoteArgument } from "../text.ts";

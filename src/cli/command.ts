@@ -21,9 +21,9 @@ import {
   type CommandName,
   COMMANDS,
   type Option,
-  SETTINGS,
   type Shell,
 } from "./options.ts";
+import { SETTINGS } from "./settings.ts";
 import type { Settings } from "./variables.ts";
 import { MARKDOWN, type PlanCommand, readPlan } from "./plan_values.ts";
 import { readSchema, type SchemaRequest } from "./schema_values.ts";

@@ -7,10 +7,10 @@ import {
   type CommandName,
   COMMANDS,
   type Option,
-  SETTINGS,
   type Shell,
   SHELLS,
 } from "./options.ts";
+import { SETTINGS } from "./settings.ts";
 import { LOCAL_COMMANDS } from "./arguments.ts";
 
 const PROGRAM = "battlescope-migrate";

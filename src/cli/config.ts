@@ -12,7 +12,8 @@ import {
   together,
 } from "./checked.ts";
 import type { ReadText } from "./named_files.ts";
-import { type Option, SETTINGS } from "./options.ts";
+import { type Option } from "./options.ts";
+import { SETTINGS } from "./settings.ts";
 import { readDestination, type Target } from "./target.ts";
 import type { Environment, Settings } from "./variables.ts";
 

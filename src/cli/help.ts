@@ -3,12 +3,8 @@
  *
  * @module
  */
-import {
-  type CommandName,
-  COMMANDS,
-  type Option,
-  SETTINGS,
-} from "./options.ts";
+import { type CommandName, COMMANDS, type Option } from "./options.ts";
+import { SETTINGS } from "./settings.ts";
 import { LOCAL_COMMANDS } from "./arguments.ts";
 import { POSTGRES_VARIABLES } from "./variables.ts";
 

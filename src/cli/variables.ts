@@ -4,7 +4,7 @@
  * @module
  */
 import { NO_TEXT } from "../text.ts";
-import { SETTINGS } from "./options.ts";
+import { SETTINGS } from "./settings.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -86,7 +86,8 @@ export async function forecastSteps(
     })),
     recording,
   );
-  const facts = await session.facts(namesToAsk(recorded));
+  const catalog = await session.catalog();
+  const facts = await catalog.facts(namesToAsk(recorded));
   return forecast(recorded, facts, config.transaction);
 }
 

@@ -1,10 +1,11 @@
 import type { Command } from "../cli/command.ts";
 import { causeOf, DatabaseError, ExitCode, RefusedError } from "../errors.ts";
 import type {
+  Catalog,
   FoundSchemaObject,
   SchemaQuestion,
-  Session,
-} from "../engine/ports.ts";
+} from "../engine/catalog_ports.ts";
+import type { Session } from "../engine/ports.ts";
 import {
   compareSchemas,
   type Comparison,
@@ -85,7 +86,8 @@ async function compare(
     report({ event: "warning", message });
   }
   const { grants } = command;
-  const found = await ask(context, session, { bodies: false, grants });
+  const catalog = await session.catalog();
+  const found = await ask(context, catalog, { bodies: false, grants });
   const { objects } = expectation;
   const wanted = unlike(objects, found)
     .filter((identity) => !expectation.uncertain.has(identity))
@@ -93,7 +95,7 @@ async function compare(
   const gone = [...objects.keys()].filter((one) => !found.has(one));
   const read = wanted.length === 0
     ? new Map<string, FoundSchemaObject>()
-    : await ask(context, session, {
+    : await ask(context, catalog, {
       only: wanted,
       bodies: true,
       grants: false,
@@ -202,19 +204,19 @@ function doubts(
 /** Asks again while a table is locked, and then says by whom. */
 async function ask(
   { ports }: Context,
-  session: Session,
+  catalog: Catalog,
   question: Omit<SchemaQuestion, "lockTimeoutMs">,
 ): Promise<ReadonlyMap<string, FoundSchemaObject>> {
   const { waitMs, tries, pauseMs } = LOCK;
   for (let left = tries - 1;; left--) {
     try {
-      return await session.schemaObjects({
+      return await catalog.objects({
         ...question,
         lockTimeoutMs: waitMs,
       });
     } catch (error) {
       if (causeOf(error, DatabaseError)?.server.code !== LOCKED) throw error;
-      const holders = await session.schemaLockHolders();
+      const holders = await catalog.lockHolders();
       const reason = schemaHoldersText(holders);
       if (left === 0) {
         throw new RefusedError([

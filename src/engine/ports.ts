@@ -4,12 +4,9 @@
  *
  * @module
  */
-import type { FoundObject } from "../insight/differences.ts";
-import type { Json } from "../insight/recording.ts";
-import type { SchemaLockHolder } from "../report/differences.ts";
-import type { DatabaseFacts } from "../insight/facts.ts";
 import type { Event, LockHolder, ServerInfo } from "../report/events.ts";
 import type { BackfillWork } from "./backfill_ports.ts";
+import type { Catalog } from "./catalog_ports.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { HistoryChange, HistoryRow } from "../plan/history.ts";
 import type { KyselyTable } from "../plan/kysely.ts";
@@ -82,23 +79,8 @@ export interface Session {
     ids: readonly number[],
   ): Promise<ReadonlyMap<number, OpenBackfill>>;
 
-  /**
-   * The objects of the history's schema, by identity such as `table killmails`, without the program's own tables. One flight,
-   * which changes nothing, and waits for locks no longer than the time that is given.
-   */
-  schemaObjects(
-    question: SchemaQuestion,
-  ): Promise<ReadonlyMap<string, FoundSchemaObject>>;
-
-  /** Who keeps the definitions of the schema's relations from being read. */
-  schemaLockHolders(): Promise<readonly SchemaLockHolder[]>;
-
-  /**
-   * What a forecast needs to know of this database; reads only.
-   *
-   * @throws {DatabaseError} 55P03 when a table is locked altogether for as long as it may wait
-   */
-  facts(wanted: FactsWanted): Promise<DatabaseFacts>;
+  /** The catalog of the database, as far as it concerns the schema of the history. */
+  catalog(): Promise<Catalog>;
 
   /** Who has the migration lock now; `undefined` when nobody has it, or it cannot be seen. */
   lockHolder(): Promise<LockHolder | undefined>;
@@ -107,26 +89,6 @@ export interface Session {
   endIdle(abandoned: Backend): Promise<void>;
 
   close(): Promise<void>;
-}
-
-/** What is asked of the objects of a schema. */
-export interface SchemaQuestion {
-  /** Only these, by identity. @default {all of them} */
-  readonly only?: readonly string[];
-  readonly bodies: boolean;
-  readonly grants: boolean;
-  readonly lockTimeoutMs: number;
-}
-
-/** An object of a schema as it was found; with its body, when that was asked for. */
-export type FoundSchemaObject = FoundObject & { readonly body?: Json };
-
-/** What a forecast asks for. */
-export interface FactsWanted {
-  /** Tables that a run works on; without the schema of the history, others with theirs in front. */
-  readonly tables: readonly string[];
-  /** Names that it gives to what it makes. */
-  readonly made: readonly string[];
 }
 
 /** A row of the history that was written. */

@@ -4,26 +4,18 @@
  * @module
  */
 import { Connection } from "./connection/connection.ts";
-import type { SchemaLockHolder } from "../report/differences.ts";
 import type { LockHolder, ServerInfo } from "../report/events.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { HistoryRow } from "../plan/history.ts";
 import type { KyselyTable } from "../plan/kysely.ts";
-import type {
-  Backend,
-  FactsWanted,
-  FoundSchemaObject,
-  SchemaQuestion,
-  Session,
-  Work,
-} from "../engine/ports.ts";
-import type { DatabaseFacts } from "../insight/facts.ts";
+import type { Backend, Session, Work } from "../engine/ports.ts";
+import type { Catalog } from "../engine/catalog_ports.ts";
 import type { Link } from "./wire/link.ts";
 import type { WatchedBackend } from "./activity.ts";
 import { Monitor } from "./monitor.ts";
+import { HISTORY_TABLE, POSITIONS } from "./history/place.ts";
 import { RESET } from "./seal.ts";
 import { endIdleQuery, lockHolderQuery, type Scope } from "./settings.ts";
-import { HISTORY_TABLE, POSITIONS } from "./history/place.ts";
 import { SessionWork, type WorkOptions } from "./work.ts";
 import {
   SessionHistory,
@@ -184,28 +176,13 @@ export class PostgresSession implements Session {
     return await readOpen(this.#connection, this.#history.schema, ids);
   }
 
-  async schemaObjects(
-    question: SchemaQuestion,
-  ): Promise<ReadonlyMap<string, FoundSchemaObject>> {
-    const { readSnapshot } = await import("./catalog/read_snapshot.ts");
-    return await readSnapshot(this.#connection, {
-      ...question,
+  async catalog(): Promise<Catalog> {
+    const { SchemaCatalog } = await import("./catalog/catalog.ts");
+    const { versionNumber } = this.#options;
+    return new SchemaCatalog(this.#connection, {
       schema: this.#history.schema,
-      versionNumber: this.#options.versionNumber,
+      versionNumber,
       without: [HISTORY_TABLE, POSITIONS],
-    });
-  }
-
-  async schemaLockHolders(): Promise<readonly SchemaLockHolder[]> {
-    const { readLockHolders } = await import("./catalog/read_snapshot.ts");
-    return await readLockHolders(this.#connection, this.#history.schema);
-  }
-
-  async facts(wanted: FactsWanted): Promise<DatabaseFacts> {
-    const { askFacts } = await import("./catalog/facts.ts");
-    return await askFacts(this.#connection, {
-      ...wanted,
-      schema: this.#history.schema,
     });
   }
 

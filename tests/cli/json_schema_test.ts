@@ -36,6 +36,7 @@ const EVENTS: Readonly<Record<Event["event"], string | undefined>> = {
   recorded: undefined,
   outcome: undefined,
   verified: "it is the object of verify, which has a schema of its own",
+  forecast: "it is the object of plan, which has a schema of its own",
   status: "it is the object of status, which has a schema of its own",
   failed: undefined,
   summary: undefined,
@@ -53,9 +54,10 @@ export const down = async () => {};
 
 scenario("--format json prints what docs/schemas describes", A, async (s) => {
   const printed: Record<
-    "events" | "schema" | "status" | "verify" | "version",
+    "events" | "plan" | "schema" | "status" | "verify" | "version",
     unknown[]
   > = {
+    plan: [],
     schema: [],
     verify: [],
     events: [],
@@ -94,6 +96,22 @@ scenario("--format json prints what docs/schemas describes", A, async (s) => {
   assertEquals(await collect("verify", "verify"), 3);
   assertEquals(await collect("verify", "verify --ignore table:a"), 0);
   await s.db.query("alter table a drop more");
+
+  const changes = {
+    ...A,
+    "0002_change": upCode(
+      "await sql`alter table a alter id type bigint`.execute(db); await sql`select id from a`.execute(db);" +
+        "await sql`create table if not exists t (id bigint primary key, n int, pad text)`.execute(db);",
+    ),
+    "0003_fill": backfill(),
+  };
+  await fillTable(s.db);
+  await s.db.query("insert into a values (1)");
+  await s.release(await recorded(changes));
+  assertEquals(await collect("plan", "plan --transaction=each"), 0);
+  assertEquals(await collect("plan", "plan down"), 0);
+  assertEquals(await up("up --dry-run"), 0);
+  await s.db.query("drop table t");
 
   await s.release({ ...A, "0002_slow": SLOW });
   assertEquals(await up("up --verbose"), 0);
@@ -165,7 +183,7 @@ scenario("--format json prints what docs/schemas describes", A, async (s) => {
   assertEquals(
     known.sort(),
     Object.keys(EVENTS).filter((name) =>
-      name !== "status" && name !== "verified" &&
+      !["status", "verified", "forecast"].includes(name) &&
       name !== "waiting_for_migrations"
     ).sort(),
   );

@@ -4,7 +4,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { parseArguments } from "../../src/cli/command.ts";
-import { SETTINGS } from "../../src/cli/options.ts";
+import { SETTINGS } from "../../src/cli/settings.ts";
 import { VARIABLES } from "../../src/cli/variables.ts";
 import {
   allDocuments,

@@ -6,7 +6,7 @@ import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { VERSION } from "../../src/cli/version.ts";
 import { parseDuration } from "../../src/text.ts";
-import { SETTINGS } from "../../src/cli/options.ts";
+import { SETTINGS } from "../../src/cli/settings.ts";
 import { battlescope } from "../../scripts/dev/kysely.ts";
 import {
   kustomizations,

@@ -5,10 +5,10 @@ import { assertEquals } from "@std/assert";
 import {
   type CommandName,
   COMMANDS,
-  SETTINGS,
   type Shell,
   SHELLS,
 } from "../../src/cli/options.ts";
+import { SETTINGS } from "../../src/cli/settings.ts";
 import { LOCAL_COMMANDS } from "../../src/cli/arguments.ts";
 import { runMigrate } from "../support/program/cli.ts";
 import { testWith } from "../support/program/needs.ts";

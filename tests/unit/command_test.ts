@@ -5,11 +5,12 @@ import {
   type Command,
   parseArguments,
 } from "../../src/cli/command.ts";
-import { COMMANDS, SETTINGS } from "../../src/cli/options.ts";
+import { COMMANDS } from "../../src/cli/options.ts";
+import { SETTINGS } from "../../src/cli/settings.ts";
 import { hostile, isClean } from "../support/net/hostile.ts";
 
 const KNOWN =
-  "known are up, down, redo, status, baseline, repair, backfill, verify, schema, new, completions, help, version";
+  "known are up, down, redo, status, baseline, repair, backfill, plan, verify, schema, new, completions, help, version";
 
 /** Splits on spaces, as a shell does with words that need no quotes. */
 function parse(line: string) {
@@ -44,6 +45,27 @@ Deno.test("parseArguments() reads every command", () => {
     "status --check": { kind: "status", check: true, waitMs: undefined },
     "status --wait 2m": { kind: "status", check: false, waitMs: 120_000 },
     "status --wait 0": { kind: "status", check: false, waitMs: 0 },
+    "plan": {
+      kind: "plan",
+      request: { direction: "up", up: {} },
+      strict: false,
+      markdown: false,
+    },
+    "plan up --to a --steps 2 --allow-out-of-order --strict": {
+      kind: "plan",
+      request: {
+        direction: "up",
+        up: { to: "a", steps: 2, allowOutOfOrder: true },
+      },
+      strict: true,
+      markdown: false,
+    },
+    "plan down --all --format markdown": {
+      kind: "plan",
+      request: { direction: "down", down: { all: true } },
+      strict: false,
+      markdown: true,
+    },
     "verify": { kind: "verify", grants: false, allowExtra: false, ignore: [] },
     "verify --to a --grants --allow-extra --ignore table:x --ignore=index:x.a:b":
       {
@@ -223,6 +245,14 @@ Deno.test("parseArguments() says what is wrong, all of it", () => {
     "/bin/sh -c node": [
       'Unknown option "-c"',
       'Unknown command "/bin/sh": the program needs no sh; leave out what the Node image was started with, and pass a command such as up, or nothing',
+    ],
+    "plan sideways --all": [
+      'The command plan takes up or down, not "sideways"',
+      "Option --all does not belong to plan up",
+    ],
+    "plan down --allow-out-of-order --to a --steps 1": [
+      "Options --to and --steps exclude each other",
+      "Option --allow-out-of-order does not belong to plan down",
     ],
     "verify --ignore backup --ignore table:": [
       ...["backup", "table:"].map((word) =>

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { completionLines } from "../../src/cli/completions.ts";
-import { COMMANDS, SETTINGS, SHELLS } from "../../src/cli/options.ts";
+import { COMMANDS, SHELLS } from "../../src/cli/options.ts";
+import { SETTINGS } from "../../src/cli/settings.ts";
 
 Deno.test("completionLines() has every command and every option, for every shell", () => {
   const flags = [

@@ -6,7 +6,7 @@ import {
   readConfig,
   readOutputConfig,
 } from "../../src/cli/config.ts";
-import { SETTINGS } from "../../src/cli/options.ts";
+import { SETTINGS } from "../../src/cli/settings.ts";
 import type { Target } from "../../src/cli/target.ts";
 import {
   type Environment,

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { helpLines } from "../../src/cli/help.ts";
-import { type CommandName, COMMANDS, SETTINGS } from "../../src/cli/options.ts";
+import { type CommandName, COMMANDS } from "../../src/cli/options.ts";
+import { SETTINGS } from "../../src/cli/settings.ts";
 import { LOCAL_COMMANDS } from "../../src/cli/arguments.ts";
 import { POSTGRES_VARIABLES, VARIABLES } from "../../src/cli/variables.ts";
 
@@ -26,6 +27,7 @@ Commands:
   baseline     record migrations as applied without running them
   repair       settle a failed or edited migration
   backfill     pause, resume or set a backfill at work
+  plan         what a run would do to this database: SQL, locks, times, risks
   verify       compare the schema with what the applied migrations make
   schema       print the schema that the migrations make; needs no database
   new NAME     create a migration file (source checkout only)
@@ -38,7 +40,7 @@ Commands:
     lines.slice(-6).join("\n"),
     `\
 Exit codes: 0 done, or nothing to do; 1 failed or refused; 2 usage or configuration error;
-3 migrations are pending (status --check, status --wait), or the schema differs (verify);
+3 migrations are pending (status --check, status --wait), the schema differs (verify), or plan --strict has findings;
 4 --time-limit ended a backfill with work left;
 130 and 143 stopped by SIGINT and SIGTERM.
 

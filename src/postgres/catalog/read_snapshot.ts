@@ -6,7 +6,7 @@
 import type { Json } from "../../insight/recording.ts";
 import type { Connection } from "../connection/connection.ts";
 import { quoteLiteral } from "../../sql/quote.ts";
-import type { FoundSchemaObject } from "../../engine/ports.ts";
+import type { FoundSchemaObject } from "../../engine/catalog_ports.ts";
 import type { SchemaLockHolder } from "../../report/differences.ts";
 import { withoutLiterals } from "../../sql/statement.ts";
 import type { Rows } from "../wire/protocol.ts";

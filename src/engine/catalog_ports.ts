@@ -1,0 +1,50 @@
+/**
+ * What commands ask of a database's catalog: reads only, and waits for no lock longer than it says.
+ *
+ * @module
+ */
+import type { FoundObject } from "../insight/differences.ts";
+import type { DatabaseFacts } from "../insight/facts.ts";
+import type { Json } from "../insight/recording.ts";
+import type { SchemaLockHolder } from "../report/differences.ts";
+
+export interface Catalog {
+  /**
+   * The objects of the history's schema, by identity such as `table killmails`, without the program's own tables. One flight.
+   *
+   * @throws {DatabaseError} 55P03 when one stays locked for as long as it may wait
+   */
+  objects(
+    question: SchemaQuestion,
+  ): Promise<ReadonlyMap<string, FoundSchemaObject>>;
+
+  /** Who keeps the definitions of the schema's relations from being read. */
+  lockHolders(): Promise<readonly SchemaLockHolder[]>;
+
+  /**
+   * What a forecast needs to know of this database. One flight, tried three times.
+   *
+   * @throws {DatabaseError} 55P03 when a table stays locked for as long as it may wait
+   */
+  facts(wanted: FactsWanted): Promise<DatabaseFacts>;
+}
+
+/** What is asked of the objects of a schema. */
+export interface SchemaQuestion {
+  /** Only these, by identity. @default {all of them} */
+  readonly only?: readonly string[];
+  readonly bodies: boolean;
+  readonly grants: boolean;
+  readonly lockTimeoutMs: number;
+}
+
+/** An object of a schema as it was found; with its body, when that was asked for. */
+export type FoundSchemaObject = FoundObject & { readonly body?: Json };
+
+/** What a forecast asks for. */
+export interface FactsWanted {
+  /** Tables that a run works on; without the schema of the history, others with theirs in front. */
+  readonly tables: readonly string[];
+  /** Names that it gives to what it makes. */
+  readonly made: readonly string[];
+}

@@ -1,0 +1,55 @@
+/**
+ * The catalog of a database, on a session.
+ *
+ * @module
+ */
+import type {
+  Catalog,
+  FactsWanted,
+  FoundSchemaObject,
+  SchemaQuestion,
+} from "../../engine/catalog_ports.ts";
+import type { DatabaseFacts } from "../../insight/facts.ts";
+import type { SchemaLockHolder } from "../../report/differences.ts";
+import type { Connection } from "../connection/connection.ts";
+import { askFacts } from "./facts.ts";
+import { readLockHolders, readSnapshot } from "./read_snapshot.ts";
+
+/** Where a catalog is read. */
+interface Place {
+  /** The schema of the history. */
+  readonly schema: string;
+  /** As `server_version_num`. */
+  readonly versionNumber: number;
+  /** The program's own tables, which are no part of the schema. */
+  readonly without: readonly string[];
+}
+
+/** The {@link Catalog} on PostgreSQL. */
+export class SchemaCatalog implements Catalog {
+  readonly #connection: Connection;
+  readonly #place: Place;
+
+  constructor(connection: Connection, place: Place) {
+    this.#connection = connection;
+    this.#place = place;
+  }
+
+  async objects(
+    question: SchemaQuestion,
+  ): Promise<ReadonlyMap<string, FoundSchemaObject>> {
+    return await readSnapshot(this.#connection, {
+      ...question,
+      ...this.#place,
+    });
+  }
+
+  async lockHolders(): Promise<readonly SchemaLockHolder[]> {
+    return await readLockHolders(this.#connection, this.#place.schema);
+  }
+
+  async facts(wanted: FactsWanted): Promise<DatabaseFacts> {
+    const { schema } = this.#place;
+    return await askFacts(this.#connection, { ...wanted, schema });
+  }
+}
