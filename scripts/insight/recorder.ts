@@ -66,7 +66,7 @@ export async function record(options: RecorderOptions): Promise<Recorded> {
       if (Object.keys(delta).length > 0) versions[i]![server.version] = delta;
     });
   }
-  say("Watching what each statement does");
+  say("Recording what each statement does");
   const { setup } = options;
   const footprints = await recordFootprints(newest, program, setup, migrations);
   const recording: Recording = {

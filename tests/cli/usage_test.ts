@@ -23,7 +23,7 @@ async function assertRefused(
 }
 
 const COMMANDS =
-  "known are up, down, redo, status, baseline, repair, backfill, verify, schema, new, completions, help, version";
+  "known are up, down, redo, status, baseline, repair, backfill, plan, verify, schema, new, completions, help, version";
 const NOTHING_CONFIGURED =
   "No database is configured: set DATABASE_URL, DATABASE_URL_FILE or POSTGRES_USER (with POSTGRES_HOST, …), or pass --database-url";
 
