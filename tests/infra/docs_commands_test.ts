@@ -34,6 +34,7 @@ import {
   type TestDatabase,
 } from "../support/server/postgres.ts";
 import { makeProject, type Project } from "../support/program/project.ts";
+import { recorded } from "../support/program/recording.ts";
 
 const DOCUMENTS = ["README.md", "docs/operations.md"];
 
@@ -75,6 +76,8 @@ type Sources = Readonly<Record<string, string>>;
 interface Stage {
   /** Migrations that are released besides BattleScope's own. */
   readonly more?: Sources;
+  /** All of them are recorded. */
+  readonly recorded?: boolean;
   /** Comes before the block, with BattleScope's own migrations alone. */
   readonly before?: (actor: Actor) => Promise<unknown>;
   /** Comes as soon as the command has printed this. */
@@ -116,6 +119,32 @@ const STAGES: Readonly<Record<string, readonly Stage[]>> = {
           `alter table "battles" add constraint "battles_battle_key" unique ("battle")`,
       }),
     },
+  }],
+  "README.md: What will a run do here?": [{
+    before: async ({ db, run }) => {
+      await run("up");
+      await db.query(
+        `insert into killmails (killmail_id, system_id, occurred_at, isk_value, zkb_url)
+           select i, 30000142, now() - i * interval '1 s', i * 1.5, 'https://zkillboard.com/kill/' || i || '/'
+           from generate_series(1, 1000000) i;
+         analyze killmails`,
+      );
+    },
+    more: {
+      "20261201090000_battle_tags": migration({
+        up: "alter table battles add column tags text[] not null default '{}'",
+        down: "alter table battles drop column tags",
+      }),
+      "20261201100000_isk_exact": migration({
+        up: "alter table killmails alter column isk_value type numeric(20,2)",
+        down: "alter table killmails alter column isk_value type numeric",
+      }),
+      "20261201110000_drop_zkb_url": migration({
+        up: "alter table killmails drop column zkb_url",
+        options: '{ accept: { "loses-data": "unused since 2.3" } }',
+      }),
+    },
+    recorded: true,
   }],
   "README.md: Is the schema what it should be?": [{
     before: async ({ db, run }) => {
@@ -309,7 +338,7 @@ pgTest(
       heading === "Writing a migration" && language === "ts"
     );
     const more = { "20261122120000_add_battle_tags": source!.text };
-    await withProgram(more, async (project) => {
+    await withProgram({ more }, async (project) => {
       for (const command of ["up", "redo --yes", "down --yes"]) {
         const env = { DATABASE_URL: db.url };
         await using running = startMigrate(command.split(" "), {
@@ -341,7 +370,7 @@ async function runBlock(
   const actor = actorOn(db);
   const env = stage.env?.(db) ?? { DATABASE_URL: db.url };
   await stage.before?.(actor);
-  await withProgram(stage.more ?? {}, async (project) => {
+  await withProgram(stage, async (project) => {
     await using _ = await startBeside(stage, { project, env });
     for (const shown of commandsToRun(block, stage)) {
       const running = startShown(shown, { project, env, checkout, db });
@@ -493,7 +522,7 @@ async function startBeside(
 
 /** The program with BattleScope's own migrations and some more. */
 async function withProgram(
-  more: Sources,
+  { more = {}, recorded: isRecorded = false }: Pick<Stage, "more" | "recorded">,
   use: (project: Project) => Promise<void>,
 ): Promise<void> {
   const own: Record<string, string> = {};
@@ -501,7 +530,10 @@ async function withProgram(
     if (name === "mod.ts") continue;
     own[name] = await Deno.readTextFile(join(CHECKOUT, "migrations", name));
   }
-  await using project = await makeProject({ ...own, ...more });
+  const all = { ...own, ...more };
+  await using project = await makeProject(
+    isRecorded ? await recorded(all) : all,
+  );
   await use(project);
 }
 

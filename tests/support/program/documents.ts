@@ -144,6 +144,7 @@ export function shapeOf(line: string): string {
   return line
     .replaceAll(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z/g, "WHEN")
     .replaceAll(/\b\d+(?:\.\d+)? (?:ms|s|min|h)\b(?: \d+ (?:s|min))?/g, "TIME")
+    .replaceAll(/\b\d+(?:\.\d+)? [KMG]iB\b/g, "SIZE")
     .replaceAll(/127\.0\.0\.1:\d+/g, "ADDRESS")
     .replaceAll(/\bbackend \d+/g, "backend NUMBER")
     .replaceAll(/\b[0-9a-f]{12}…/g, "CHECKSUM")
