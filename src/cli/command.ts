@@ -20,12 +20,13 @@ import { quoteArgument } from "../text.ts";
 import {
   type CommandName,
   COMMANDS,
+  FORMATS,
   type Option,
   type Shell,
 } from "./options.ts";
 import { SETTINGS } from "./settings.ts";
 import type { Settings } from "./variables.ts";
-import { MARKDOWN, type PlanCommand, readPlan } from "./plan_values.ts";
+import { type PlanCommand, readPlan } from "./plan_values.ts";
 import { readSchema, type SchemaRequest } from "./schema_values.ts";
 import { readVerify, type VerifyRequest } from "./verify_values.ts";
 import type { DownRequest, UpRequest } from "../plan/plan.ts";
@@ -92,7 +93,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const kind = name.value;
   const settings = Object.fromEntries(
     [...options].filter(([flag, value]) =>
-      isIn(SETTINGS, flag) && !isMarkdown(kind, flag, value)
+      isIn(SETTINGS, flag) && !isOwnFormat(kind, flag, value)
     ),
   );
   if (options.has("help")) {
@@ -119,13 +120,14 @@ export function parseArguments(argv: readonly string[]): Arguments {
   return { command: command.value, kind, settings, faults };
 }
 
-/** A form of the output that only some commands have: to all others it is a text. */
-function isMarkdown(
+/** Whether the output is to have a form that only this command has: its own text. */
+function isOwnFormat(
   kind: CommandName | undefined,
   flag: string,
   value: string,
 ): boolean {
-  return kind === "plan" && flag === "format" && value === MARKDOWN;
+  return kind !== undefined && flag === "format" &&
+    FORMATS[kind]?.includes(value) === true;
 }
 
 /** What does not belong to the command. */
@@ -195,7 +197,7 @@ function readCommand(
     case "verify":
       return map(readVerify(options), (request) => ({ kind, ...request }));
     case "schema":
-      return map(readSchema(options), (request) => ({ kind, ...request }));
+      return checked({ kind, ...readSchema(options) });
     case "new": {
       const [name] = operands;
       return name === undefined

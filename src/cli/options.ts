@@ -23,9 +23,17 @@ export type CommandName =
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = typeof SHELLS[number];
 
-/** What the schema can be printed as. */
+/** What the schema can be printed as, besides JSON. */
 export const SCHEMA_FORMS = ["markdown", "mermaid", "types"] as const;
 export type SchemaForm = typeof SCHEMA_FORMS[number];
+
+/** The forms of the output, `--format`, that a command has besides those of all. */
+export const FORMATS: Readonly<
+  Partial<Record<CommandName, readonly string[]>>
+> = {
+  plan: ["markdown"],
+  schema: SCHEMA_FORMS,
+};
 
 export interface Option {
   readonly flag: string;
@@ -205,13 +213,6 @@ export const COMMANDS: Readonly<Record<CommandName, CommandText>> = {
         flag: "to",
         value: "NAME",
         text: "print the schema up to and including NAME",
-      },
-      {
-        flag: "as",
-        value: SCHEMA_FORMS.join("|"),
-        default: "markdown",
-        text:
-          "a document, a diagram, or types for Kysely; --format json has all of it",
       },
     ],
   },

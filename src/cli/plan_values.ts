@@ -19,15 +19,12 @@ export interface PlanCommand {
   readonly markdown: boolean;
 }
 
-/** The value of `--format` that only this command has. */
-export const MARKDOWN = "markdown";
-
 export function readPlan(
   [word = "up"]: readonly string[],
   options: Options,
 ): Checked<PlanCommand> {
   const strict = options.has("strict");
-  const markdown = options.get("format") === MARKDOWN;
+  const markdown = options.get("format") === "markdown";
   if (word === "down") {
     const { value: down, faults } = readDown(options);
     return checked(

@@ -3,8 +3,6 @@
  *
  * @module
  */
-import { quoteValue } from "../text.ts";
-import { type Checked, checked } from "./checked.ts";
 import type { Options } from "./command_values.ts";
 import { SCHEMA_FORMS, type SchemaForm } from "./options.ts";
 
@@ -15,15 +13,9 @@ export interface SchemaRequest {
   readonly as: SchemaForm;
 }
 
-export function readSchema(options: Options): Checked<SchemaRequest> {
+export function readSchema(options: Options): SchemaRequest {
   const to = options.get("to");
-  const word = options.get("as") ?? "markdown";
-  const as = SCHEMA_FORMS.find((form) => form === word);
-  return checked(
-    { ...(to !== undefined && { to }), as: as ?? "markdown" },
-    as === undefined &&
-      `Option --as: ${quoteValue(word)} is not one of ${
-        SCHEMA_FORMS.join(", ")
-      }`,
-  );
+  const format = options.get("format");
+  const as = SCHEMA_FORMS.find((form) => form === format) ?? "markdown";
+  return { ...(to !== undefined && { to }), as };
 }

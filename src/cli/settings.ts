@@ -120,7 +120,8 @@ export const SETTINGS: readonly Option[] = [
     value: "text|json",
     variable: "MIGRATE_FORMAT",
     default: "text",
-    text: "form of the output",
+    text:
+      "form of the output; plan also has markdown, schema markdown, mermaid and types",
   },
   {
     flag: "verbose",

@@ -28,7 +28,7 @@ async function run(
 
 Deno.test("schema prints what the migrations make, without a database", async () => {
   const migrations = await recorded(MIGRATIONS);
-  assertEquals(await run(migrations, "schema --as mermaid"), {
+  assertEquals(await run(migrations, "schema --format mermaid"), {
     code: 0,
     stdout: `\
 erDiagram
@@ -43,7 +43,7 @@ erDiagram
 `,
     stderr: "",
   });
-  const first = await run(migrations, "schema --as types --to 0001_a");
+  const first = await run(migrations, "schema --format types --to 0001_a");
   assertStringIncludes(
     first.stdout,
     "\nexport interface A {\n  id: number;\n}\n\nexport interface Database {\n  a: A;\n}\n",

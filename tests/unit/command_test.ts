@@ -79,7 +79,7 @@ Deno.test("parseArguments() reads every command", () => {
         ],
       },
     "schema": { kind: "schema", as: "markdown" },
-    "schema --as types --to a": { kind: "schema", as: "types", to: "a" },
+    "schema --format types --to a": { kind: "schema", as: "types", to: "a" },
     "baseline --to a": { kind: "baseline", from: { to: "a" } },
     "baseline --from-kysely public.kysely_migration": {
       kind: "baseline",
@@ -258,9 +258,6 @@ Deno.test("parseArguments() says what is wrong, all of it", () => {
       ...["backup", "table:"].map((word) =>
         `Option --ignore: "${word}" is not KIND:NAME; kinds are table, view, materialized view, sequence, enum, domain, type, range, function, procedure, aggregate, column, constraint, index, trigger, rule, policy`
       ),
-    ],
-    "schema --as svg": [
-      'Option --as: "svg" is not one of markdown, mermaid, types',
     ],
     "UP": ['Unknown command "UP": did you mean up?'],
     "constructor": [`Unknown command "constructor": ${KNOWN}`],
