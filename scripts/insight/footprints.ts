@@ -37,23 +37,29 @@ export async function recordFootprints(
     await stage?.[Symbol.asyncDispose]();
     stage = await openStage(server, setup, SETTINGS);
     await stage.run(INSTALL);
-    if (applied > 0) succeeded(await program.up(stage.url, applied));
+    const { url } = stage;
+    if (applied > 0) {
+      succeeded(await stage.elevated(true, () => program.up(url, applied)));
+    }
     return stage;
   };
   program.isWatched = true;
   try {
     let on = await restart(0);
-    for (const [i, { name, status, exact }] of recorded.entries()) {
-      succeeded(await program.up(on.url, 1));
-      if (status === "unknown") continue;
-      const up = program.footprint;
-      footprints.set(name, { up });
-      if (exact === undefined) continue;
-      if (await program.down(on.url) === undefined) {
+    for (const [i, one] of recorded.entries()) {
+      const { name, status, exact, superuser = false } = one;
+      const { url } = on;
+      const isBack = await on.elevated(superuser, async () => {
+        succeeded(await program.up(url, 1));
+        if (status === "unknown") return true;
+        const up = program.footprint;
+        footprints.set(name, { up });
+        if (exact === undefined) return true;
+        if (await program.down(url) !== undefined) return false;
         footprints.set(name, { up, down: program.footprint });
-        if (await program.up(on.url, 1) === undefined) continue;
-      }
-      on = await restart(i + 1);
+        return await program.up(url, 1) === undefined;
+      });
+      if (!isBack) on = await restart(i + 1);
     }
   } finally {
     program.isWatched = false;

@@ -142,7 +142,12 @@ class Recorder {
     const { program } = this.#options;
     const { name, checksum } = migration;
     const before = this.#schema;
-    const failure = await program.up(this.#stage!.url, 1);
+    let failure = await program.up(this.#stage!.url, 1);
+    let superuser = false;
+    if (failure !== undefined) {
+      superuser = await this.#needsSuperuser();
+      if (superuser) failure = undefined;
+    }
     if (failure !== undefined) {
       this.faults.push(failure);
       program.skip(name);
@@ -154,22 +159,34 @@ class Recorder {
     this.#applied += 1;
     const after = await this.#stage!.snapshot();
     this.#schema = after;
-    const down = migration.down === undefined
-      ? []
-      : await this.#checkDown(migration, before, after);
-    const again = migration.idempotent
-      ? await this.#checkAgain(migration, after)
-      : [];
+    const [down, again] = await this.#stage!.elevated(superuser, async () => [
+      migration.down === undefined
+        ? []
+        : await this.#checkDown(migration, before, after),
+      migration.idempotent ? await this.#checkAgain(migration, after) : [],
+    ]);
     const faults = [...down, ...again];
     this.faults.push(...faults);
     return {
       name,
       checksum,
       status: "recorded",
+      ...(superuser && { superuser }),
       ...(migration.down !== undefined && { exact: down.length === 0 }),
       ...(faults.length > 0 && { faults }),
       delta: deltaOf(before, after),
     };
+  }
+
+  /** Whether what has just failed works for a superuser; then it is applied. */
+  async #needsSuperuser(): Promise<boolean> {
+    const stage = await this.#restart();
+    const failure = await stage.elevated(
+      true,
+      () => this.#options.program.up(stage.url, 1),
+    );
+    if (failure !== undefined) await this.#restart();
+    return failure === undefined;
   }
 
   /** Rolls back and applies again; afterwards the migration is applied. */
@@ -242,7 +259,11 @@ class Recorder {
 
   /** Applies migrations that are known to work. */
   async #apply(count: number): Promise<void> {
-    const failure = await this.#options.program.up(this.#stage!.url, count);
+    const { url, elevated } = this.#stage!;
+    const failure = await elevated(
+      true,
+      () => this.#options.program.up(url, count),
+    );
     if (failure !== undefined) throw new Error(failure);
     this.#applied += count;
   }
@@ -257,8 +278,11 @@ async function recordOlder(
   await using stage = await openStage(server, setup);
   const known = new Map<string, SchemaObject>(await stage.snapshot());
   const deltas: Delta[] = [];
-  for (const { delta } of migrations) {
-    const failure = await program.up(stage.url, 1);
+  for (const { delta, superuser = false } of migrations) {
+    const failure = await stage.elevated(
+      superuser,
+      () => program.up(stage.url, 1),
+    );
     if (failure !== undefined) {
       return `On PostgreSQL ${server.version}: ${failure}`;
     }

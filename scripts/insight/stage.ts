@@ -27,6 +27,8 @@ export interface Stage extends AsyncDisposable {
   readonly version: string;
   /** Runs SQL as the superuser. */
   run(text: string): Promise<void>;
+  /** Does the work while the owner is a superuser, if it is to be one: what it makes still belongs to it. */
+  elevated<T>(isSuperuser: boolean, work: () => Promise<T>): Promise<T>;
   snapshot(): Promise<Snapshot>;
 }
 
@@ -59,6 +61,15 @@ export async function openStage(
     url: ownerUrl(server, name),
     version: "",
     run: async (text) => void await sql.unsafe(text),
+    elevated: async (isSuperuser, work) => {
+      if (!isSuperuser) return await work();
+      await sql.unsafe(`alter role ${OWNER} superuser`);
+      try {
+        return await work();
+      } finally {
+        await sql.unsafe(`alter role ${OWNER} nosuperuser`);
+      }
+    },
     snapshot: async () => {
       const results = await sql.unsafe(snapshotQuery({
         schema: "public",

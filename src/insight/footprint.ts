@@ -87,8 +87,6 @@ export interface StatementFootprint {
 export interface Footprint {
   /** Tables, there before, that its code has read: what it does next may be another thing where they have rows. */
   readonly readsData?: readonly string[];
-  /** It failed for an ordinary owner of the database, and worked for a superuser. */
-  readonly superuser?: boolean;
   /** Primary keys that it makes, `table.column`, that end at two thousand million. */
   readonly intKeys?: readonly string[];
   /** Columns that it makes, `table.column`, of type `timestamp without time zone`. */

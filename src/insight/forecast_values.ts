@@ -21,6 +21,8 @@ export interface RecordedStep {
   readonly accept: Readonly<Record<string, string>>;
   /** What was seen; a text says why nothing was. */
   readonly footprint: Footprint | string;
+  /** It failed for an ordinary owner of the database, and worked for a superuser. */
+  readonly superuser?: boolean;
   /** Of an `up`: whether its `down` was seen to restore what was there before. */
   readonly exact?: boolean;
 }

@@ -34,12 +34,13 @@ export function recordedSteps(
   }
   return steps.map(({ checksum, ...step }) => {
     const head = known.get(step.name);
-    const { accept = {}, backfill, exact } = head ?? {};
+    const { accept = {}, backfill, exact, superuser } = head ?? {};
     return {
       ...step,
       accept,
       ...(backfill !== undefined && step.direction === "up" && { backfill }),
       ...(exact !== undefined && { exact }),
+      ...(superuser && { superuser }),
       footprint: footprintOf(head, checksum, step.direction),
     };
   });

@@ -56,6 +56,8 @@ export interface RecordedMigration {
   readonly backfill?: string;
   /** Whether its `down` restores the schema that was before; missing when it has none. */
   readonly exact?: boolean;
+  /** It failed for an ordinary owner of the database, and worked for a superuser. */
+  readonly superuser?: boolean;
   /** What is wrong with it and was let pass. */
   readonly faults?: readonly string[];
   /** What it changed in the schema, on the newest version that it was recorded on. */

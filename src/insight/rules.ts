@@ -68,7 +68,7 @@ export function stepFindings(
         "the migration reads this table and may go on by what it finds: the plan is that for an empty table",
     }),
   ];
-  if (footprint.superuser && !facts.superuser) {
+  if (step.superuser && !facts.superuser) {
     drafts.push({
       rule: "needs-superuser",
       level: "error",

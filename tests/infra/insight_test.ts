@@ -70,6 +70,15 @@ const FAULTY = {
   "0007_view": migration({
     up: "create view v as select id from a where id > 3",
   }),
+  // Only a superuser may; what it makes belongs to the owner all the same.
+  "0008_superuser": migration({
+    up: [
+      "create function notes() returns event_trigger language plpgsql as 'begin end'",
+      "create event trigger notes on ddl_command_end execute function notes()",
+    ],
+    down: ["drop event trigger notes", "drop function notes()"],
+  }),
+  "0009_owner": migration({ up: "drop function notes() cascade" }),
 };
 
 const FAULTS = [
@@ -113,10 +122,11 @@ Deno.test("insight: names every fault of a folder, and writes them down with --n
     );
     assertEquals(
       recording.migrations.map((
-        { name, status, reason, exact, faults, delta, versions },
+        { name, status, reason, exact, superuser, faults, delta, versions },
       ) => ({
         name,
         status,
+        ...(superuser !== undefined && { superuser }),
         ...(reason !== undefined && { reason }),
         ...(exact !== undefined && { exact }),
         ...(faults !== undefined && { faults }),
@@ -163,6 +173,18 @@ Deno.test("insight: names every fault of a folder, and writes them down with --n
           status: "recorded",
           delta: ["view v"],
           versions: [["15", "view v"]],
+        },
+        {
+          name: "0008_superuser",
+          status: "recorded",
+          superuser: true,
+          exact: true,
+          delta: ["function notes()"],
+        },
+        {
+          name: "0009_owner",
+          status: "recorded",
+          delta: ["function notes()"],
         },
       ],
     );
