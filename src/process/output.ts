@@ -45,6 +45,11 @@ interface Waiting {
 
 let places = 0;
 
+/** How many texts both outputs were given so far. */
+export function textsGiven(): number {
+  return places;
+}
+
 /** An output of this process. Nothing that happens to it is thrown at those who write. */
 class Output {
   readonly #writeBytes: (bytes: Uint8Array) => Promise<number>;

@@ -1,5 +1,5 @@
 /** Backfills: what they write, where they stop, how they go on. */
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { backfill, fills, fillTable } from "../support/program/backfills.ts";
 import { table } from "../support/program/migrations.ts";
 import { CONNECTED, scenario } from "../support/program/scenario.ts";
@@ -442,6 +442,26 @@ open   0001_fill                    postgres
       (await s.run("status")).stdout,
       /^ {2}nobody is running it since 2 min(?: \d+ s)?: up goes on with it$/m,
     );
+  },
+);
+
+scenario(
+  "on a terminal a line of progress is written over the one before, in a log it is not",
+  {
+    "0001_fill": backfill({
+      batch: "    await sql`select pg_sleep(1)`.execute(db);",
+    }),
+  },
+  async (s) => {
+    await fillTable(s.db);
+    const isOver = /\u001b\[1A\u001b\[2K.*0001_fill/;
+    const { code, stdout } = await s.screen("up --time-limit 25s");
+    assertEquals(code, 4, stdout);
+    assertMatch(stdout, isOver);
+    const log = await s.run("up --time-limit 12s");
+    assertEquals(log.code, 4, log.stderr);
+    assertMatch(log.stderr, /^0001_fill: /m);
+    assertNotMatch(log.stderr, isOver);
   },
 );
 

@@ -5,6 +5,7 @@ import { startMigrate } from "../support/program/cli.ts";
 import { withProject } from "../support/program/project.ts";
 import { startFalseStandby } from "../support/server/false_standby.ts";
 import { type OwnServer, serverTest } from "../support/server/server.ts";
+import { startStandby } from "../support/server/standby.ts";
 import { waitFor } from "../support/program/wait.ts";
 
 const FILL = { "0001_fill": backfill() };
@@ -68,6 +69,49 @@ serverTest(
     );
   },
   { wal_level: "replica", max_wal_senders: "4" },
+);
+
+serverTest(
+  "a backfill is held by a real standby that does not replay, and goes on when it does",
+  async (server) => {
+    await fillTable(server);
+    await using standby = await startStandby(server, "sb2");
+    await waitFor(
+      "the standby follows",
+      async () =>
+        (await server.query(
+          "select from pg_stat_replication where application_name = 'sb2' and replay_lsn is not null",
+        )).length > 0,
+    );
+    await standby.query("select pg_wal_replay_pause()");
+    await waitFor(
+      "it replays no more",
+      async () =>
+        (await standby.query(
+          "select from (select pg_get_wal_replay_pause_state() as state) s where state = 'paused'",
+        )).length > 0,
+    );
+    await server.query(
+      "create table other as select repeat(md5(i::text), 4) as pad from generate_series(1, 30000) i",
+    );
+    await withProject(FILL, async (project) => {
+      await using up = startMigrate(["up", "--max-lag=512KiB"], {
+        project,
+        env: { DATABASE_URL: server.url() },
+      });
+      await up.waitFor(
+        /^Holding 0001_fill: standby "sb2" is [\d.]+ [KM]iB behind$/m,
+      );
+      await standby.query("select pg_wal_replay_resume()");
+      const { code, stderr } = await up.result;
+      assertEquals(code, 0, stderr);
+    });
+    assertEquals(
+      await server.query("select n, count(*)::int as count from t group by n"),
+      [{ n: 1, count: 20_000 }],
+    );
+  },
+  { wal_level: "replica", max_wal_senders: "4", hot_standby: "on" },
 );
 
 serverTest(
