@@ -9,7 +9,8 @@ import type { Context, Result } from "../../src/commands/context.ts";
 import { down } from "../../src/commands/down.ts";
 import { up } from "../../src/commands/up.ts";
 import { RefusedError, UsageError } from "../../src/errors.ts";
-import type { Migration } from "../../src/plan/migration.ts";
+import type { Migration, Phase } from "../../src/plan/migration.ts";
+import type { UpRequest } from "../../src/plan/plan.ts";
 import { PostgresDatabase } from "../../src/postgres/database.ts";
 import {
   type ProcessBackground,
@@ -77,8 +78,20 @@ export class Program implements Disposable {
 
   /** Applies the next `steps` migrations. @returns why it could not */
   async up(url: string, steps: number): Promise<string | undefined> {
-    const context = await this.#context(url);
-    const request = { steps };
+    return await this.#up(url, { steps });
+  }
+
+  /** Applies all migrations of a phase. @returns why it could not */
+  async upPhase(url: string, phase: Phase): Promise<string | undefined> {
+    return await this.#up(url, {}, phase);
+  }
+
+  async #up(
+    url: string,
+    request: UpRequest,
+    phase?: Phase,
+  ): Promise<string | undefined> {
+    const context = await this.#context(url, phase);
     return reasonOf(
       await up(context, { kind: "up", request, dryRun: false }).catch(failed),
     );
@@ -94,10 +107,10 @@ export class Program implements Disposable {
     );
   }
 
-  async #context(url: string): Promise<Context> {
+  async #context(url: string, phase: Phase | "all" = "all"): Promise<Context> {
     const { value: config, faults } = await readConfig(
       // Each statement is answered before the next: an error is that of its own statement.
-      { "database-url": url, "no-pipeline": "true" },
+      { "database-url": url, "no-pipeline": "true", phase },
       {},
       Deno.readTextFile,
     );

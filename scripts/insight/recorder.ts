@@ -8,7 +8,6 @@ import {
   type RecordedMigration,
   type Recording,
 } from "../../src/insight/recording.ts";
-import { compareSchemas, sideOf } from "../../src/insight/differences.ts";
 import {
   applyDelta,
   deltaOf,
@@ -16,12 +15,12 @@ import {
 } from "../../src/insight/snapshot.ts";
 import type { SchemaObject } from "../../src/insight/recording.ts";
 import type { Migration } from "../../src/plan/migration.ts";
-import { differenceText } from "../../src/report/differences.ts";
 import { quote } from "../../src/text.ts";
 import type { Server } from "../dev/embedded_postgres.ts";
 import { RULES } from "../../src/insight/findings.ts";
 import { recordFootprints } from "./footprints.ts";
 import type { Program } from "./program.ts";
+import { differenceFault, phaseFaults } from "./schema_faults.ts";
 import { openStage, type Stage } from "./stage.ts";
 
 export interface RecorderOptions {
@@ -38,9 +37,6 @@ export interface Recorded {
   readonly recording: Recording;
   readonly faults: readonly string[];
 }
-
-/** How many differences a fault names. */
-const NAMED = 5;
 
 /** Records all migrations of a program. */
 export async function record(options: RecorderOptions): Promise<Recorded> {
@@ -66,6 +62,7 @@ export async function record(options: RecorderOptions): Promise<Recorded> {
       if (Object.keys(delta).length > 0) versions[i]![server.version] = delta;
     });
   }
+  faults.push(...await phaseFaults(newest, options, recorder.schema));
   say("Recording what each statement does");
   const { setup } = options;
   const footprints = await recordFootprints(newest, program, setup, migrations);
@@ -117,6 +114,11 @@ class Recorder {
   constructor(server: Server, options: RecorderOptions) {
     this.#server = server;
     this.#options = options;
+  }
+
+  /** What the migrations have made. */
+  get schema(): Snapshot {
+    return this.#schema;
   }
 
   async all(): Promise<
@@ -292,23 +294,4 @@ async function recordOlder(
     deltas.push(others);
   }
   return { version: stage.version, deltas };
-}
-
-/** What is different although it should not be, as at most one fault. */
-function differenceFault(
-  what: string,
-  expected: Snapshot,
-  found: Snapshot,
-): string[] {
-  const { differences } = compareSchemas(sideOf(expected), sideOf(found), {
-    grants: true,
-  });
-  if (differences.length === 0) return [];
-  const lines = differences.slice(0, NAMED).map(differenceText);
-  const rest = differences.length - lines.length;
-  return [
-    `${what}: ${lines.join("; ").replaceAll(/ {2,}/g, " ")}${
-      rest > 0 ? `; and ${rest} more` : ""
-    }`,
-  ];
 }

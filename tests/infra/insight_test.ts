@@ -190,3 +190,39 @@ Deno.test("insight: names every fault of a folder, and writes them down with --n
     );
   });
 });
+
+Deno.test("insight: in two phases the schema has to become the same", async () => {
+  await withCheckout(async ({ folder, task }) => {
+    const migrations = join(folder, "migrations");
+    const record = async (post: string) => {
+      await Deno.remove(migrations, { recursive: true });
+      await writeMigrations(migrations, {
+        "0001_a": migration({ up: "create table a (id integer, note text)" }),
+        "0002_drop": migration({
+          up: "alter table a drop note",
+          options: '{ phase: "post" }',
+        }),
+        "0003_more": migration({ up: post }),
+      });
+      assertEquals((await task(["registry"]).result).stderr, "");
+      const { code, stderr } = await task(["insight"]).result;
+      return [code, withoutProgress(stderr)];
+    };
+    assertEquals(await record("alter table a add more text"), [0, ""]);
+    const nothing =
+      "Nothing was written: mend this, or write down with --no-fail what is wrong\n";
+    assertEquals(
+      await record(
+        "do $$ begin if not exists (select from pg_attribute where attrelid = 'a'::regclass and attname = 'note') then create table b (); end if; end $$",
+      ),
+      [
+        1,
+        `Cannot apply the phases pre and post one after the other with the same result: missing table b\n${nothing}`,
+      ],
+    );
+    assertEquals(await record("alter table a add note text"), [
+      1,
+      `In two phases: Cannot apply "0003_more": column "note" of relation "a" already exists (SQLSTATE 42701)\n${nothing}`,
+    ]);
+  });
+});
