@@ -21,13 +21,9 @@ import type {
 } from "../../src/insight/footprint.ts";
 import type { Migration } from "../../src/plan/migration.ts";
 import { readStatements } from "../../src/sql/lexer.ts";
-import {
-  madeBy,
-  readFootprint,
-  readSeen,
-  Said,
-  type Seen,
-} from "./observations.ts";
+import { madeBy } from "./made.ts";
+import { readFootprint } from "./observations.ts";
+import { readSeen, Said, type Seen } from "./seen.ts";
 import { PROBE } from "./tracer_sql.ts";
 
 type Row = Readonly<Record<string, unknown>>;
