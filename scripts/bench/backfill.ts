@@ -1,12 +1,13 @@
 // deno-lint-ignore-file no-console -- a script for the terminal
 /**
  * What filling a column of a large table does to live traffic, and what a kill costs: `deno task bench:backfill [ROWS]`.
- * Prints Markdown.
+ * Prints Markdown, and writes the picture of it, `docs/benchmarks-backfill.svg`.
  *
  * @module
  */
 import { fileURLToPath } from "node:url";
 import postgres, { type Sql } from "postgres";
+import { latencyChart, type LatencyRun, type Sample } from "./latency_chart.ts";
 import { machine } from "./machine.ts";
 import { type BenchServer, startBenchServer } from "./server.ts";
 
@@ -30,12 +31,10 @@ const READS = 0.7;
 /** Without a backfill it is watched for so long, in milliseconds. */
 const IDLE_MS = 15_000;
 
-interface Latencies {
-  readonly reads: number[];
-  readonly updates: number[];
-}
+const PICTURE = new URL("../../docs/benchmarks-backfill.svg", import.meta.url);
 
-interface Measured extends Latencies {
+interface Measured {
+  readonly samples: readonly Sample[];
   readonly seconds: number;
   readonly grownBytes: number;
   readonly missed: number;
@@ -54,9 +53,11 @@ async function measure(rows: number): Promise<void> {
     "| way | time, s | read p99 / max, ms | update p99 / max, ms | table grows by | rows missed | kept when killed half-way |",
   );
   console.log("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
+  const runs: LatencyRun[] = [];
   for (const name of Object.keys(WAYS) as Way[]) {
     const way = WAYS[name];
     const alone = await run(server, rows, way);
+    runs.push({ name, samples: alone.samples });
     const kept = way === undefined
       ? undefined
       : await killed(server, rows, way, alone.seconds * 1_000 / 2);
@@ -64,8 +65,8 @@ async function measure(rows: number): Promise<void> {
       [
         name,
         way === undefined ? "" : alone.seconds.toFixed(1),
-        tail(alone.reads),
-        tail(alone.updates),
+        tail(alone.samples.filter(({ isRead }) => isRead)),
+        tail(alone.samples.filter(({ isRead }) => !isRead)),
         way === undefined
           ? ""
           : `${Math.round(alone.grownBytes / 2 ** 20)} MiB`,
@@ -74,6 +75,15 @@ async function measure(rows: number): Promise<void> {
       ].join(" | ")
     } |`);
   }
+  await Deno.writeTextFile(
+    PICTURE,
+    latencyChart(
+      `Live traffic while a column of ${
+        rows.toLocaleString("en")
+      } rows is filled`,
+      runs,
+    ),
+  );
 }
 
 /** One way from beginning to end, with traffic. */
@@ -93,11 +103,11 @@ async function run(
       if (code !== 0) throw new Error(`"${way}" ended with ${code}`);
     }
     const seconds = (performance.now() - start) / 1_000;
-    const latencies = await traffic.end();
+    const samples = await traffic.end();
     const [row] = await admin`
       select count(*)::int as missed from killmails where isk_millions is null`;
     return {
-      ...latencies,
+      samples,
       seconds,
       grownBytes: await sizeOf(admin) - before,
       missed: row!.missed,
@@ -172,8 +182,9 @@ async function prepare(server: BenchServer, rows: number): Promise<Sql> {
 function startTraffic(
   url: string,
   rows: number,
-): { end(): Promise<Latencies> } {
-  const latencies: Latencies = { reads: [], updates: [] };
+): { end(): Promise<readonly Sample[]> } {
+  const samples: Sample[] = [];
+  const begin = performance.now();
   let running = true;
   const clients = Array.from({ length: CLIENTS }, async () => {
     const sql = postgres(url, { max: 1 });
@@ -187,8 +198,8 @@ function startTraffic(
       } else {
         await sql`update killmails set processed_at = now() where killmail_id = ${id}`;
       }
-      (isRead ? latencies.reads : latencies.updates)
-        .push(performance.now() - start);
+      const ms = performance.now() - start;
+      samples.push({ at: start - begin, ms, isRead });
       await pause(PACE_MS);
     }
     await sql.end();
@@ -197,7 +208,7 @@ function startTraffic(
     end: async () => {
       running = false;
       await Promise.all(clients);
-      return latencies;
+      return samples;
     },
   };
 }
@@ -209,8 +220,8 @@ async function sizeOf(admin: Sql): Promise<number> {
 }
 
 /** The slowest of a hundred, and the slowest of all. */
-function tail(values: readonly number[]): string {
-  const sorted = values.toSorted((a, b) => a - b);
+function tail(samples: readonly Sample[]): string {
+  const sorted = samples.map(({ ms }) => ms).toSorted((a, b) => a - b);
   const p99 = sorted[Math.floor(sorted.length * 0.99)] ?? 0;
   return `${Math.round(p99)} / ${Math.round(sorted.at(-1) ?? 0)}`;
 }
