@@ -81,6 +81,35 @@ scenario(
   },
 );
 
+scenario(
+  "a backend that is ended while it writes where a batch has come to is nobody's unnoticed error",
+  FILL,
+  async (s) => {
+    await fillTable(s.db);
+    await using up = s.start("up");
+    await nextBatch(s.db, 0);
+    await keepSmall(s.db);
+    await s.db.query(
+      `create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.5); return new; end $$;
+       create trigger slow before update on migration_backfills for each row execute function slow()`,
+    );
+    for (let ends = 0; ends < 3; ends++) {
+      await waitFor("the position is written", async () => {
+        const ended = await s.db.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity
+            where datname = current_database() and application_name like 'battlescope-migrate%'
+              and state = 'active' and wait_event = 'PgSleep' and query like '%rows_done%'`,
+        );
+        return ended.length > 0;
+      });
+    }
+    await s.db.query("drop trigger slow on migration_backfills");
+    const { code, stderr } = await up.result;
+    assertEquals(code, 0, stderr);
+    assertEquals(await fills(s.db), { 1: 20_000 });
+  },
+);
+
 for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
   scenario(
     `${signal} ends a backfill between two rows of its table, and the next up goes on`,

@@ -119,9 +119,9 @@ export class PostgresBackfillWork implements BackfillWork {
     }
   }
 
-  async open(name: string, keys: readonly string[]): Promise<void> {
+  open(name: string, keys: readonly string[]): Promise<void> {
     const { schema, writer } = this.#host;
-    await this.#ahead(openStatement(schema(), writer(), name, keys));
+    return this.#ahead(openStatement(schema(), writer(), name, keys));
   }
 
   async stop(id: number): Promise<void> {
@@ -169,9 +169,9 @@ export class PostgresBackfillWork implements BackfillWork {
     return row && readPosition(row);
   }
 
-  async take(id: number): Promise<void> {
+  take(id: number): Promise<void> {
     const { schema, writer } = this.#host;
-    await this.#ahead(takeStatement(schema(), id, writer()));
+    return this.#ahead(takeStatement(schema(), id, writer()));
   }
 
   async lastKey(table: FillTable): Promise<Key | undefined> {
@@ -189,7 +189,7 @@ export class PostgresBackfillWork implements BackfillWork {
     );
   }
 
-  async beginPass(
+  beginPass(
     id: number,
     pass: {
       readonly passes: number;
@@ -197,7 +197,7 @@ export class PostgresBackfillWork implements BackfillWork {
       readonly rowsTotal: number;
     },
   ): Promise<void> {
-    await this.#ahead(passStatement(this.#host.schema(), id, pass));
+    return this.#ahead(passStatement(this.#host.schema(), id, pass));
   }
 
   async bound(
@@ -211,14 +211,13 @@ export class PostgresBackfillWork implements BackfillWork {
     return row && { through: keyOf(row.key)!, rows: Number(row.n) };
   }
 
-  async waiting(): Promise<number> {
-    const [row] = await this.#ahead(WAITING);
-    return Number(row?.waiting ?? 0);
+  waiting(): Promise<number> {
+    return this.#ahead(WAITING, ([row]) => Number(row?.waiting ?? 0));
   }
 
-  async advance(id: number, advance: Advance): Promise<void> {
+  advance(id: number, advance: Advance): Promise<void> {
     const { schema, writer } = this.#host;
-    await this.#ahead(advanceStatement(schema(), id, writer(), advance));
+    return this.#ahead(advanceStatement(schema(), id, writer(), advance));
   }
 
   async control(id: number, control: BackfillControl): Promise<boolean> {
@@ -236,14 +235,14 @@ export class PostgresBackfillWork implements BackfillWork {
     return rows.length > 0;
   }
 
-  async note(id: number, error: string): Promise<void> {
+  note(id: number, error: string): Promise<void> {
     const { schema, hide } = this.#host;
-    await this.#ahead(noteStatement(schema(), id, hide(error)));
+    return this.#ahead(noteStatement(schema(), id, hide(error)));
   }
 
-  async beat(id: number, beat: Beat): Promise<void> {
+  beat(id: number, beat: Beat): Promise<void> {
     const { schema, writer } = this.#host;
-    await this.#ahead(beatStatement(schema(), id, writer(), beat));
+    return this.#ahead(beatStatement(schema(), id, writer(), beat));
   }
 
   async signals(): Promise<Signals> {
@@ -271,10 +270,16 @@ export class PostgresBackfillWork implements BackfillWork {
     ) as unknown as readonly Rows[];
   }
 
-  /** What is sent ahead rejects with the commit, too. */
-  #ahead(statement: string): Promise<readonly Row[]> {
-    const sent = this.#host.connection.sendAhead(statement);
-    sent.catch(() => {});
-    return sent;
+  /** What is sent ahead rejects with the commit, too: nobody need look at it, nor at what is made of it. */
+  #ahead(statement: string): Promise<void>;
+  #ahead<T>(statement: string, read: (rows: readonly Row[]) => T): Promise<T>;
+  #ahead<T>(
+    statement: string,
+    read?: (rows: readonly Row[]) => T,
+  ): Promise<T | void> {
+    const answer = this.#host.connection.sendAhead(statement)
+      .then((rows) => read?.(rows));
+    answer.catch(() => {});
+    return answer;
   }
 }
