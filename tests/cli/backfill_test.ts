@@ -625,6 +625,10 @@ scenario(
   "a down that a backfill exports runs in one transaction, with nobody at a batch",
   {
     "0001_fill": backfill({
+      // So that it is still at work when it is rolled back.
+      batch:
+        '    await db.updateTable("t").set({ n: sql`n + 1` }).where(rows).execute();\n' +
+        "    await sql`select pg_sleep(0.5)`.execute(db);",
       more: `
 // deno-lint-ignore no-explicit-any -- frozen in time
 export async function down(db: Kysely<any>): Promise<void> {

@@ -75,8 +75,8 @@ scenario(
     const { pid } = await waitFor(
       "the program is between two statements",
       async () =>
-        (await backends(s.db)).find(({ state }) =>
-          state === "idle in transaction"
+        (await backends(s.db)).find(({ state, query }) =>
+          state === "idle in transaction" && /gate\.opened/.test(query)
         ),
     );
     await s.db.query(
