@@ -62,10 +62,9 @@ export function readFootprint(
     ? locksOutside(observation, builds)
     : newLocks(before, after, start);
   const object = (one: DdlObject) => shortened(one, observation.schema);
-  const commands = said.commands.map(({ tag, ...rest }) => ({
-    made: tag.startsWith("CREATE"),
-    ...object(rest),
-  }));
+  const commands = (isCreate: boolean) =>
+    said.commands.filter(({ tag }) => tag.startsWith("CREATE") === isCreate)
+      .map(object).sort(byObject);
   const footprint: StatementFootprint = {
     ...head,
     ...(outside && { outside }),
@@ -119,14 +118,8 @@ export function readFootprint(
       ).sort(),
     ),
     ...filled("renames", renamesOf(observation)),
-    ...filled(
-      "creates",
-      commands.filter(({ made }) => made).map(object).sort(byObject),
-    ),
-    ...filled(
-      "alters",
-      commands.filter(({ made }) => !made).map(object).sort(byObject),
-    ),
+    ...filled("creates", commands(true)),
+    ...filled("alters", commands(false)),
     ...filled(
       "drops",
       droppedOf(said).map((one): Dropped => ({

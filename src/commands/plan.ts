@@ -12,6 +12,7 @@ import {
   forecastLines,
   forecastMarkdown,
 } from "../report/forecast.ts";
+import { databaseJson } from "../report/wording.ts";
 import { accepted, type Context, type Result, withSession } from "./context.ts";
 
 type PlanRequest = Command & { readonly kind: "plan" };
@@ -43,12 +44,7 @@ export async function plan(
     lines: command.markdown ? forecastMarkdown(result) : forecastLines(result),
     value: {
       program: { ...program },
-      database: {
-        host: server.host,
-        port: server.port,
-        name: server.database,
-        serverVersion: server.version,
-      },
+      database: databaseJson(server),
       transaction: config.transaction,
       ...forecastJson(result),
     },

@@ -19,6 +19,7 @@ import type { Json } from "../insight/recording.ts";
 import { isApplied } from "../plan/history.ts";
 import { type MigrationState, migrationStates, names } from "../plan/states.ts";
 import { schemaHoldersText, verificationLines } from "../report/differences.ts";
+import { databaseJson } from "../report/wording.ts";
 import { type Context, type Result, withSession } from "./context.ts";
 
 type VerifyCommand = Command & { readonly kind: "verify" };
@@ -52,12 +53,7 @@ export async function verify(
     lines: verificationLines(comparison, migration),
     value: {
       program,
-      database: {
-        host: server.host,
-        port: server.port,
-        name: server.database,
-        serverVersion: server.version,
-      },
+      database: databaseJson(server),
       matches: differences.length === 0,
       fingerprint,
       expected: { migration, recordedOn },

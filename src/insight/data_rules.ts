@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { StatementFootprint } from "./footprint.ts";
 import { type Draft, SHORT_MS, type StatementRule, works } from "./rule.ts";
 
 const changesRows: StatementRule = (context) => {
@@ -41,15 +42,21 @@ const changesRows: StatementRule = (context) => {
   });
 };
 
+/** The tables and columns that a statement drops, with the table of each. */
+function droppedData(
+  { drops = [] }: StatementFootprint,
+): { readonly object: string; readonly table: string }[] {
+  return drops.flatMap(({ type, object }) => {
+    if (type === "table") return [{ object, table: object }];
+    return type === "table column"
+      ? [{ object, table: object.slice(0, object.lastIndexOf(".")) }]
+      : [];
+  });
+}
+
 const losesData: StatementRule = ({ statement, tables }) => {
   const lost = [
-    ...(statement.drops ?? []).flatMap(({ type, object }) => {
-      if (type !== "table" && type !== "table column") return [];
-      const table = type === "table"
-        ? object
-        : object.slice(0, object.lastIndexOf("."));
-      return [{ object, table }];
-    }),
+    ...droppedData(statement),
     ...(statement.verb === "truncate" ? statement.rewrites ?? [] : [])
       .map((table) => ({ object: table, table })),
   ];
@@ -99,14 +106,8 @@ const breaksOldCode: StatementRule = ({ step, statement, tables }) => {
         ? [draft(object, `get another type: ${to}`)]
         : [];
     }),
-    ...(statement.drops ?? []).flatMap(({ type, object }) => {
-      const table = type === "table column"
-        ? object.slice(0, object.lastIndexOf("."))
-        : object;
-      return (type === "table" || type === "table column") && isThere(table)
-        ? [draft(object, "may still use it")]
-        : [];
-    }),
+    ...droppedData(statement).filter(({ table }) => isThere(table))
+      .map(({ object }) => draft(object, "may still use it")),
   ];
 };
 

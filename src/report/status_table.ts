@@ -12,6 +12,7 @@ import {
   YELLOW,
 } from "../text.ts";
 import { openLines } from "./backfill_wording.ts";
+import { databaseJson } from "./wording.ts";
 import type { Event } from "./events.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { MigrationState, State } from "../plan/states.ts";
@@ -49,12 +50,7 @@ export function statusJson(
 ): Record<string, unknown> {
   return {
     program,
-    database: {
-      host: server.host,
-      port: server.port,
-      name: server.database,
-      serverVersion: server.version,
-    },
+    database: databaseJson(server),
     migrations: states.map(({ name, state, row }) => ({
       name,
       state,

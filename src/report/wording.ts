@@ -12,6 +12,13 @@ import type {
   Summary,
 } from "./events.ts";
 
+/** The database that a command has looked at, as JSON has it. */
+export function databaseJson(
+  { host, port, database, version }: ServerInfo,
+): Record<string, unknown> {
+  return { host, port, name: database, serverVersion: version };
+}
+
 /** Who holds the lock, for a message. */
 export function holderText(holder: LockHolder | undefined): string {
   if (holder === undefined) return "another migrator holds it";

@@ -3,7 +3,8 @@ import { assertEquals, assertMatch } from "@std/assert";
 import postgres from "postgres";
 import { backfill, fills, fillTable } from "../support/program/backfills.ts";
 import { backends, waitUntilGone } from "../support/program/gate.ts";
-import { scenario } from "../support/program/scenario.ts";
+import { type Scenario, scenario } from "../support/program/scenario.ts";
+import type { RunningMigrate } from "../support/program/cli.ts";
 import type { TestDatabase } from "../support/server/postgres.ts";
 import { waitFor } from "../support/program/wait.ts";
 
@@ -34,6 +35,15 @@ async function keepSmall(db: TestDatabase): Promise<void> {
   await db.query("update migration_backfills set aim_ms = 100, rest = 0");
 }
 
+/** A run that has done a batch, and goes on in small ones. */
+async function startSmall(s: Scenario): Promise<RunningMigrate> {
+  await fillTable(s.db);
+  const running = s.start("up");
+  await nextBatch(s.db, 0);
+  await keepSmall(s.db);
+  return running;
+}
+
 /** The rest may go fast. */
 async function letGrow(db: TestDatabase): Promise<void> {
   await db.query("update migration_backfills set aim_ms = 5000");
@@ -43,10 +53,7 @@ scenario(
   "a backfill that is killed again and again fills every row once",
   FILL,
   async (s) => {
-    await fillTable(s.db);
-    await using first = s.start("up");
-    await nextBatch(s.db, 0);
-    await keepSmall(s.db);
+    await using first = await startSmall(s);
     first.kill("SIGKILL");
     await first.result;
     for (let kills = 0; kills < 4; kills++) {
@@ -71,10 +78,7 @@ scenario(
   "a backfill whose backend is ended goes on with another one",
   FILL,
   async (s) => {
-    await fillTable(s.db);
-    await using up = s.start("up");
-    await nextBatch(s.db, 0);
-    await keepSmall(s.db);
+    await using up = await startSmall(s);
     for (let ends = 0; ends < 2; ends++) {
       await nextBatch(s.db, await rowsDone(s.db));
       const [{ pid } = { pid: 0 }] = await backends(s.db);
@@ -92,10 +96,7 @@ scenario(
   "a backend that is ended while it writes where a batch has come to is nobody's unnoticed error",
   FILL,
   async (s) => {
-    await fillTable(s.db);
-    await using up = s.start("up");
-    await nextBatch(s.db, 0);
-    await keepSmall(s.db);
+    await using up = await startSmall(s);
     await s.db.query(
       `create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.5); return new; end $$;
        create trigger slow before update on migration_backfills for each row execute function slow()`,
