@@ -27,7 +27,11 @@ const SUITE = /<testsuite .*?>/g;
 const SKIPPED = /<testcase name="([^"]*)" [^>]*time="[^>]*>\s*<skipped\/>/g;
 
 /** A test whose step failed is there, too, beside its step. */
-const FAILED = /<testcase name="([^"]*)" [^>]*>\s*<failure message="([^"]*)"/g;
+const FAILED =
+  /<testcase name="([^"]*)" [^>]*>\s*<failure message="([^"]*)">([^<]*)/g;
+
+/** Where the errors begin that led to the one of the message: a property that fails has its assertion there. */
+const CAUSE = /^Caused by: .*/ms;
 
 /** Enough for the difference that an assertion prints. */
 const LINES_OF_ERROR = 40;
@@ -60,8 +64,15 @@ export function readReport(xml: string): Report {
   }
   const failures = xml.split("<testsuite ").slice(1).flatMap((suite) => {
     const [, file = ""] = /name="([^"]*)"/.exec(suite) ?? [];
-    return [...suite.matchAll(FAILED)].map(([, name = "", error = ""]) =>
-      failureText(decode(file), decode(name), decode(error))
+    return [...suite.matchAll(FAILED)].map(
+      ([, name = "", error = "", whole = ""]) =>
+        failureText(
+          decode(file),
+          decode(name),
+          [error, ...CAUSE.exec(whole) ?? []].map((text) =>
+            decode(text).trim()
+          ),
+        ),
     );
   });
   return {
@@ -85,8 +96,15 @@ function decode(text: string): string {
   );
 }
 
-function failureText(file: string, name: string, error: string): string {
-  const lines = error.trim().split("\n").slice(0, LINES_OF_ERROR);
+/** @param errors that of the test, and those that led to it */
+function failureText(
+  file: string,
+  name: string,
+  errors: readonly string[],
+): string {
+  const lines = errors.flatMap((error) =>
+    error.split("\n").slice(0, LINES_OF_ERROR)
+  );
   return [`${file}: ${name}`, ...lines.map((line) => `  ${line}`.trimEnd())]
     .join("\n");
 }

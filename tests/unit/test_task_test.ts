@@ -86,7 +86,10 @@ const REPORT = `<?xml version="1.0" encoding="UTF-8"?>
         </testcase>
         <testcase name="fails" classname="./tests/integration/a_test.ts" time="0.001" line="2" col="6">
             <failure message="Uncaught &lt;no&gt;
-&#10;two">no</failure>
+&#10;two">no
+    at file:///here.ts:1:30
+Caused by: Error: &lt;why&gt;
+    at file:///there.ts:1:58</failure>
         </testcase>
         <testcase name="asks [pg18] (needs pgbouncer, openssl)" classname="./tests/support/postgres.ts" time="0.000" line="3" col="6">
             <skipped/>
@@ -99,13 +102,20 @@ const REPORT = `<?xml version="1.0" encoding="UTF-8"?>
 </testsuites>
 `;
 
+const FAILURE = [
+  "./tests/integration/a_test.ts: fails",
+  "  Uncaught <no>",
+  "",
+  "  two",
+  "  Caused by: Error: <why>",
+  "      at file:///there.ts:1:58",
+].join("\n");
+
 Deno.test("readReport() counts, and tells what was left out because of its needs", () => {
   assertEquals(readReport(REPORT), {
     passed: 1,
     failed: 1,
-    failures: [
-      "./tests/integration/a_test.ts: fails\n  Uncaught <no>\n\n  two",
-    ],
+    failures: [FAILURE],
     leftOut: ["pgbouncer, openssl"],
     ignored: [],
   });
@@ -117,9 +127,7 @@ Deno.test("readReport() counts a test that is ignored without a word as failed",
   assertEquals(readReport(REPORT.replace("IGNORED", ignored)), {
     passed: 1,
     failed: 2,
-    failures: [
-      "./tests/integration/a_test.ts: fails\n  Uncaught <no>\n\n  two",
-    ],
+    failures: [FAILURE],
     leftOut: ["pgbouncer, openssl"],
     ignored: ["ignored"],
   });

@@ -117,7 +117,9 @@ async function runInside(
     return await sent;
   } catch (error) {
     // Whether it is sent ahead must not decide what is said of it.
-    transaction.abortSeen = !mayGoAhead && error === transaction.aborted;
+    if (!mayGoAhead && error === transaction.aborted) {
+      transaction.told = transaction.aborted;
+    }
     throw transaction.aborted ?? error;
   }
 }

@@ -17,12 +17,17 @@ export class TransactionState {
   isOpen = false;
   /** What the open transaction, whoever began it, is stuck on: nothing of it can be committed. */
   aborted: Error | undefined;
-  /** Whether the statement that aborted the transaction has told the migration so. */
-  abortSeen = false;
+  /** The error that the migration at work was told at the statement that met it: it may have survived it since. */
+  told: Error | undefined;
   /** What the open transaction is given up for: it is the error of all that fails from then on. */
   abandoned: Error | undefined;
   /** Whether the migration at work has set a savepoint: then it may survive an error, and sees each where it happens. */
   hasSavepoint = false;
+
+  /** Whether the statement that aborted the transaction has told the migration so. */
+  get abortSeen(): boolean {
+    return this.aborted !== undefined && this.told === this.aborted;
+  }
 
   begin(): void {
     this.isOpen = true;
