@@ -81,6 +81,70 @@ Deno.test("mermaidLines() draws tables and keys in words that Mermaid takes", ()
   ]);
 });
 
+Deno.test("mermaidLines() writes nothing that Mermaid reads as something else", () => {
+  const odd: Readonly<Record<string, Json>> = {
+    'table 50%\\ of "all"': {
+      order: ["pk", "FK-1", "µ", "日本", "1st"],
+      columns: {
+        pk: { type: '"Odd Domain"[]', notNull: true },
+        "FK-1": { type: "interval day to second", notNull: true },
+        "µ": { type: "integer", notNull: true },
+        "日本": { type: "integer", notNull: true },
+        "1st": { type: "integer", notNull: true },
+      },
+    },
+  };
+  assertEquals(
+    mermaidLines(schemaModel(null, new Map(Object.entries(odd)))),
+    [
+      "erDiagram",
+      `  "50__ of 'all'" {`,
+      "    _Odd_Domain_[] _pk",
+      "    interval_day_to_second _FK-1",
+      "    integer _",
+      "    integer 日本",
+      "    integer _1st",
+      "  }",
+    ],
+  );
+});
+
+Deno.test("typeLines() gives no two types one name, and none that means something else", () => {
+  const columns = {
+    columns: { at: { type: "interval day to second(3)", notNull: true } },
+  };
+  const lines = typeLines(schemaModel(
+    null,
+    new Map<string, Json>([
+      ["enum json", { values: ["a"] }],
+      ["table database", columns],
+      ["table Order Items", columns],
+      ["table order_items", { columns: { j: { type: '"json"' } } }],
+    ]),
+  ));
+  assertEquals(lines.slice(lines.indexOf('export type Json2 = "a";')), [
+    'export type Json2 = "a";',
+    "",
+    "export interface OrderItems {",
+    "  at: Parsed;",
+    "}",
+    "",
+    "export interface Database2 {",
+    "  at: Parsed;",
+    "}",
+    "",
+    "export interface OrderItems2 {",
+    "  j: Json2 | null;",
+    "}",
+    "",
+    "export interface Database {",
+    '  "Order Items": OrderItems;',
+    "  database: Database2;",
+    "  order_items: OrderItems2;",
+    "}",
+  ]);
+});
+
 Deno.test("typeLines() has every table and view as Kysely and pg have it", () => {
   const lines = typeLines(MODEL);
   assertEquals(

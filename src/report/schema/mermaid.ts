@@ -64,12 +64,18 @@ function isIn(
   );
 }
 
-/** What Mermaid takes for one word. */
+/** Where what follows is a word to Mermaid's scanner, and no name. */
+const KEY = /^(?:pk|fk|uk)\b/i;
+
+/** What Mermaid takes for the name of a column, or of its type. */
 function word(text: string): string {
-  const plain = text.replaceAll(/[^\p{L}\p{N}_(),[\]-]+/gu, "_");
-  return /^[\p{L}_]/u.test(plain) ? plain : `_${plain}`;
+  const plain = text.replaceAll(/[^\w\u00C0-\uFFFF(),.[\]-]+/g, "_");
+  return /^[A-Za-z_\u00C0-\uFFFF]/.test(plain) && !KEY.test(plain)
+    ? plain
+    : `_${plain}`;
 }
 
+/** What Mermaid takes for the name of a table, or for a label: neither can be escaped. */
 function text(text: string): string {
-  return `"${text.replaceAll(/["\p{Cc}]/gu, "'")}"`;
+  return `"${text.replaceAll('"', "'").replaceAll(/[%\\\p{Cc}]/gu, "_")}"`;
 }

@@ -21,6 +21,22 @@ export type Parsed = ColumnType<object, string, string>;
 export type ArrayText<T> = ColumnType<string, string | readonly T[], string | readonly T[]>;
 `;
 
+/** The names that mean something else in the module. */
+const TAKEN = [
+  "ArrayText",
+  "ColumnType",
+  "Database",
+  "Date",
+  "Generated",
+  "GeneratedAlways",
+  "Int8",
+  "Json",
+  "Numeric",
+  "Parsed",
+  "Timestamp",
+  "Uint8Array",
+];
+
 /** How `pg` reads and writes the types of PostgreSQL; what is not here it takes and gives as text. */
 const TYPES: Readonly<Record<string, string>> = {
   smallint: "number",
@@ -47,31 +63,32 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** A module with the types of all tables and views, without partitions. */
 export function typeLines({ relations, others }: SchemaModel): string[] {
-  const enums = new Map(
-    others.filter(({ type }) => type === "enum").map((
-      { name, body },
-    ) => [name, body.values as readonly string[]]),
-  );
+  const enums = others.filter(({ type }) => type === "enum");
   const shown = relations.filter(({ type, parents }) =>
     type !== "table" || parents.length === 0
   );
+  const names = typeNames([...enums, ...shown]);
+  const enumNames = new Map(
+    enums.map(({ name }) => [name, names.get(name)!]),
+  );
   const lines = [
-    ...[...enums].flatMap(([name, values]) => [
-      `export type ${typeName(name)} = ${
-        values.map((value) => JSON.stringify(value)).join(" | ") || "never"
+    ...enums.flatMap(({ name, body }) => [
+      `export type ${names.get(name)} = ${
+        (body.values as readonly string[]).map((value) => JSON.stringify(value))
+          .join(" | ") || "never"
       };`,
       "",
     ]),
     ...shown.flatMap((relation) => [
-      `export interface ${typeName(relation.name)} {`,
+      `export interface ${names.get(relation.name)} {`,
       ...relation.columns.map((column) =>
-        `  ${key(column.name)}: ${columnType(column, relation, enums)};`
+        `  ${key(column.name)}: ${columnType(column, relation, enumNames)};`
       ),
       "}",
       "",
     ]),
     "export interface Database {",
-    ...shown.map(({ name }) => `  ${key(name)}: ${typeName(name)};`),
+    ...shown.map(({ name }) => `  ${key(name)}: ${names.get(name)};`),
     "}",
   ];
   const always = lines.some((line) => line.includes(": GeneratedAlways<"))
@@ -87,7 +104,7 @@ export function typeLines({ relations, others }: SchemaModel): string[] {
 function columnType(
   column: Column,
   { type }: Relation,
-  enums: ReadonlyMap<string, readonly string[]>,
+  enums: ReadonlyMap<string, string>,
 ): string {
   const one = valueType(column.type, enums);
   const nullable = column.notNull ? one : `${one} | null`;
@@ -102,7 +119,7 @@ function columnType(
 
 function valueType(
   type: string,
-  enums: ReadonlyMap<string, readonly string[]>,
+  enums: ReadonlyMap<string, string>,
 ): string {
   if (type.endsWith("[]")) {
     const item = valueType(type.slice(0, -2), enums);
@@ -113,13 +130,12 @@ function valueType(
     return `${READ[item] ?? item}[]`;
   }
   const name = type.replaceAll(/^"|"$/g, "").replaceAll('""', '"');
-  return TYPES[plainName(type)] ??
-    (enums.has(name) ? typeName(name) : "string");
+  return TYPES[plainName(type)] ?? enums.get(name) ?? "string";
 }
 
-/** Without what is in brackets: `timestamp(3) with time zone`. */
+/** Without what narrows it: `timestamp(3) with time zone`, `interval day to second(3)`. */
 function plainName(type: string): string {
-  return type.replace(/\([^)]*\)/, "");
+  return type.replace(/\([^)]*\)/, "").replace(/^interval .*/, "interval");
 }
 
 const READ: Readonly<Record<string, string>> = {
@@ -129,6 +145,20 @@ const READ: Readonly<Record<string, string>> = {
   Json: "unknown",
   Parsed: "object",
 };
+
+/** A name for each type of the module, by the name of what it describes: two tables may differ in a capital letter alone. */
+function typeNames(
+  objects: readonly { readonly name: string }[],
+): ReadonlyMap<string, string> {
+  const taken = new Set(TAKEN);
+  return new Map(objects.map(({ name }) => {
+    const wanted = typeName(name);
+    let free = wanted;
+    for (let i = 2; taken.has(free); i++) free = `${wanted}${i}`;
+    taken.add(free);
+    return [name, free];
+  }));
+}
 
 function typeName(name: string): string {
   const words = name.split(/[^\p{L}\p{N}]+/u).filter((word) => word !== "");
