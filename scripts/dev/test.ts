@@ -3,9 +3,9 @@
  * Runs the tests: `deno task test [--all] [FILE or FOLDER …] [options of deno test]`.
  *
  * The unit tests run first, with no permission at all; then the others, on PostgreSQL servers of their own. Without
- * `--all` Node and npm are all that is needed: what needs more is left out, and so are the faults and losses of tests/fire
- * and tests/outage, unless they are named; the end lists it. With `--all` nothing is left out, and what is missing on this
- * machine is named before anything starts. Closes with what failed, and the line `N passed, N failed`.
+ * `--all` Node and npm are all that is needed: what needs more is left out, and so are the faults and losses of tests/fire,
+ * tests/hostile and tests/outage, unless they are named; the end lists it. With `--all` nothing is left out, and what is
+ * missing on this machine is named before anything starts. Closes with what failed, and the line `N passed, N failed`.
  *
  * @module
  */

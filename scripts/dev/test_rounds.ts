@@ -32,7 +32,7 @@ const ON_EVERY_VERSION = "tests/integration";
 const ON_THE_NEWEST = ["tests/cli", "tests/outage"];
 
 /** Faults and losses, again and again: they take longer than all others together. */
-const LONG = ["tests/fire", "tests/outage"];
+const LONG = ["tests/fire", "tests/hostile", "tests/outage"];
 
 /** It has a server of its own, always of the same version. */
 const ON_NO_VERSION = "tests/local";

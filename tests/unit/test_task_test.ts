@@ -53,11 +53,17 @@ Deno.test("planRounds() has what is said, and what waits, on the newest of sever
 });
 
 Deno.test("shortFolders() leaves faults and losses to a run of everything", () => {
-  const folders = ["tests/cli", "tests/fire", "tests/infra", "tests/outage"];
+  const folders = [
+    "tests/cli",
+    "tests/fire",
+    "tests/hostile",
+    "tests/infra",
+    "tests/outage",
+  ];
   assertEquals(shortFolders(folders), ["tests/cli", "tests/infra"]);
   const rounds = planRounds(shortFolders(folders), { all: false });
   assertEquals(missingRounds(folders, rounds), [
-    { paths: ["tests/fire"], versions: [15, 18] },
+    { paths: ["tests/fire", "tests/hostile"], versions: [15, 18] },
     { paths: ["tests/infra"], versions: [15] },
     { paths: ["tests/outage"], versions: [18] },
     { paths: ["tests/fire"], versions: [18], more: "--no-pipeline" },
