@@ -1,9 +1,7 @@
 /** Random faults in random commands, from a seed that is printed: `deno task fuzz --seed N --minutes M` runs more of them. */
-import {
-  FUZZ_MINUTES_VARIABLE,
-  FUZZ_SEED_VARIABLE,
-} from "../../scripts/dev/test_environment.ts";
+import { FUZZ_MINUTES_VARIABLE } from "../../scripts/dev/test_environment.ts";
 import { fuzzRun, fuzzStage } from "../support/program/fuzz.ts";
+import { SEED } from "../support/program/seed.ts";
 import { testServers } from "../support/server/postgres.ts";
 
 /** On each server and in each round: `deno task test --all` has three. */
@@ -13,17 +11,14 @@ const RUNS = 100;
 const LANES = 4;
 
 const minutes = Number(Deno.env.get(FUZZ_MINUTES_VARIABLE) ?? 0);
-const seed = Number(
-  Deno.env.get(FUZZ_SEED_VARIABLE) ?? Math.floor(Math.random() * 1e6) * 1_000,
-);
 
 for (const { version, url } of testServers()) {
-  Deno.test(`random faults leave everything in agreement: seed ${seed} [pg${version}]`, async () => {
+  Deno.test(`random faults leave everything in agreement: seed ${SEED} [pg${version}]`, async () => {
     await using stage = await fuzzStage(url);
     const end = performance.now() + minutes * 60_000;
-    let next = seed;
+    let next = SEED;
     const isOver = () =>
-      minutes > 0 ? performance.now() >= end : next >= seed + RUNS;
+      minutes > 0 ? performance.now() >= end : next >= SEED + RUNS;
     const failures: unknown[] = [];
     await Promise.all(Array.from({ length: LANES }, async () => {
       while (!isOver() && failures.length === 0) {
@@ -32,6 +27,6 @@ for (const { version, url } of testServers()) {
     }));
     if (failures.length > 0) throw failures[0];
     // deno-lint-ignore no-console -- who runs it wants to know how far it came
-    console.log(`${next - seed} runs from seed ${seed}`);
+    console.log(`${next - SEED} runs from seed ${SEED}`);
   });
 }

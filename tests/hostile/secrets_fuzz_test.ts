@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { upCode } from "../support/program/migrations.ts";
 import { scenario } from "../support/program/scenario.ts";
+import { SEED } from "../support/program/seed.ts";
 import { visible } from "../../src/text.ts";
 
 const RUNS = 6;
@@ -115,7 +116,7 @@ for (const transaction of ["true", "false"]) {
             }
           },
         ),
-        { numRuns: RUNS },
+        { numRuns: RUNS, seed: SEED },
       );
     },
   );

@@ -15,6 +15,7 @@ import {
   withSimpleSession,
 } from "../support/net/simple_query.ts";
 import { blank, mean, textOf } from "../support/program/sql_texts.ts";
+import { SEED } from "../support/program/seed.ts";
 
 const UNTERMINATED = /^unterminated /;
 
@@ -62,7 +63,7 @@ pgTest(
             assert(heads.includes(head), `${head} is not ${command}`);
           }
         });
-        await fc.assert(property, { numRuns: 1_000 });
+        await fc.assert(property, { numRuns: 1_000, seed: SEED });
       });
       assert(accepted > 1_000, `only ${accepted} texts were accepted`);
     });
@@ -116,7 +117,7 @@ pgTest(
             assert(BAD_TOKEN.test(error.message), error.message);
           }
         });
-        await fc.assert(property, { numRuns: 2_000 });
+        await fc.assert(property, { numRuns: 2_000, seed: SEED });
       });
       assert(
         Math.min(seen.complete, seen.incomplete) > 500,
@@ -246,7 +247,7 @@ pgTest(
           );
           assertEquals(ends, !survived);
         });
-        await fc.assert(property, { numRuns: 1_500 });
+        await fc.assert(property, { numRuns: 1_500, seed: SEED });
         assertEquals(
           [...seen].sort(),
           SPELLINGS.map(([effect]) => effect).sort(),
@@ -317,7 +318,7 @@ pgTest(
           assertEquals(copiesThroughClient(text), copies);
         },
       );
-      await fc.assert(property, { numRuns: 500 });
+      await fc.assert(property, { numRuns: 500, seed: SEED });
       assertEquals(seen.size, 2);
     });
   },
