@@ -135,6 +135,7 @@ Deno.test("typeLines() gives no two types one name, and none that means somethin
     "",
     "export interface OrderItems2 {",
     "  j: Json2 | null;",
+    '  "x²": number | null;',
     "}",
     "",
     "export interface Database {",

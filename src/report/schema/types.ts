@@ -161,12 +161,16 @@ function typeNames(
 }
 
 function typeName(name: string): string {
-  const words = name.split(/[^\p{L}\p{N}]+/u).filter((word) => word !== "");
+  const words = name.split(/[^\p{ID_Continue}]+|_/u).filter((word) =>
+    word !== ""
+  );
   const text = words.map((word) => word[0]!.toUpperCase() + word.slice(1))
     .join("");
-  return /^\p{L}/u.test(text) ? text : `T${text}`;
+  return /^\p{ID_Start}/u.test(text) ? text : `T${text}`;
 }
 
 function key(name: string): string {
-  return /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(name) ? name : JSON.stringify(name);
+  return /^[\p{ID_Start}_$][\p{ID_Continue}$]*$/u.test(name)
+    ? name
+    : JSON.stringify(name);
 }
