@@ -119,7 +119,10 @@ Deno.test("typeLines() gives no two types one name, and none that means somethin
       ["enum json", { values: ["a"] }],
       ["table database", columns],
       ["table Order Items", columns],
-      ["table order_items", { columns: { j: { type: '"json"' } } }],
+      ["table order_items", {
+        order: ["j", "x²"],
+        columns: { j: { type: '"json"' }, "x²": { type: "integer" } },
+      }],
     ]),
   ));
   assertEquals(lines.slice(lines.indexOf('export type Json2 = "a";')), [
