@@ -64,7 +64,14 @@ export function columnChanges(
   { before, after, start }: Observation,
   nameOf: (id: number) => string,
 ): ColumnChange[] {
-  return [...after.columns].flatMap(([at, now]): ColumnChange[] => {
+  const dropped = [...before.columns].flatMap(([at, was]): ColumnChange[] => {
+    const { table, name: column, type: to } = was;
+    return isTable(start.get(table)) && after.relations.has(table) &&
+        !after.columns.has(at)
+      ? [{ table: nameOf(table), column, change: "dropped", to }]
+      : [];
+  });
+  const changed = [...after.columns].flatMap(([at, now]): ColumnChange[] => {
     const { table, name, type } = now;
     if (!isTable(start.get(table))) return [];
     const was = before.columns.get(at);
@@ -89,5 +96,8 @@ export function columnChanges(
         ? [{ ...place, change: "required" as const, to: type }]
         : []),
     ];
-  }).sort((a, b) => compare(a.table, b.table) || compare(a.column, b.column));
+  });
+  return [...dropped, ...changed].sort((a, b) =>
+    compare(a.table, b.table) || compare(a.column, b.column)
+  );
 }

@@ -21,6 +21,7 @@ import {
   nameIn,
   type Relations,
   type Said,
+  type SaidObject,
   type Seen,
 } from "./seen.ts";
 
@@ -61,7 +62,7 @@ export function readFootprint(
   const locks = outside
     ? locksOutside(observation, builds)
     : newLocks(before, after, start);
-  const object = (one: DdlObject) => shortened(one, observation.schema);
+  const object = (one: SaidObject) => shortened(one, observation.schema);
   const commands = (isCreate: boolean) =>
     said.commands.filter(({ tag }) => tag.startsWith("CREATE") === isCreate)
       .map(object).sort(byObject);
@@ -156,7 +157,9 @@ function locksOutside(
 ): Map<number, LockMode> {
   const dropped = [...before.relations.values()].flatMap((one) =>
     one.table !== null &&
-      said.drops.some(({ object }) => object === `${one.schema}.${one.name}`)
+      said.drops.some(({ parts }) =>
+        parts?.join(".") === `${one.schema}.${one.name}`
+      )
       ? [one.table]
       : []
   );
@@ -280,7 +283,14 @@ function writtenRows({ inserted, updated, deleted }: Counts): WrittenRows {
   };
 }
 
-function shortened({ type, object }: DdlObject, schema: string): DdlObject {
+function shortened(
+  { type, object, parts }: SaidObject,
+  schema: string,
+): DdlObject {
+  if (parts !== null) {
+    const [first, ...rest] = parts;
+    return { type, object: (first === schema ? rest : parts).join(".") };
+  }
   const prefix = new RegExp(`(^|[ (,])${RegExp.escape(schema)}\\.`, "g");
   return { type, object: object.replaceAll(prefix, "$1") };
 }

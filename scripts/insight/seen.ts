@@ -65,11 +65,17 @@ export interface Counts {
   readonly lookups: number;
 }
 
+/** An object as the event triggers have it: `object` as it is written in SQL. */
+export interface SaidObject extends DdlObject {
+  /** The schema and what follows it, unquoted; `null` where the name is more than that. */
+  readonly parts: readonly string[] | null;
+}
+
 /** What the server has said while a statement ran. */
 export class Said {
   readonly messages: string[] = [];
-  readonly commands: (DdlObject & { readonly tag: string })[] = [];
-  readonly drops: (DdlObject & { readonly original: boolean })[] = [];
+  readonly commands: (SaidObject & { readonly tag: string })[] = [];
+  readonly drops: (SaidObject & { readonly original: boolean })[] = [];
   readonly rewrites: number[] = [];
 
   /** Takes a message of the server, or of the event triggers. */

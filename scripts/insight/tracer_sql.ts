@@ -16,16 +16,21 @@ export const MARK = "battlescope_insight ";
  */
 export const INSTALL = `
 create schema ${SCHEMA};
+create function ${SCHEMA}.parts(type text, identity text) returns text[] language sql as $$
+  select case when type in ('table', 'table column', 'index', 'view', 'materialized view', 'foreign table', 'sequence', 'type')
+    and identity not like '%[]' then pg_catalog.parse_ident(identity) end $$;
 create function ${SCHEMA}.on_end() returns event_trigger language plpgsql as $$
 begin
   raise debug '${MARK}%', pg_catalog.json_build_object('commands', (
-    select pg_catalog.json_agg(pg_catalog.json_build_object('tag', command_tag, 'type', object_type, 'object', object_identity, 'id', objid::bigint))
+    select pg_catalog.json_agg(pg_catalog.json_build_object('tag', command_tag, 'type', object_type, 'object', object_identity,
+      'parts', ${SCHEMA}.parts(object_type, object_identity), 'id', objid::bigint))
     from pg_catalog.pg_event_trigger_ddl_commands() where not in_extension and object_identity is not null));
 end $$;
 create function ${SCHEMA}.on_drop() returns event_trigger language plpgsql as $$
 begin
   raise debug '${MARK}%', pg_catalog.json_build_object('drops', (
-    select pg_catalog.json_agg(pg_catalog.json_build_object('type', object_type, 'object', object_identity, 'original', original, 'normal', normal))
+    select pg_catalog.json_agg(pg_catalog.json_build_object('type', object_type, 'object', object_identity,
+      'parts', ${SCHEMA}.parts(object_type, object_identity), 'original', original, 'normal', normal))
     from pg_catalog.pg_event_trigger_dropped_objects() where (original or normal) and not is_temporary));
 end $$;
 create function ${SCHEMA}.on_rewrite() returns event_trigger language plpgsql as $$

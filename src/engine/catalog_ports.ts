@@ -6,6 +6,7 @@
 import type { FoundObject } from "../insight/differences.ts";
 import type { DatabaseFacts } from "../insight/facts.ts";
 import type { Json } from "../insight/recording.ts";
+import type { AskedNames } from "../insight/tables.ts";
 import type { SchemaLockHolder } from "../report/differences.ts";
 
 export interface Catalog {
@@ -26,7 +27,7 @@ export interface Catalog {
    *
    * @throws {DatabaseError} 55P03 when a table stays locked for as long as it may wait
    */
-  facts(wanted: FactsWanted): Promise<DatabaseFacts>;
+  facts(wanted: AskedNames): Promise<DatabaseFacts>;
 }
 
 /** What is asked of the objects of a schema. */
@@ -40,11 +41,3 @@ export interface SchemaQuestion {
 
 /** An object of a schema as it was found; with its body, when that was asked for. */
 export type FoundSchemaObject = FoundObject & { readonly body?: Json };
-
-/** What a forecast asks for. */
-export interface FactsWanted {
-  /** Tables that a run works on; without the schema of the history, others with theirs in front. */
-  readonly tables: readonly string[];
-  /** Names that it gives to what it makes. */
-  readonly made: readonly string[];
-}

@@ -5,6 +5,7 @@
  */
 import type { StatementFootprint } from "./footprint.ts";
 import { type Draft, SHORT_MS, type StatementRule, works } from "./rule.ts";
+import type { Tables } from "./tables.ts";
 
 const changesRows: StatementRule = (context) => {
   const { held, step, statement } = context;
@@ -42,21 +43,26 @@ const changesRows: StatementRule = (context) => {
   });
 };
 
-/** The tables and columns that a statement drops, with the table of each. */
+/** The tables and columns that a statement drops and that were there before the run, with the table of each. */
 function droppedData(
-  { drops = [] }: StatementFootprint,
+  { drops = [], columns = [] }: StatementFootprint,
+  tables: Tables,
 ): { readonly object: string; readonly table: string }[] {
-  return drops.flatMap(({ type, object }) => {
-    if (type === "table") return [{ object, table: object }];
-    return type === "table column"
-      ? [{ object, table: object.slice(0, object.lastIndexOf(".")) }]
-      : [];
-  });
+  return [
+    ...drops.flatMap(({ type, object }) =>
+      type === "table" ? [{ object, table: object }] : []
+    ),
+    ...columns.flatMap(({ table, column, change }) =>
+      change === "dropped" && tables.columnOf(table, column) === "old"
+        ? [{ object: `${table}.${column}`, table }]
+        : []
+    ),
+  ];
 }
 
 const losesData: StatementRule = ({ statement, tables }) => {
   const lost = [
-    ...droppedData(statement),
+    ...droppedData(statement, tables),
     ...(statement.verb === "truncate" ? statement.rewrites ?? [] : [])
       .map((table) => ({ object: table, table })),
   ];
@@ -97,7 +103,7 @@ const breaksOldCode: StatementRule = ({ step, statement, tables }) => {
         draft(was, `find no table of this name: it is ${is} then`)
       ),
     ...(statement.columns ?? []).flatMap(({ table, column, change, to }) => {
-      if (!isThere(table)) return [];
+      if (tables.columnOf(table, column) !== "old") return [];
       const object = `${table}.${column}`;
       if (change === "renamed") {
         return [draft(object, `find no column of this name: it is ${to} then`)];
@@ -106,7 +112,7 @@ const breaksOldCode: StatementRule = ({ step, statement, tables }) => {
         ? [draft(object, `get another type: ${to}`)]
         : [];
     }),
-    ...droppedData(statement).filter(({ table }) => isThere(table))
+    ...droppedData(statement, tables).filter(({ table }) => isThere(table))
       .map(({ object }) => draft(object, "may still use it")),
   ];
 };

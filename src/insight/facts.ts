@@ -30,6 +30,8 @@ export interface TableFacts {
   readonly estimated: boolean;
   /** Whether the role may alter it: the owner may, and who is a member of that role. */
   readonly owned: boolean;
+  /** Of the columns that were asked for, those that it has. */
+  readonly columns: ReadonlySet<string>;
   readonly holders: readonly Holder[];
 }
 
@@ -41,7 +43,7 @@ export interface DatabaseFacts {
   readonly timeZone: string;
   /** Of the tables that were asked for, those that are there. */
   readonly tables: ReadonlyMap<string, TableFacts>;
-  /** Of the names that are to be made, those that are taken by a relation or a type. */
+  /** Of the names that were asked for, those that a relation or a type has. */
   readonly taken: ReadonlySet<string>;
   /** Standbys that follow now. */
   readonly standbys: number;

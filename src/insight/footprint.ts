@@ -19,10 +19,14 @@ export interface Build {
   readonly unique?: boolean;
 }
 
-/** An object that a statement has created, changed or dropped; the name as PostgreSQL writes it, without the schema of the migrations. */
+/** An object that a statement has created, changed or dropped. */
 export interface DdlObject {
   /** As `pg_event_trigger_ddl_commands` has it: `table`, `table column`, `index`, `table constraint` … */
   readonly type: string;
+  /**
+   * Without the schema of the migrations: a name, and behind a dot that of a column, as they are; of what is not called by a
+   * name alone, as a constraint or a function, what PostgreSQL calls it (`"Check" on orders`, `low(text)`).
+   */
   readonly object: string;
 }
 
@@ -36,7 +40,7 @@ export interface Dropped extends DdlObject {
 export interface ColumnChange {
   readonly table: string;
   readonly column: string;
-  readonly change: "added" | "renamed" | "retyped" | "required";
+  readonly change: "added" | "dropped" | "renamed" | "retyped" | "required";
   /** Of one that was renamed: its new name; of the others its type, as `format_type` has it. */
   readonly to: string;
   /** Of one that was added: it is NOT NULL, and nothing fills it in the rows that are there. */

@@ -108,6 +108,7 @@ function forecastSegment(
         }
       }
       placed.push({ step, statement, effects, estimate, findings });
+      tables.passStatement(statement);
     }
     tables.pass(footprint);
   }

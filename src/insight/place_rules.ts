@@ -4,43 +4,67 @@
  * @module
  */
 import { type Draft, type StatementRule } from "./rule.ts";
+import { droppedNames } from "./tables.ts";
 
 /** What is there already, and what is not. */
-const conflictsWithDatabase: StatementRule = (
-  { statement, tables, facts },
-) => {
+const conflictsWithDatabase: StatementRule = ({ statement, tables }) => {
   // What the text says it may find is no conflict.
   const isGuarded = /\bif\s+(?:not\s+)?exists\b|\bor\s+replace\b/i.test(
     statement.sql,
   );
   if (isGuarded) return [];
+  const dropped = droppedNames(statement);
+  const columns = statement.columns ?? [];
   return [
-    ...(statement.creates ?? []).flatMap(({ type, object }): Draft[] =>
-      facts.taken.has(object) && !tables.isGone(object)
-        ? [{
-          rule: "object-exists",
-          level: "error",
-          object,
-          message:
-            `there is something of this name, so the ${type} cannot be created`,
-          advice:
-            "look where it comes from (verify tells); drop or rename it, or record the migration with baseline",
-        }]
+    ...(statement.creates ?? []).flatMap(({ type, object }) =>
+      tables.has(object) && !dropped.some((one) => one.object === object)
+        ? [exists(object, type)]
         : []
     ),
-    ...Object.keys(statement.locks ?? {}).flatMap((table): Draft[] =>
+    ...columns.flatMap(({ table, column, change }) =>
+      change === "added" &&
+        ["old", "fresh"].includes(tables.columnOf(table, column) ?? "")
+        ? [exists(`${table}.${column}`, "column")]
+        : []
+    ),
+    ...Object.keys(statement.locks ?? {}).flatMap((table) =>
       tables.find(table) === undefined && !tables.isFresh(table)
-        ? [{
-          rule: "object-missing",
-          level: "error",
-          object: table,
-          message: "there is no table of this name here",
-          advice: "look what became of it (verify tells)",
-        }]
+        ? [missing(table, "table")]
+        : []
+    ),
+    ...dropped.flatMap(({ type, object }) =>
+      type !== "table" && !tables.has(object) ? [missing(object, type)] : []
+    ),
+    ...columns.flatMap(({ table, column, change }) =>
+      change !== "added" && tables.columnOf(table, column) === "gone"
+        ? [missing(`${table}.${column}`, "column")]
         : []
     ),
   ];
 };
+
+function exists(object: string, type: string): Draft {
+  return {
+    rule: "object-exists",
+    level: "error",
+    object,
+    message: `there is something of this name, so the ${type} cannot be ${
+      type === "column" ? "added" : "created"
+    }`,
+    advice:
+      "look where it comes from (verify tells); drop or rename it, or record the migration with baseline",
+  };
+}
+
+function missing(object: string, type: string): Draft {
+  return {
+    rule: "object-missing",
+    level: "error",
+    object,
+    message: `there is no ${type} of this name here`,
+    advice: "look what became of it (verify tells)",
+  };
+}
 
 const missingPrivilege: StatementRule = ({ statement, tables }) => {
   const altered = new Set([

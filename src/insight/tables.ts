@@ -4,8 +4,11 @@
  * @module
  */
 import type { DatabaseFacts, TableFacts } from "./facts.ts";
-import type { Footprint, StatementFootprint } from "./footprint.ts";
+import type { DdlObject, Footprint, StatementFootprint } from "./footprint.ts";
 import type { RecordedStep } from "./forecast_values.ts";
+
+/** `fresh`: the run makes it; `old`: it was there before, under whatever name; `gone`: there is none of this name. */
+export type ColumnState = "fresh" | "old" | "gone";
 
 /** The tables of a recorded run as this database has them: the migrations of the run rename them, and make new ones. */
 export class Tables {
@@ -13,7 +16,9 @@ export class Tables {
   /** What a table is called during the run → what it is called in this database. */
   readonly #names = new Map<string, string>();
   readonly #fresh = new Set<string>();
-  readonly #gone = new Set<string>();
+  /** Relations and types that the run, so far, has made, or dropped or renamed. */
+  readonly #there = new Map<string, boolean>();
+  readonly #columns = new Map<string, ColumnState>();
 
   constructor(facts: DatabaseFacts) {
     this.#facts = facts;
@@ -34,25 +39,54 @@ export class Tables {
     return this.#fresh.has(name);
   }
 
-  /** Whether the run has dropped or renamed what had this name. */
-  isGone(name: string): boolean {
-    return this.#gone.has(name);
+  /** Whether there is a relation or a type of this name by now. */
+  has(name: string): boolean {
+    return this.#there.get(name) ?? this.#facts.taken.has(name);
   }
 
-  /** Goes on behind a migration. */
+  /** What has become of a column by now; nothing where its table is not one of this database. */
+  columnOf(table: string, column: string): ColumnState | undefined {
+    const changed = this.#columns.get(this.#columnKey(table, column));
+    if (changed !== undefined) return changed;
+    const columns = this.find(table)?.columns;
+    return columns && (columns.has(column) ? "old" : "gone");
+  }
+
+  /** Goes on behind a statement, with the names of what it has made, dropped and renamed. */
+  passStatement(statement: StatementFootprint): void {
+    const { renames = {}, builds = [], columns = [] } = statement;
+    for (const { object } of droppedNames(statement)) {
+      this.#there.set(object, false);
+    }
+    // What was altered is called by the name that it has afterwards.
+    const made = [...statement.creates ?? [], ...statement.alters ?? []];
+    for (const { object } of made) this.#there.set(object, true);
+    for (const { index } of builds) this.#there.set(index, true);
+    for (const [was, is] of Object.entries(renames)) {
+      this.#there.set(was, false).set(is, true);
+    }
+    for (const { table, column, change, to } of columns) {
+      const key = this.#columnKey(table, column);
+      if (change === "added") this.#columns.set(key, "fresh");
+      else if (change === "dropped") this.#columns.set(key, "gone");
+      else if (change === "renamed") {
+        const state = this.columnOf(table, column) ?? "old";
+        this.#columns.set(key, "gone");
+        this.#columns.set(this.#columnKey(table, to), state);
+      }
+    }
+  }
+
+  /** Goes on behind a migration: its statements call tables as they were called before it. */
   pass({ statements }: Footprint): void {
     for (const { renames = {}, creates = [], drops = [] } of statements) {
-      for (const { object } of drops) {
-        this.#fresh.delete(object);
-        this.#gone.add(object);
-      }
+      for (const { object } of drops) this.#fresh.delete(object);
       for (const { type, object } of creates) {
         if (/^(?:table|materialized view|foreign table)$/.test(type)) {
           this.#fresh.add(object);
         }
       }
       for (const [was, is] of Object.entries(renames)) {
-        this.#gone.add(was);
         if (this.#fresh.delete(was)) this.#fresh.add(is);
         else {
           this.#names.set(is, this.nameOf(was));
@@ -61,23 +95,51 @@ export class Tables {
       }
     }
   }
+
+  #columnKey(table: string, column: string): string {
+    return JSON.stringify([this.nameOf(table), column]);
+  }
 }
 
 /** The names that are asked for before the run can be forecast. */
-export function namesToAsk(
-  steps: readonly RecordedStep[],
-): { readonly tables: readonly string[]; readonly made: readonly string[] } {
+export interface AskedNames {
+  readonly tables: readonly string[];
+  /** Of columns, whatever their table. */
+  readonly columns: readonly string[];
+  /** Of relations and types that it makes or drops. */
+  readonly objects: readonly string[];
+}
+
+export function namesToAsk(steps: readonly RecordedStep[]): AskedNames {
   const tables = new Set<string>();
-  const made = new Set<string>();
+  const columns = new Set<string>();
+  const objects = new Set<string>();
   for (const { footprint, backfill } of steps) {
     if (backfill !== undefined) tables.add(backfill);
     if (typeof footprint === "string") continue;
     for (const one of footprint.statements) {
       for (const name of namesIn(one)) tables.add(name);
-      for (const { object } of one.creates ?? []) made.add(object);
+      for (const { object } of [...one.creates ?? [], ...droppedNames(one)]) {
+        objects.add(object);
+      }
+      for (const { column } of one.columns ?? []) columns.add(column);
     }
   }
-  return { tables: [...tables].sort(), made: [...made].sort() };
+  const sorted = (names: Set<string>) => [...names].sort();
+  return {
+    tables: sorted(tables),
+    columns: sorted(columns),
+    objects: sorted(objects),
+  };
+}
+
+/** The relations and types that a statement names to drop them. */
+export function droppedNames({ drops = [] }: StatementFootprint): DdlObject[] {
+  return drops.filter(({ type, cascade }) =>
+    !cascade &&
+    /^(?:table|index|view|materialized view|foreign table|sequence|type)$/
+      .test(type)
+  );
 }
 
 function namesIn(one: StatementFootprint): string[] {

@@ -103,7 +103,9 @@ export function forecastJson(
     blockers,
     cannotSee,
     tables: Object.fromEntries(
-      [...facts.tables].map(([name, { holders: _, ...rest }]) => [name, rest]),
+      [...facts.tables].map((
+        [name, { holders: _, columns: __, ...rest }],
+      ) => [name, rest]),
     ),
     standbys: facts.standbys,
     prepared: facts.prepared,

@@ -22,6 +22,7 @@ const TABLE: TableFacts = {
   empty: false,
   estimated: false,
   owned: true,
+  columns: new Set(),
   holders: [],
 };
 
@@ -231,7 +232,7 @@ Deno.test("namesToAsk() has the tables that a run works on, and the names that i
       step("2", [], { backfill: "f" }),
       step("3", [], { footprint: "unknown" }),
     ]),
-    { tables: ["b", "f", "small"], made: ["i"] },
+    { tables: ["b", "f", "small"], columns: [], objects: ["i"] },
   );
 });
 

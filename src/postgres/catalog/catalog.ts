@@ -5,11 +5,11 @@
  */
 import type {
   Catalog,
-  FactsWanted,
   FoundSchemaObject,
   SchemaQuestion,
 } from "../../engine/catalog_ports.ts";
 import type { DatabaseFacts } from "../../insight/facts.ts";
+import type { AskedNames } from "../../insight/tables.ts";
 import type { SchemaLockHolder } from "../../report/differences.ts";
 import type { Connection } from "../connection/connection.ts";
 import { askFacts } from "./facts.ts";
@@ -48,7 +48,7 @@ export class SchemaCatalog implements Catalog {
     return await readLockHolders(this.#connection, this.#place.schema);
   }
 
-  async facts(wanted: FactsWanted): Promise<DatabaseFacts> {
+  async facts(wanted: AskedNames): Promise<DatabaseFacts> {
     const { schema } = this.#place;
     return await askFacts(this.#connection, { ...wanted, schema });
   }

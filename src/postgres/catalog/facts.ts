@@ -6,18 +6,15 @@
 import { sqlStateOf } from "../../errors.ts";
 import type { DatabaseFacts, Holder, TableFacts } from "../../insight/facts.ts";
 import type { LockMode } from "../../insight/locks.ts";
+import type { AskedNames } from "../../insight/tables.ts";
 import { quoteLiteral } from "../../sql/quote.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Row, Rows } from "../wire/protocol.ts";
 
 /** What is asked for. */
-export interface FactsRequest {
+export interface FactsRequest extends AskedNames {
   /** Names are without it; others have theirs in front. */
   readonly schema: string;
-  /** Tables that a run works on. */
-  readonly tables: readonly string[];
-  /** Names that it gives to what it makes. */
-  readonly made: readonly string[];
 }
 
 /** How long it waits for a lock, milliseconds: the size of a table cannot be read while somebody locks it altogether. */
@@ -40,7 +37,7 @@ const OLD = "1 minute";
  * which nobody else can put anything. The last answer has one row, `facts`.
  */
 export function factsQuery(
-  { schema, tables, made }: FactsRequest,
+  { schema, tables, columns, objects }: FactsRequest,
 ): string {
   const list = (names: readonly string[]) =>
     names.length === 0
@@ -90,6 +87,10 @@ select json_build_object(
   'tables', (select json_agg(json_build_object('name', w.name, 'bytes', s.bytes, 'indexBytes', s.index_bytes,
       'indexes', (select count(*) from pg_index i where i.indrelid = w.oid), 'rows', s.rows,
       'estimated', w.locked, 'empty', coalesce(s.empty, true), 'owned', pg_has_role(w.relowner, 'usage'),
+      'columns', (select json_agg(a.attname) from pg_attribute a
+        where a.attrelid = w.oid and a.attnum > 0 and not a.attisdropped and a.attname = any (${
+    list(columns)
+  })),
       'holders', (select json_agg(json_build_object('mode', l.mode, 'session',
           json_build_array(l.pid, a.application_name, a.usename, a.state, a.age)) order by l.pid, l.mode)
         from pg_locks l left join sessions a on a.pid = l.pid
@@ -104,7 +105,7 @@ select json_build_object(
     named("t.typname")
   } from pg_type t join pg_namespace n on n.oid = t.typnamespace
       where t.typrelid = 0 and t.typelem = 0) x where x.name = any (${
-    list(made)
+    list(objects)
   }))
 )::text as facts`;
 }
@@ -159,20 +160,22 @@ type SessionFields = readonly [
 ];
 
 interface TableRow
-  extends Omit<TableFacts, "holders" | "bytes" | "indexBytes"> {
+  extends Omit<TableFacts, "holders" | "columns" | "bytes" | "indexBytes"> {
   readonly name: string;
   readonly bytes: number | null;
   readonly indexBytes: number | null;
+  readonly columns: readonly string[] | null;
   readonly holders: readonly { mode: string; session: SessionFields }[] | null;
 }
 
 function readTable(
-  { name, bytes, indexBytes, holders, ...rest }: TableRow,
+  { name, bytes, indexBytes, columns, holders, ...rest }: TableRow,
 ): [string, TableFacts] {
   return [name, {
     ...rest,
     bytes: bytes ?? 0,
     indexBytes: indexBytes ?? 0,
+    columns: new Set(columns ?? []),
     holders: (holders ?? []).map((one): Holder => ({
       ...session(one.session),
       mode: one.mode.replace(/Lock$/, "") as LockMode,
