@@ -2,7 +2,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import type { Sql } from "postgres";
 import { backfill } from "../support/program/backfills.ts";
-import { cutTest, everyCut } from "../support/program/cuts.ts";
+import { cutTest, everyCutByTurns } from "../support/program/cuts.ts";
 import { table } from "../support/program/migrations.ts";
 import { makeProject } from "../support/program/project.ts";
 
@@ -21,7 +21,7 @@ cutTest(
   {
     command: ["up"],
     registry: new URL("migrations/mod.ts", PROJECT.entry).href,
-    cuts: everyCut,
+    cuts: everyCutByTurns,
     prepare: () => Promise.resolve(),
     before: async ({ sql }) => {
       // Two rows in a page: few of them are large.
