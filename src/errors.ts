@@ -140,6 +140,24 @@ export class UnsettledError extends Error {
   }
 }
 
+/** What a run has made of the schema is not what its migrations were recorded to make. */
+export class DiffersError extends Error {
+  override readonly name = "DiffersError";
+
+  /**
+   * @param lines each difference, for a person
+   * @param differences the same as data, as `verify` prints it
+   */
+  constructor(
+    message: string,
+    readonly lines: readonly string[],
+    readonly differences: readonly object[],
+    readonly hint: string,
+  ) {
+    super(message);
+  }
+}
+
 /** What the code of a migration threw, and where; says nothing that its cause does not say. */
 export class LocatedError extends Error {
   override readonly name = "LocatedError";

@@ -93,7 +93,8 @@ export class Program implements Disposable {
   ): Promise<string | undefined> {
     const context = await this.#context(url, phase);
     return reasonOf(
-      await up(context, { kind: "up", request, dryRun: false }).catch(failed),
+      await up(context, { kind: "up", request, dryRun: false, verify: false })
+        .catch(failed),
     );
   }
 

@@ -7,7 +7,7 @@ import postgres, { type Sql } from "postgres";
 import { type Json, type SchemaObject } from "../../src/insight/recording.ts";
 import type { Snapshot } from "../../src/insight/snapshot.ts";
 import { snapshotQuery } from "../../src/postgres/catalog/snapshot_query.ts";
-import { HISTORY_TABLE, POSITIONS } from "../../src/postgres/history/place.ts";
+import { OWN_TABLES } from "../../src/postgres/history/place.ts";
 import type { Server } from "../dev/embedded_postgres.ts";
 
 /** Who runs the migrations. */
@@ -74,7 +74,7 @@ export async function openStage(
       const results = await sql.unsafe(snapshotQuery({
         schema: "public",
         versionNumber: server.version * 10_000,
-        without: [HISTORY_TABLE, POSITIONS],
+        without: OWN_TABLES,
         bodies: true,
         grants: true,
         lockTimeoutMs: 0,

@@ -38,6 +38,8 @@ export type Command =
     readonly kind: "up";
     readonly request: UpRequest;
     readonly dryRun: boolean;
+    /** Whether what it makes of the schema is compared before the commit. */
+    readonly verify: boolean;
   }
   | {
     readonly kind: "down";
@@ -167,8 +169,13 @@ function readCommand(
   const dryRun = options.has("dry-run");
   const yes = options.has("yes");
   switch (kind) {
-    case "up":
-      return map(readUp(options), (request) => ({ kind, request, dryRun }));
+    case "up": {
+      const verify = options.has("verify");
+      return map(
+        readUp(options),
+        (request) => ({ kind, request, dryRun, verify }),
+      );
+    }
     case "down":
       return map(
         readDown(options),

@@ -4,7 +4,7 @@
  * @module
  */
 import { parseDuration, quoteArgument, quoteValue } from "../text.ts";
-import { type Checked, checked, map, parsed, together } from "./checked.ts";
+import { type Checked, checked, parsed, together } from "./checked.ts";
 import { type Shell, SHELLS } from "./options.ts";
 import type { DownRequest, UpRequest } from "../plan/plan.ts";
 import type { BackfillControl } from "../plan/backfill.ts";
@@ -18,11 +18,16 @@ export type Origin = { readonly to: string } | { readonly kyselyTable: string };
 
 export function readUp(options: Options): Checked<UpRequest> {
   const to = options.get("to");
-  return map(readSteps(options), (steps) => ({
-    ...(to !== undefined && { to }),
-    ...(steps !== undefined && { steps }),
-    ...(options.has("allow-out-of-order") && { allowOutOfOrder: true }),
-  }));
+  const { value: steps, faults } = readSteps(options);
+  return checked(
+    {
+      ...(to !== undefined && { to }),
+      ...(steps !== undefined && { steps }),
+      ...(options.has("allow-out-of-order") && { allowOutOfOrder: true }),
+    },
+    onlyOne(["dry-run", "verify"], options),
+    ...faults,
+  );
 }
 
 export function readDown(options: Options): Checked<DownRequest> {

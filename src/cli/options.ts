@@ -66,6 +66,11 @@ export const COMMANDS: Readonly<Record<CommandName, CommandText>> = {
         text: "print what would be applied and change nothing",
       },
       {
+        flag: "verify",
+        text:
+          "commit only what the migrations were recorded to make of the schema",
+      },
+      {
         flag: "allow-out-of-order",
         text: "apply migrations that sort before an applied one",
       },

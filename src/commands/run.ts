@@ -9,6 +9,7 @@ import type { Plan, Planned, Step } from "../plan/plan.ts";
 import type { Session } from "../engine/ports.ts";
 import type { Event } from "../report/events.ts";
 import { underLock } from "../engine/lock.ts";
+import type { Verification } from "../engine/verification.ts";
 import {
   accepted,
   assertWritable,
@@ -20,6 +21,8 @@ import {
 export interface RunRequest {
   readonly planner: Planner;
   readonly dryRun: boolean;
+  /** Whether what is made of the schema is compared before it is committed. @default {false} */
+  readonly verify?: boolean;
   /** Looks at the first plan. @throws {RefusedError} when it must not be carried out */
   readonly before?: (session: Session, plan: Plan) => void;
   /** What is asked before anything runs; nothing is asked when missing. */
@@ -72,6 +75,9 @@ export function runPlan(
         "Cannot go on without a yes: nothing was changed",
       ]);
     }
+    const verification = request.verify
+      ? await verificationOf(context, session, plan.steps)
+      : undefined;
     // Most runs end before this line, and need not load the engine, nor the migrations.
     const [{ apply }] = await Promise.all([
       import("../engine/apply.ts"),
@@ -84,13 +90,29 @@ export function runPlan(
         ? request.planner
         : confirmed(request.planner, plan.steps),
       plan,
-      config,
+      { ...config, ...(verification && { verification }) },
     );
     const code = counts.open > 0 ? ExitCode.unfinished : ExitCode.done;
     return error === undefined
       ? { exitCode: code, ...counts }
       : { exitCode: ExitCode.failed, ...counts, error };
   });
+}
+
+/** What compares the schema. @throws {RefusedError} when it is not known what the steps make of it */
+async function verificationOf(
+  { recording, migrations }: Context,
+  { history, server }: Session,
+  steps: readonly Step[],
+): Promise<Verification> {
+  const { Verification } = await import("../engine/verification.ts");
+  const verification = new Verification({
+    recording: await recording(),
+    migrations,
+    serverVersion: server.version,
+  });
+  verification.assertRecorded(history, steps);
+  return verification;
 }
 
 /** What was recorded of the steps, for this database; nothing where nothing was recorded. */

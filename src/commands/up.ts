@@ -12,9 +12,10 @@ export async function up(
 ): Promise<Result> {
   const { migrations, ports, config } = context;
   const { phase } = config;
-  const { request, dryRun } = command;
+  const { request, dryRun, verify } = command;
   const result = await runPlan(context, {
     dryRun,
+    verify,
     before: ({ kyselyTables, server }, { steps }) => {
       const { faults, warnings } = kyselyFindings(kyselyTables, {
         migrations,

@@ -9,12 +9,14 @@ import type { Session } from "../engine/ports.ts";
 import {
   compareSchemas,
   type Comparison,
-  type Exclusion,
   unlike,
   without,
 } from "../insight/differences.ts";
-import { type Expectation, readExpectation } from "../insight/expectation.ts";
-import { splitIdentity } from "../insight/snapshot.ts";
+import {
+  exclusionsOf,
+  type Expectation,
+  readExpectation,
+} from "../insight/expectation.ts";
 import type { Json } from "../insight/recording.ts";
 import { isApplied } from "../plan/history.ts";
 import { type MigrationState, migrationStates, names } from "../plan/states.ts";
@@ -111,15 +113,8 @@ async function compare(
   return {
     expectation,
     comparison: without(all, [
-      ...uncertain(expectation),
+      ...exclusionsOf(expectation),
       ...command.ignore.map((one) => ({ ...one, reason: "ignored" })),
-      ...(expectation.isNewer
-        ? [{
-          part: "definition",
-          types: ["view", "materialized view"],
-          reason: "this PostgreSQL is newer than those that were recorded",
-        }]
-        : []),
     ]),
     fingerprint: await fingerprintOf(found),
   };
@@ -228,18 +223,6 @@ async function ask(
       await ports.clock.sleep(pauseMs);
     }
   }
-}
-
-/** What the migrations would change that are not applied although newer ones are. */
-function uncertain({ uncertain, gaps }: Expectation): Exclusion[] {
-  const named = names(gaps.map((name) => ({ name })));
-  return [...uncertain].map((identity) => {
-    const [type, object] = splitIdentity(identity);
-    const reason = `${named} would change it, and ${
-      gaps.length === 1 ? "is" : "are"
-    } not applied`;
-    return { type, object, reason };
-  });
 }
 
 /** One text for a whole schema: equal schemas have equal ones, on every server. */

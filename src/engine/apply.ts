@@ -8,6 +8,7 @@ import type { Applied, ApplyOptions, Planner } from "./run_request.ts";
 import { RunState } from "./run_state.ts";
 import {
   causeOf,
+  DiffersError,
   MigrationError,
   RefusedError,
   sqlStateOf,
@@ -17,7 +18,7 @@ import { failureText } from "../report/failure.ts";
 import { RenewableSession } from "./renewal.ts";
 import { Journal, refusePooler } from "./journal.ts";
 import type { Plan, Step } from "../plan/plan.ts";
-import type { LockedHistory, Ports, Session } from "./ports.ts";
+import type { LockedHistory, Ports, Session, Work } from "./ports.ts";
 import {
   changeOf,
   commitError,
@@ -26,6 +27,7 @@ import {
   segmentLength,
 } from "./segment.ts";
 import { underLock } from "./lock.ts";
+import type { Check } from "./verification.ts";
 import { backOff } from "../waits.ts";
 
 /** PostgreSQL's lock_not_available and deadlock_detected: the transaction was rolled back and may be tried again. */
@@ -132,9 +134,16 @@ class Run {
         const steps = this.state.left = this.#plan(history);
         this.state.begun = [];
         const length = segmentLength(steps, this.options.transaction);
+        const next = steps.slice(0, length);
+        const check = await this.#beginCheck(work, history, next);
         const ran = length === 0
           ? []
-          : await runSegment(work, steps.slice(0, length), this.state.begin);
+          : await runSegment(work, next, this.state.begin);
+        await check?.(ran.map(({ step }) => step)).catch((error) => {
+          throw causeOf(error, DiffersError) === undefined
+            ? error
+            : commitError(ran, error);
+        });
         // It has stopped at a large one.
         if (ran.length < length) {
           this.#large.add(steps[ran.length]!.migration.name);
@@ -172,6 +181,7 @@ class Run {
         this.state.left = this.#plan(history);
         const [step, ...rest] = this.state.left;
         if (step === undefined || step.migration.transaction) return;
+        const check = await this.#beginCheck(work, history, [step]);
         const { startedAt, onBegun } = this.state.begin(step, 0);
         const journal = new Journal(step, { ports, session, limits, work });
         try {
@@ -195,6 +205,12 @@ class Run {
           }
           throw error;
         }
+        await check?.([step]).catch((error) => {
+          throw causeOf(error, DiffersError) === undefined ? error : new Error(
+            `"${step.migration.name}" is applied, outside a transaction, and cannot be taken back`,
+            { cause: error },
+          );
+        });
       },
     );
   }
@@ -236,6 +252,17 @@ class Run {
     this.state.begun = [{ step, startedAt, journalId: id, hasPosition: true }];
     this.state.unfinished = [step];
     throw filled.error;
+  }
+
+  /** Looks at the schema before the steps run, if that is wanted. */
+  async #beginCheck(
+    work: Work,
+    { rows }: LockedHistory,
+    steps: readonly Step[],
+  ): Promise<Check | undefined> {
+    return steps.length === 0
+      ? undefined
+      : await this.options.verification?.begin(work, rows, steps);
   }
 
   /** What is left of the plan, or a new one when another migrator has run. */

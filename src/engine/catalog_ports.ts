@@ -9,7 +9,8 @@ import type { Json } from "../insight/recording.ts";
 import type { AskedNames } from "../insight/tables.ts";
 import type { SchemaLockHolder } from "../report/differences.ts";
 
-export interface Catalog {
+/** The objects of a schema. */
+export interface SchemaReader {
   /**
    * The objects of the history's schema, by identity such as `table killmails`, without the program's own tables. One flight.
    *
@@ -18,7 +19,9 @@ export interface Catalog {
   objects(
     question: SchemaQuestion,
   ): Promise<ReadonlyMap<string, FoundSchemaObject>>;
+}
 
+export interface Catalog extends SchemaReader {
   /** Who keeps the definitions of the schema's relations from being read. */
   lockHolders(): Promise<readonly SchemaLockHolder[]>;
 

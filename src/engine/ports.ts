@@ -6,7 +6,7 @@
  */
 import type { Event, LockHolder, ServerInfo } from "../report/events.ts";
 import type { BackfillWork } from "./backfill_ports.ts";
-import type { Catalog } from "./catalog_ports.ts";
+import type { Catalog, SchemaReader } from "./catalog_ports.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { HistoryChange, HistoryRow } from "../plan/history.ts";
 import type { KyselyTable } from "../plan/kysely.ts";
@@ -142,6 +142,12 @@ export interface Work {
    * @throws {MigrationError} with the reason as its cause
    */
   settle(): Promise<readonly number[]>;
+
+  /**
+   * The schema of the history as it is at this point of the work. Its questions leave no setting behind; one that fails in a
+   * transaction has aborted it.
+   */
+  schema(): Promise<SchemaReader>;
 
   /** What it can do for backfills. */
   backfill(): Promise<BackfillWork>;

@@ -7,12 +7,15 @@ import type { PulseOptions } from "./backfill_pulse.ts";
 import type { Limits } from "./commit.ts";
 import type { HistoryRow } from "../plan/history.ts";
 import type { Plan, Planned, Step } from "../plan/plan.ts";
+import type { Verification } from "./verification.ts";
 
 /** How to run: see the options of the same names. Times are milliseconds. */
 export interface ApplyOptions extends Limits {
   readonly transaction: "all" | "each";
   readonly lockRetryMs: number;
   readonly fill: FillRequest;
+  /** Compares what is made of the schema before it is committed; nothing is compared when missing. */
+  readonly verification?: Verification;
 }
 
 /** How to fill large tables. */

@@ -169,7 +169,14 @@ function isLeftOut(difference: Difference, exclusion: Exclusion): boolean {
     return difference.part === exclusion.part &&
       exclusion.types.includes(difference.type);
   }
-  const { type, object } = exclusion;
+  return belongsTo(difference, exclusion);
+}
+
+/** Whether a difference is in an object, or in what belongs to that. */
+export function belongsTo(
+  difference: Difference,
+  { type, object }: { readonly type: string; readonly object: string },
+): boolean {
   if (difference.object === object) return difference.type === type;
   return OWNERS.includes(type) && difference.object.startsWith(`${object}.`) &&
     MEMBER_TYPES.includes(difference.type);

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { FoundObject } from "./differences.ts";
+import type { Exclusion, FoundObject } from "./differences.ts";
 import type { Json } from "./recording.ts";
 import { readLines } from "./recording_lines.ts";
+import { splitIdentity } from "./snapshot.ts";
 
 /** A migration of the program, and whether it is applied. */
 export interface KnownMigration {
@@ -59,6 +60,7 @@ export function readExpectation(
   const gaps = to === undefined
     ? wanted.filter(({ isApplied }) => !isApplied).map(({ name }) => name)
     : [];
+  const isGap = new Set(gaps);
   const fresh = new Set<string>();
   const unknown: string[] = [];
   const objects = new Map<string, FoundObject>();
@@ -80,12 +82,12 @@ export function readExpectation(
       );
     },
     entry: (entry) => {
-      if (!counts(entry)) return;
       const { migration, identity, change } = entry;
+      if (isGap.has(migration)) uncertain.add(identity);
+      if (!counts(entry)) return;
       const object = change.object(grants);
       if (object === undefined) objects.delete(identity);
       else objects.set(identity, object);
-      if (gaps.includes(migration)) uncertain.add(identity);
     },
   });
   const stale = wanted.filter(({ name }) => !fresh.has(name));
@@ -121,7 +123,7 @@ export function readExpectation(
   function counts(
     entry: { readonly migration: string; readonly version: number | undefined },
   ): boolean {
-    return checksums.has(entry.migration) &&
+    return checksums.has(entry.migration) && !isGap.has(entry.migration) &&
       (entry.version === undefined || entry.version === version);
   }
 
@@ -132,10 +134,47 @@ export function readExpectation(
   }
 }
 
+/** What of a schema these migrations change, by identity, on whatever server. */
+export function changedBy(
+  recording: Uint8Array,
+  migrations: ReadonlySet<string>,
+): ReadonlySet<string> {
+  const changed = new Set<string>();
+  readLines(recording, {
+    entry: ({ migration, identity }) => {
+      if (migrations.has(migration)) changed.add(identity);
+    },
+  });
+  return changed;
+}
+
+/** What cannot be compared with it: what a migration would change that is not applied, and how a newer server prints views. */
+export function exclusionsOf(
+  { uncertain, gaps, isNewer }: Expectation,
+): Exclusion[] {
+  const verb = gaps.length === 1 ? "is" : "are";
+  const reason = `${namesOf(gaps)} would change it, and ${verb} not applied`;
+  const left: Exclusion[] = [...uncertain].map((identity) => {
+    const [type, object] = splitIdentity(identity);
+    return { type, object, reason };
+  });
+  return isNewer
+    ? [...left, {
+      part: "definition",
+      types: ["view", "materialized view"],
+      reason: "this PostgreSQL is newer than those that were recorded",
+    }]
+    : left;
+}
+
 function staleText(stale: readonly { readonly name: string }[]): string {
-  const names = stale.slice(0, 5).map(({ name }) => `"${name}"`).join(", ");
-  const rest = stale.length - 5;
-  return `Cannot tell what ${names}${rest > 0 ? ` and ${rest} more` : ""} ${
+  return `Cannot tell what ${namesOf(stale.map(({ name }) => name))} ${
     stale.length === 1 ? "makes" : "make"
   }: not recorded; run "deno task insight" and build the program anew`;
+}
+
+/** At most five, quoted, and how many more there are. */
+function namesOf(names: readonly string[]): string {
+  const shown = names.slice(0, 5).map((name) => `"${name}"`).join(", ");
+  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown;
 }

@@ -13,7 +13,7 @@ import type { Catalog } from "../engine/catalog_ports.ts";
 import type { Link } from "./wire/link.ts";
 import type { WatchedBackend } from "./activity.ts";
 import { Monitor } from "./monitor.ts";
-import { HISTORY_TABLE, POSITIONS } from "./history/place.ts";
+import { OWN_TABLES } from "./history/place.ts";
 import { RESET } from "./seal.ts";
 import { endIdleQuery, lockHolderQuery, type Scope } from "./settings.ts";
 import { SessionWork, type WorkOptions } from "./work.ts";
@@ -182,7 +182,7 @@ export class PostgresSession implements Session {
     return new SchemaCatalog(this.#connection, {
       schema: this.#history.schema,
       versionNumber,
-      without: [HISTORY_TABLE, POSITIONS],
+      without: OWN_TABLES,
     });
   }
 

@@ -12,6 +12,7 @@ import {
   RefusedError,
 } from "../errors.ts";
 import type { BackfillWork, BatchLimits } from "../engine/backfill_ports.ts";
+import type { SchemaReader } from "../engine/catalog_ports.ts";
 import type {
   Background,
   LockedHistory,
@@ -24,6 +25,7 @@ import type { Step } from "../plan/plan.ts";
 import type { Event, ServerInfo } from "../report/events.ts";
 import type { Connection } from "./connection/connection.ts";
 import type { RunIdentity } from "./history/changes.ts";
+import { OWN_TABLES } from "./history/place.ts";
 import type { SessionHistory } from "./history/session_history.ts";
 import { withHint } from "./hints.ts";
 import type { WatchedBackend } from "./activity.ts";
@@ -197,6 +199,19 @@ export class SessionWork implements Work {
     await inFlight.settle();
     transaction.throwIfAborted();
     return durationsOf(this.#steps);
+  }
+
+  async schema(): Promise<SchemaReader> {
+    const { scope, connection, history } = this.#place;
+    const { SchemaCatalog } = await import("./catalog/catalog.ts");
+    const place = {
+      schema: history.schema,
+      versionNumber: this.#options.versionNumber,
+      without: OWN_TABLES,
+    };
+    return new SchemaCatalog(connection, place, {
+      inTransaction: scope === "transaction",
+    });
   }
 
   async backfill(): Promise<BackfillWork> {

@@ -9,6 +9,7 @@ import {
   ConnectionError,
   ConnectionLostError,
   DatabaseError,
+  DiffersError,
   LeftBehindError,
   LocatedError,
   MigrationError,
@@ -34,6 +35,8 @@ export interface Failure {
   readonly statement?: string;
   /** Counted in characters from 1. */
   readonly position?: number;
+  /** How the schema is not what it should be, each as `verify` has it. */
+  readonly differences?: readonly object[];
 }
 
 /** The longest statement that an error repeats, in characters. */
@@ -48,12 +51,15 @@ export function failureOf(error: unknown): Failure {
   const database = causeOf(error, DatabaseError);
   const connection = causeOf(error, ConnectionError);
   const unsettled = causeOf(error, UnsettledError);
+  const differs = causeOf(error, DiffersError);
   const located = causeOf(error, LocatedError);
   const server = database?.server;
   const statement = server?.statement;
-  const detail = unsettled?.detail ?? server?.detail;
+  const detail = differs?.lines.join("\n") ?? unsettled?.detail ??
+    server?.detail;
   const left = causeOf(error, LeftBehindError);
-  const said = unsettled?.hint ?? server?.hint ?? connection?.hint;
+  const said = differs?.hint ?? unsettled?.hint ?? server?.hint ??
+    connection?.hint;
   const hint = left === undefined ? said : leftBehindHint(left, said);
   return {
     message: messageOf(error),
@@ -70,6 +76,7 @@ export function failureOf(error: unknown): Failure {
       statement: head(statement),
     }),
     ...(server?.position !== undefined && { position: server.position }),
+    ...(differs && { differences: differs.differences }),
   };
 }
 

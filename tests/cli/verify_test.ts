@@ -320,7 +320,7 @@ verifies("compares less where the history has gaps, and says so", async (s) => {
     code: 3,
     stdout: `\
 missing    table more
-not compared  table kills and 1 more: "0002_kills" would change it, and is not applied
+not compared  table pilots: "0002_kills" would change it, and is not applied
 Differs in 1 place from the schema of 0003_more
 `,
     stderr:

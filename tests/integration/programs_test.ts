@@ -328,7 +328,7 @@ async function byProgram(
         report,
       }),
     },
-  }, { kind: "up", request: {}, dryRun: false });
+  }, { kind: "up", request: {}, dryRun: false, verify: false });
   const applied = events.flatMap((event) =>
     event.event === "applied" ? [event.migration] : []
   );

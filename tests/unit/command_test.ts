@@ -18,7 +18,7 @@ function parse(line: string) {
 }
 
 Deno.test("parseArguments() reads every command", () => {
-  const up = { kind: "up", request: {}, dryRun: false } as const;
+  const up = { kind: "up", request: {}, dryRun: false, verify: false } as const;
   const down = {
     kind: "down",
     request: {},
@@ -33,7 +33,9 @@ Deno.test("parseArguments() reads every command", () => {
       kind: "up",
       request: { allowOutOfOrder: true },
       dryRun: true,
+      verify: false,
     },
+    "up --verify": { ...up, verify: true },
     "down": down,
     "down --to a": { ...down, request: { to: "a" } },
     "down --steps 999999999": { ...down, request: { steps: 999_999_999 } },
@@ -184,6 +186,7 @@ Deno.test("parseArguments() takes a value as it is", () => {
         kind: "up",
         request: { to: value },
         dryRun: false,
+        verify: false,
       }, JSON.stringify(words));
     }
   }
@@ -191,6 +194,7 @@ Deno.test("parseArguments() takes a value as it is", () => {
     kind: "up",
     request: { to: "--yes" },
     dryRun: false,
+    verify: false,
   });
 });
 

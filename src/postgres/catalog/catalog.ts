@@ -29,10 +29,17 @@ interface Place {
 export class SchemaCatalog implements Catalog {
   readonly #connection: Connection;
   readonly #place: Place;
+  readonly #inTransaction: boolean;
 
-  constructor(connection: Connection, place: Place) {
+  /** @param options.inTransaction whether it is asked in a transaction that goes on */
+  constructor(
+    connection: Connection,
+    place: Place,
+    options = { inTransaction: false },
+  ) {
     this.#connection = connection;
     this.#place = place;
+    this.#inTransaction = options.inTransaction;
   }
 
   async objects(
@@ -41,6 +48,7 @@ export class SchemaCatalog implements Catalog {
     return await readSnapshot(this.#connection, {
       ...question,
       ...this.#place,
+      inTransaction: this.#inTransaction,
     });
   }
 

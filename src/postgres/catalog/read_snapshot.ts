@@ -11,9 +11,13 @@ import type { SchemaLockHolder } from "../../report/differences.ts";
 import { withoutLiterals } from "../../sql/statement.ts";
 import type { Rows } from "../wire/protocol.ts";
 import { EQ } from "./snapshot_parts.ts";
-import { snapshotQuery, type SnapshotRequest } from "./snapshot_query.ts";
+import {
+  SNAPSHOT_ROWS,
+  snapshotQuery,
+  type SnapshotRequest,
+} from "./snapshot_query.ts";
 
-/** Asks for the objects, in one flight that changes nothing. */
+/** Asks for the objects, in one flight that changes nothing. @throws {DatabaseError} 55P03 when one stays locked */
 export async function readSnapshot(
   connection: Connection,
   request: SnapshotRequest,
@@ -23,7 +27,7 @@ export async function readSnapshot(
     snapshotQuery(request),
   ) as unknown as readonly Rows[];
   return new Map(
-    results.at(-1)!.map(({ identity, hash, parent, body, grants }) => [
+    results[SNAPSHOT_ROWS]!.map(({ identity, hash, parent, body, grants }) => [
       String(identity),
       {
         hash: String(hash),

@@ -21,7 +21,12 @@ export interface SnapshotRequest extends SnapshotScope {
   readonly grants: boolean;
   /** How long to wait for a lock, in milliseconds. */
   readonly lockTimeoutMs: number;
+  /** Whether it is asked in a transaction that goes on; otherwise it is one of its own, and only reads. @default {false} */
+  readonly inTransaction?: boolean;
 }
+
+/** Which of its statements has the rows. */
+export const SNAPSHOT_ROWS = 2;
 
 /** What decides how the server prints an expression, as PostgreSQL has it by itself, and how it runs the question. */
 const SETTINGS: Readonly<Record<string, string>> = {
@@ -40,13 +45,15 @@ const SETTINGS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The question, for the simple protocol: settings and rows in one message, which is one transaction and only reads.
+ * The question, for the simple protocol: settings and rows in one message. In a transaction that goes on it is asked under a
+ * savepoint: with that the settings are what they were.
  *
  * A row has `identity` (its type and name), `hash` (SHA-256 of the body's text), `parent` (of a partition), and what else
  * was asked for: `body` and `grants`, both texts of JSON.
  */
 export function snapshotQuery(request: SnapshotRequest): string {
-  const { schema, only, bodies, grants, lockTimeoutMs } = request;
+  const { schema, only, bodies, grants, lockTimeoutMs, inTransaction = false } =
+    request;
   const settings = Object.entries({
     ...SETTINGS,
     lock_timeout: String(lockTimeoutMs),
@@ -58,7 +65,13 @@ export function snapshotQuery(request: SnapshotRequest): string {
     source(request)
   );
   const identity = "pg_catalog.concat(u.type, ' ', u.name)";
-  return `set transaction read only; select ${settings.join(", ")};
+  const [begin, end] = inTransaction
+    ? [
+      "savepoint battlescope_migrate_schema",
+      "; rollback to savepoint battlescope_migrate_schema; release savepoint battlescope_migrate_schema",
+    ]
+    : ["set transaction read only", ""];
+  return `${begin}; select ${settings.join(", ")};
 select o.identity, o.parent, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(o.body::pg_catalog.text, 'UTF8')), 'hex') as hash${
     bodies ? ", o.body::pg_catalog.text as body" : ""
   }${grants ? `, ${GRANTS} as grants` : ""}
@@ -66,7 +79,7 @@ from (select ${identity} as identity, u.parent, u.body, u.acl, u.owner, u.acltyp
 ${sources.join("\nunion all\n")}
 ) u${
     only === undefined ? "" : ` where ${identity} ${EQ} any (${texts(only)})`
-  } offset 0) o order by o.identity collate pg_catalog."C"`;
+  } offset 0) o order by o.identity collate pg_catalog."C"${end}`;
 }
 
 /** Who may do what, without the owner: an object of JSON by role. What is granted on a column has its name behind it. */

@@ -234,6 +234,9 @@ export function noSchemaError(
 /** The table with the positions of backfills, beside the history. */
 export const POSITIONS = "migration_backfills";
 
+/** The tables of the program itself. */
+export const OWN_TABLES: readonly string[] = [HISTORY_TABLE, POSITIONS];
+
 /** Its quoted, qualified name. */
 export function positionsTable(schema: string): string {
   return `${quoteIdentifier(schema)}.${POSITIONS}`;

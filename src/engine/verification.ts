@@ -1,0 +1,166 @@
+/**
+ * `up --verify`: what a run has made of the schema is compared with what its migrations were recorded to make, before that is
+ * committed.
+ *
+ * @module
+ */
+import { DiffersError, RefusedError } from "../errors.ts";
+import { type Comparison, type Side, without } from "../insight/differences.ts";
+import {
+  changedBy,
+  exclusionsOf,
+  type Expectation,
+  readExpectation,
+} from "../insight/expectation.ts";
+import type { Json } from "../insight/recording.ts";
+import { compareTouched } from "../insight/touched.ts";
+import { type HistoryRow, isApplied } from "../plan/history.ts";
+import type { Migration } from "../plan/migration.ts";
+import type { Step } from "../plan/plan.ts";
+import { migrationStates } from "../plan/states.ts";
+import { differenceText } from "../report/differences.ts";
+import { count } from "../report/wording.ts";
+import type { SchemaReader } from "./catalog_ports.ts";
+import type { Work } from "./ports.ts";
+
+/** How long to wait for a table that somebody has locked for himself alone, in milliseconds. */
+const LOCK_MS = 2_000;
+
+/** What to compare with. */
+export interface VerificationOptions {
+  /** In UTF-8; missing when nothing was recorded. */
+  readonly recording: Uint8Array | undefined;
+  /** All of the program. */
+  readonly migrations: readonly Migration[];
+  /** As the server says it: `18.4`. */
+  readonly serverVersion: string;
+}
+
+/** Throws when what the steps that ran have made of the schema is something else. */
+export type Check = (ran: readonly Step[]) => Promise<void>;
+
+export class Verification {
+  readonly #options: VerificationOptions;
+
+  constructor(options: VerificationOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {RefusedError} when it is not known what the steps make */
+  assertRecorded(
+    history: readonly HistoryRow[],
+    steps: readonly Step[],
+  ): void {
+    this.#expect(this.#applied(history), steps);
+  }
+
+  /**
+   * Looks at the schema before the steps run.
+   *
+   * @throws {RefusedError} when it is not known what they make
+   * @throws {DatabaseError} 55P03 when a table stays locked
+   */
+  async begin(
+    work: Work,
+    history: readonly HistoryRow[],
+    steps: readonly Step[],
+  ): Promise<Check> {
+    const applied = this.#applied(history);
+    this.#expect(applied, steps);
+    const planned = changedBy(
+      this.#recording,
+      new Set(steps.map(({ migration }) => migration.name)),
+    );
+    const before = expectedSide(this.#expect(applied, []), planned);
+    const schema = await work.schema();
+    const found = await readSide(schema, planned);
+    return async (ran) => {
+      // What was sent ahead and failed has an error of its own.
+      await work.settle();
+      const expectation = this.#expect(applied, ran);
+      const comparison = compareTouched(
+        planned,
+        { before, after: expectedSide(expectation, planned) },
+        { before: found, after: await readSide(schema, planned) },
+      );
+      assertSame(without(comparison, exclusionsOf(expectation)));
+    };
+  }
+
+  #applied(history: readonly HistoryRow[]): ReadonlySet<string> {
+    return new Set(
+      migrationStates(this.#options.migrations, history)
+        .filter(({ row }) => isApplied(row)).map(({ name }) => name),
+    );
+  }
+
+  /** @throws {RefusedError} when nothing was recorded */
+  get #recording(): Uint8Array {
+    const { recording } = this.#options;
+    if (recording !== undefined) return recording;
+    throw new RefusedError([
+      'Cannot verify what the migrations make: not recorded; run "deno task insight" and build the program anew',
+    ]);
+  }
+
+  /** The schema when these steps have run, too. */
+  #expect(applied: ReadonlySet<string>, steps: readonly Step[]): Expectation {
+    const { migrations, serverVersion } = this.#options;
+    const names = new Set(steps.map(({ migration }) => migration.name));
+    const expectation = readExpectation(this.#recording, {
+      migrations: migrations.map(({ name, checksum }) => ({
+        name,
+        checksum,
+        isApplied: applied.has(name) || names.has(name),
+      })),
+      to: undefined,
+      major: Number.parseInt(serverVersion),
+      grants: false,
+    });
+    if ("faults" in expectation) throw new RefusedError(expectation.faults);
+    return expectation;
+  }
+}
+
+function expectedSide(
+  { objects, bodies }: Expectation,
+  planned: ReadonlySet<string>,
+): Side {
+  return { objects, bodies: bodies([...planned]) };
+}
+
+/** All objects of a schema, with the bodies of some. */
+async function readSide(
+  schema: SchemaReader,
+  planned: ReadonlySet<string>,
+): Promise<Side> {
+  const question = { grants: false, lockTimeoutMs: LOCK_MS };
+  const objects = await schema.objects({ ...question, bodies: false });
+  const only = [...planned].filter((identity) => objects.has(identity));
+  const read = only.length === 0
+    ? []
+    : await schema.objects({ ...question, only, bodies: true });
+  return {
+    objects,
+    bodies: new Map<string, Json>(
+      [...read].map(([identity, { body = null }]) => [identity, body]),
+    ),
+  };
+}
+
+/** @throws {DiffersError} */
+function assertSame({ differences }: Comparison): void {
+  const [first, ...others] = differences;
+  if (first === undefined) return;
+  const more = others.length === 0
+    ? ""
+    : `, and ${count(others.length, "other place")}`;
+  throw new DiffersError(
+    `the schema is not what was recorded: ${
+      differenceText(first).replaceAll(/ +/g, " ")
+    }${more}`,
+    differences.map(differenceText),
+    differences,
+    "Look what else changes the schema: verify compares all of it; up without --verify does not look",
+  );
+}

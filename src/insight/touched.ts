@@ -1,0 +1,78 @@
+/**
+ * What is different in the places that a run has touched: those that its migrations were recorded to change, and those that
+ * have changed while it ran.
+ *
+ * @module
+ */
+import {
+  belongsTo,
+  compareSchemas,
+  type Comparison,
+  type Side,
+} from "./differences.ts";
+import type { Difference } from "./snapshot.ts";
+
+/** A schema before a run and after it. */
+export interface Sides {
+  readonly before: Side;
+  readonly after: Side;
+}
+
+const NO_BODIES: Side["bodies"] = new Map();
+const NO_GRANTS = { grants: false };
+
+/**
+ * Compares what a run has made with what it should have made. What was different before, in a place that the run leaves alone,
+ * is none of its business.
+ *
+ * @param planned objects that the run was recorded to change, by identity: their bodies are known on all sides
+ */
+export function compareTouched(
+  planned: ReadonlySet<string>,
+  expected: Sides,
+  found: Sides,
+): Comparison {
+  const part = ({ objects, bodies }: Side, isPlanned: boolean): Side => ({
+    objects: new Map(
+      [...objects].filter(([name]) => planned.has(name) === isPlanned),
+    ),
+    bodies: isPlanned ? bodies : NO_BODIES,
+  });
+  const compare = (was: Side, is: Side) =>
+    compareSchemas(part(was, true), part(is, true), NO_GRANTS).differences;
+  const changes = [expected, found].flatMap(({ before, after }) =>
+    compare(before, after)
+  );
+  const wrong = compare(expected.after, found.after).filter((one) =>
+    changes.some((change) => isSamePlace(one, change))
+  );
+  // All that was there, so that a partition of a table that is planned is known as one.
+  const others = compareSchemas(
+    { objects: found.before.objects, bodies: NO_BODIES },
+    part(found.after, false),
+    NO_GRANTS,
+  );
+  return {
+    differences: [
+      ...wrong,
+      ...others.differences.filter(({ type, object }) =>
+        !planned.has(`${type} ${object}`)
+      ),
+    ],
+    notCompared: others.notCompared,
+    reordered: [],
+  };
+}
+
+/** Whether one of the two is in what the other is about. */
+function isSamePlace(a: Difference, b: Difference): boolean {
+  return isWithin(a, b) || isWithin(b, a);
+}
+
+function isWithin(inner: Difference, outer: Difference): boolean {
+  const isPart = outer.type === "table" && outer.part !== null;
+  return isPart
+    ? inner.type === "table" && inner.object === outer.object &&
+      inner.part === outer.part
+    : belongsTo(inner, outer);
+}
