@@ -239,8 +239,9 @@ async function everyCommand(
   await s.release({ ...AB, "insight.json": await otherRecording(s) });
   await run("verify --grants", 3, "extra      table b");
   await run("plan down --all", 0, "ACCESS EXCLUSIVE on a (");
-  await s.release(AB);
   await run("down --all --yes", 0, "2 migrations");
+  await run("up --verify", 1, "the schema is not what was recorded");
+  await s.release(AB);
   await run("baseline --to 0001_a", 0, "Recorded 0001_a");
   await s.db.query(`
     create table mine.a (id integer); create table mine.b (id integer);
