@@ -181,6 +181,11 @@ export const COMMANDS: Readonly<Record<CommandName, CommandText>> = {
         text: "with up: also migrations that sort before an applied one",
       },
       {
+        flag: "probe",
+        text:
+          "ask the rows that are there, too: do they satisfy what will be demanded of them?",
+      },
+      {
         flag: "strict",
         text:
           "exit 3 for an error that is not accepted, or what is not recorded",

@@ -15,6 +15,8 @@ export interface PlanCommand {
     | { readonly direction: "down"; readonly down: DownRequest };
   /** Whether an error, or what is not recorded, decides the exit code. */
   readonly strict: boolean;
+  /** Whether the rows that are there are asked whether they satisfy what will be demanded of them. */
+  readonly probe: boolean;
   /** Whether the text is Markdown. */
   readonly markdown: boolean;
 }
@@ -23,12 +25,15 @@ export function readPlan(
   [word = "up"]: readonly string[],
   options: Options,
 ): Checked<PlanCommand> {
-  const strict = options.has("strict");
-  const markdown = options.get("format") === "markdown";
+  const how = {
+    strict: options.has("strict"),
+    probe: options.has("probe"),
+    markdown: options.get("format") === "markdown",
+  };
   if (word === "down") {
     const { value: down, faults } = readDown(options);
     return checked(
-      { request: { direction: "down", down }, strict, markdown },
+      { request: { direction: "down", down }, ...how },
       ...faults,
       options.has("allow-out-of-order") &&
         "Option --allow-out-of-order does not belong to plan down",
@@ -36,7 +41,7 @@ export function readPlan(
   }
   const { value: up, faults } = readUp(options);
   return checked(
-    { request: { direction: "up", up }, strict, markdown },
+    { request: { direction: "up", up }, ...how },
     word !== "up" &&
       `The command plan takes up or down, not ${quoteArgument(word)}`,
     ...faults,

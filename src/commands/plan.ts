@@ -3,9 +3,12 @@ import { ExitCode, RefusedError } from "../errors.ts";
 import { type Forecast, isClear } from "../insight/forecast_values.ts";
 import { forecast } from "../insight/forecast.ts";
 import { recordedSteps } from "../insight/recorded_steps.ts";
+import type { Answer, Probe, Probed } from "../insight/probe_values.ts";
+import { probesOf } from "../insight/probes.ts";
 import { namesToAsk } from "../insight/tables.ts";
 import { kyselyFindings } from "../plan/kysely.ts";
 import { type Plan, planDown, planUp, type Step } from "../plan/plan.ts";
+import type { Catalog } from "../engine/catalog_ports.ts";
 import type { Session } from "../engine/ports.ts";
 import {
   forecastJson,
@@ -14,6 +17,9 @@ import {
 } from "../report/forecast.ts";
 import { databaseJson } from "../report/wording.ts";
 import { accepted, type Context, type Result, withSession } from "./context.ts";
+
+/** How long all probes may take together; milliseconds. */
+const PROBES_MS = 30_000;
 
 type PlanRequest = Command & { readonly kind: "plan" };
 
@@ -36,6 +42,7 @@ export async function plan(
         session,
         steps,
         await context.recording(),
+        { probe: command.probe },
       ),
     };
   });
@@ -60,13 +67,16 @@ export async function plan(
  * What the steps of a run would do here.
  *
  * @param recording of the migrations, in UTF-8; missing when nothing was recorded
+ * @param options.probe whether the rows that are there are asked, too
  */
 export async function forecastSteps(
-  { config }: Context,
+  context: Context,
   session: Session,
   steps: readonly Step[],
   recording: Uint8Array | undefined,
+  options = { probe: false },
 ): Promise<Forecast> {
+  const { config } = context;
   if (session.server.schema === null) {
     throw new RefusedError([
       "Cannot tell what a run would do: there is no schema to work in",
@@ -84,7 +94,34 @@ export async function forecastSteps(
   );
   const catalog = await session.catalog();
   const facts = await catalog.facts(namesToAsk(recorded));
-  return forecast(recorded, facts, config.transaction);
+  const probed = options.probe && recording !== undefined
+    ? await probe(
+      context,
+      catalog,
+      // An empty table satisfies everything.
+      probesOf(recording, recorded, Number.parseInt(session.server.version))
+        .filter(({ table }) => facts.tables.get(table)?.empty === false),
+    )
+    : undefined;
+  return forecast(recorded, facts, config.transaction, probed);
+}
+
+/** Asks one question after the other, as long as there is time. */
+async function probe(
+  { ports }: Context,
+  catalog: Catalog,
+  probes: readonly Probe[],
+): Promise<Probed[]> {
+  const { clock } = ports;
+  const deadline = clock.now() + PROBES_MS;
+  const probed: Probed[] = [];
+  for (const one of probes) {
+    const answer: Answer = clock.now() < deadline
+      ? await catalog.probe(one)
+      : { outcome: "unknown", reason: "the 30 s for all questions are over" };
+    probed.push({ ...one, ...answer });
+  }
+  return probed;
 }
 
 function planned(

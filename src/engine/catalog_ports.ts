@@ -5,6 +5,7 @@
  */
 import type { FoundObject } from "../insight/differences.ts";
 import type { DatabaseFacts } from "../insight/facts.ts";
+import type { Answer, Probe } from "../insight/probe_values.ts";
 import type { Json } from "../insight/recording.ts";
 import type { AskedNames } from "../insight/tables.ts";
 import type { SchemaLockHolder } from "../report/differences.ts";
@@ -31,6 +32,9 @@ export interface Catalog extends SchemaReader {
    * @throws {DatabaseError} 55P03 when a table stays locked for as long as it may wait
    */
   facts(wanted: AskedNames): Promise<DatabaseFacts>;
+
+  /** Asks whether the rows that are there satisfy what is demanded of them. One flight, two seconds at most. */
+  probe(probe: Probe): Promise<Answer>;
 }
 
 /** What is asked of the objects of a schema. */

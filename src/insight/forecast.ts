@@ -16,18 +16,25 @@ import type {
 import { blockersOf, holdsOf, type Placed } from "./holds.ts";
 import { isStronger, type LockMode } from "./locks.ts";
 import { segmentFindings } from "./lock_rules.ts";
+import type { Probed } from "./probe_values.ts";
+import { probeFinding } from "./probes.ts";
+import { accepted } from "./rule.ts";
 import { statementFindings, stepFindings } from "./rules.ts";
 import { Tables } from "./tables.ts";
 
-/** @param transaction as `--transaction` has it */
+/**
+ * @param transaction as `--transaction` has it
+ * @param probed what the rows that are there were asked; missing when they were not
+ */
 export function forecast(
   steps: readonly RecordedStep[],
   facts: DatabaseFacts,
   transaction: "all" | "each",
+  probed?: readonly Probed[],
 ): Forecast {
   const tables = new Tables(facts);
   const segments = segmentsOf(steps, transaction)
-    .map((segment) => forecastSegment(segment, tables, facts));
+    .map((segment) => forecastSegment(segment, tables, facts, probed));
   const migrations = segments.flatMap((segment) => segment.migrations);
   const findings = migrations.flatMap((one) => [
     ...one.findings,
@@ -79,6 +86,7 @@ function forecastSegment(
   steps: readonly RecordedStep[],
   tables: Tables,
   facts: DatabaseFacts,
+  probed: readonly Probed[] | undefined,
 ): SegmentForecast {
   const held = new Map<string, LockMode>();
   const placed: Found[] = [];
@@ -116,6 +124,7 @@ function forecastSegment(
   const long = segmentFindings(holds, placed);
   for (const step of steps) {
     const { name, direction, footprint, backfill } = step;
+    const probes = probed?.filter(({ migration }) => migration === name);
     const own = {
       name,
       direction,
@@ -150,7 +159,14 @@ function forecastSegment(
               ),
             ],
           })),
-          findings: stepFindings(step, footprint, facts),
+          findings: [
+            ...stepFindings(step, footprint, facts),
+            ...(probes ?? []).flatMap((one) => {
+              const finding = probeFinding(one);
+              return finding === undefined ? [] : [accepted(finding, step)];
+            }),
+          ],
+          ...(probes && { probes }),
         },
     );
   }

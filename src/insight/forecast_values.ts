@@ -8,6 +8,7 @@ import type { DatabaseFacts, Holder } from "./facts.ts";
 import type { Finding } from "./findings.ts";
 import type { Footprint } from "./footprint.ts";
 import type { Blocks, LockMode } from "./locks.ts";
+import type { Probed } from "./probe_values.ts";
 
 /** A step of a run, with what was recorded of it. */
 export interface RecordedStep {
@@ -66,6 +67,8 @@ export interface MigrationForecast {
   readonly readsData: readonly string[];
   readonly statements: readonly StatementForecast[];
   readonly findings: readonly Finding[];
+  /** What the rows that are there were asked; missing when they were not. */
+  readonly probes?: readonly Probed[];
   /** The table that it works through in batches. */
   readonly backfill?: string;
 }

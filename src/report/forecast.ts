@@ -14,6 +14,7 @@ import type {
   StatementForecast,
 } from "../insight/forecast_values.ts";
 import type { Finding } from "../insight/findings.ts";
+import type { Probed } from "../insight/probe_values.ts";
 import { formatDuration, visible } from "../text.ts";
 import { bytesText, rangeText, rowsText } from "./amounts.ts";
 
@@ -90,7 +91,10 @@ export function forecastMarkdown(forecast: Forecast): string[] {
         ]
         : []
     ),
-    ...blockerLines(forecast).map((line) => `- ${line.trim()}`),
+    ...[
+      ...migrations.flatMap(({ probes = [] }) => probes.flatMap(probeLines)),
+      ...blockerLines(forecast),
+    ].map((line) => `- ${line.trim()}`),
   ];
 }
 
@@ -126,7 +130,7 @@ function migrationLines(
 
 /** What stands below the name of a migration. */
 export function detailLines(
-  { status, reason, readsData, statements, findings, backfill }:
+  { status, reason, readsData, statements, findings, probes = [], backfill }:
     MigrationForecast,
   facts: DatabaseFacts,
 ): string[] {
@@ -151,7 +155,18 @@ export function detailLines(
     ...findings.filter(({ rule }) => rule !== "reads-data").map((finding) =>
       `  ${findingLine(finding)}`
     ),
+    ...probes.flatMap(probeLines).map((line) => `  ${line}`),
   ];
+}
+
+/** What was asked of the rows; what they do not satisfy is a finding. */
+function probeLines(probed: Probed): string[] {
+  const { object, demand, outcome } = probed;
+  if (outcome === "fails") return [];
+  const answer = outcome === "holds"
+    ? "all rows satisfy it now"
+    : `not known: ${visible(probed.reason)}`;
+  return [`probe ${visible(object)}: ${demand.kind}: ${answer}`];
 }
 
 function statementLines(

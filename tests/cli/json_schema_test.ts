@@ -101,6 +101,7 @@ scenario("--format json prints what docs/schemas describes", A, async (s) => {
     ...A,
     "0002_change": upCode(
       "await sql`alter table a alter id type bigint`.execute(db); await sql`select id from a`.execute(db);" +
+        "await sql`alter table a add constraint positive check (id > 1), add constraint odd check (id % 2 = 1)`.execute(db);" +
         "await sql`create table if not exists t (id bigint primary key, n int, pad text)`.execute(db);",
     ),
     "0003_fill": backfill(),
@@ -108,7 +109,7 @@ scenario("--format json prints what docs/schemas describes", A, async (s) => {
   await fillTable(s.db);
   await s.db.query("insert into a values (1)");
   await s.release(await recorded(changes));
-  assertEquals(await collect("plan", "plan --transaction=each"), 0);
+  assertEquals(await collect("plan", "plan --transaction=each --probe"), 0);
   assertEquals(await collect("plan", "plan down"), 0);
   assertEquals(await up("up --dry-run"), 0);
   await s.db.query("drop table t");

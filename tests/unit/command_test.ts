@@ -50,21 +50,24 @@ Deno.test("parseArguments() reads every command", () => {
     "plan": {
       kind: "plan",
       request: { direction: "up", up: {} },
+      probe: false,
       strict: false,
       markdown: false,
     },
-    "plan up --to a --steps 2 --allow-out-of-order --strict": {
+    "plan up --to a --steps 2 --allow-out-of-order --strict --probe": {
       kind: "plan",
       request: {
         direction: "up",
         up: { to: "a", steps: 2, allowOutOfOrder: true },
       },
+      probe: true,
       strict: true,
       markdown: false,
     },
     "plan down --all --format markdown": {
       kind: "plan",
       request: { direction: "down", down: { all: true } },
+      probe: false,
       strict: false,
       markdown: true,
     },

@@ -8,12 +8,21 @@ import type {
   FoundSchemaObject,
   SchemaQuestion,
 } from "../../engine/catalog_ports.ts";
+import { causeOf, DatabaseError } from "../../errors.ts";
 import type { DatabaseFacts } from "../../insight/facts.ts";
+import type { Answer, Probe } from "../../insight/probe_values.ts";
 import type { AskedNames } from "../../insight/tables.ts";
 import type { SchemaLockHolder } from "../../report/differences.ts";
 import type { Connection } from "../connection/connection.ts";
 import { askFacts } from "./facts.ts";
+import {
+  PROBE_ROW,
+  probeFailure,
+  probeQuery,
+  violationsQuery,
+} from "./probe_query.ts";
 import { readLockHolders, readSnapshot } from "./read_snapshot.ts";
+import type { Rows } from "../wire/protocol.ts";
 
 /** Where a catalog is read. */
 interface Place {
@@ -54,6 +63,22 @@ export class SchemaCatalog implements Catalog {
 
   async lockHolders(): Promise<readonly SchemaLockHolder[]> {
     return await readLockHolders(this.#connection, this.#place.schema);
+  }
+
+  async probe(probe: Probe): Promise<Answer> {
+    const { schema } = this.#place;
+    try {
+      const answers = await this.#connection.query(
+        probeQuery(probe, schema),
+      ) as unknown as readonly Rows[];
+      return answers[PROBE_ROW]![0]!.violated === true
+        ? { outcome: "fails", query: violationsQuery(probe, schema) }
+        : { outcome: "holds" };
+    } catch (error) {
+      const server = causeOf(error, DatabaseError)?.server;
+      if (server === undefined) throw error;
+      return { outcome: "unknown", reason: probeFailure(server) };
+    }
   }
 
   async facts(wanted: AskedNames): Promise<DatabaseFacts> {
