@@ -16,7 +16,7 @@ import {
   readUp,
   readWait,
 } from "./command_values.ts";
-import { quoteArgument } from "../text.ts";
+import { quoteArgument, quoteValue } from "../text.ts";
 import {
   type CommandName,
   COMMANDS,
@@ -93,9 +93,10 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const [word = "up", ...operands] = words;
   const name = readName(word);
   const kind = name.value;
+  const form = readForm(kind, options.get("format"));
   const settings = Object.fromEntries(
-    [...options].filter(([flag, value]) =>
-      isIn(SETTINGS, flag) && !isOwnFormat(kind, flag, value)
+    [...options].filter(([flag]) =>
+      isIn(SETTINGS, flag) && !(flag === "format" && form.value)
     ),
   );
   if (options.has("help")) {
@@ -107,7 +108,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
     const faults = [...split.faults, ...topic.faults];
     return { command, kind: "help", settings, faults };
   }
-  const faults = [...split.faults, ...name.faults];
+  const faults = [...split.faults, ...name.faults, ...form.faults];
   if (options.has("version")) {
     const kind = "version";
     return { command: { kind }, kind, settings, faults };
@@ -122,15 +123,26 @@ export function parseArguments(argv: readonly string[]): Arguments {
   return { command: command.value, kind, settings, faults };
 }
 
-/** Whether the output is to have a form that only this command has: its own text. */
-function isOwnFormat(
+/** Whether the form of the output is the command's to read: it has forms of its own, and this is none that all have. */
+function readForm(
   kind: CommandName | undefined,
-  flag: string,
-  value: string,
-): boolean {
-  return kind !== undefined && flag === "format" &&
-    FORMATS[kind]?.includes(value) === true;
+  value: string | undefined,
+): Checked<boolean> {
+  const own = kind === undefined ? undefined : FORMATS[kind];
+  if (value === undefined || own === undefined || COMMON.includes(value)) {
+    return checked(false);
+  }
+  return checked(
+    true,
+    !own.includes(value) &&
+      `Option --format: ${quoteValue(value)} is not one of ${
+        [...COMMON, ...own].join(", ")
+      }`,
+  );
 }
+
+/** The forms that all commands have. */
+const COMMON: readonly string[] = ["text", "json"];
 
 /** What does not belong to the command. */
 function misplaced(

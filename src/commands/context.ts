@@ -6,7 +6,8 @@
 import type { Config } from "../cli/config.ts";
 import { type ExitCode, RefusedError } from "../errors.ts";
 import type { Migration, Phase } from "../plan/migration.ts";
-import type { Planned } from "../plan/plan.ts";
+import { kyselyFindings } from "../plan/kysely.ts";
+import type { Planned, Step } from "../plan/plan.ts";
 import type { Ports, Session } from "../engine/ports.ts";
 import { addressText, quote } from "../text.ts";
 import type { ProgramInfo } from "../cli/version.ts";
@@ -88,4 +89,24 @@ export function assertWritable({ server }: Session): void {
     }: it is a standby, or ` +
     "default_transaction_read_only is on; use the address of the primary, and a role that may write",
   ]);
+}
+
+/**
+ * Tells what the tables of Kysely's own migrator say of the steps.
+ *
+ * @throws {RefusedError} when one of them would be applied again
+ */
+export function assertBaselined(
+  { migrations, ports, config }: Context,
+  { kyselyTables, server }: Session,
+  steps: readonly Step[],
+): void {
+  const { faults, warnings } = kyselyFindings(kyselyTables, {
+    migrations,
+    pending: steps.map(({ migration }) => migration),
+    schema: server.schema,
+    isChosen: config.schema !== undefined,
+  });
+  if (faults.length > 0) throw new RefusedError(faults);
+  for (const message of warnings) ports.report({ event: "warning", message });
 }

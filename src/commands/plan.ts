@@ -6,8 +6,7 @@ import { recordedSteps } from "../insight/recorded_steps.ts";
 import type { Answer, Probe, Probed } from "../insight/probe_values.ts";
 import { probesOf } from "../insight/probes.ts";
 import { namesToAsk } from "../insight/tables.ts";
-import { kyselyFindings } from "../plan/kysely.ts";
-import { type Plan, planDown, planUp, type Step } from "../plan/plan.ts";
+import { planDown, planUp, type Step } from "../plan/plan.ts";
 import type { Catalog } from "../engine/catalog_ports.ts";
 import type { Session } from "../engine/ports.ts";
 import {
@@ -16,7 +15,13 @@ import {
   forecastMarkdown,
 } from "../report/forecast.ts";
 import { databaseJson } from "../report/wording.ts";
-import { accepted, type Context, type Result, withSession } from "./context.ts";
+import {
+  accepted,
+  assertBaselined,
+  type Context,
+  type Result,
+  withSession,
+} from "./context.ts";
 
 /** How long all probes may take together; milliseconds. */
 const PROBES_MS = 30_000;
@@ -34,7 +39,7 @@ export async function plan(
     for (const message of warnings) {
       ports.report({ event: "warning", message });
     }
-    refuseUnbaselined(context, session, steps);
+    assertBaselined(context, session, steps);
     return {
       server: session.server,
       result: await forecastSteps(
@@ -132,19 +137,4 @@ function planned(
   return request.direction === "up"
     ? planUp(migrations, history, { ...request.up, phase: config.phase })
     : planDown(migrations, history, request.down);
-}
-
-/** What Kysely's own migrator has applied would be applied again. */
-function refuseUnbaselined(
-  { migrations, config }: Context,
-  { kyselyTables, server }: Session,
-  steps: Plan["steps"],
-): void {
-  const { faults } = kyselyFindings(kyselyTables, {
-    migrations,
-    pending: steps.map(({ migration }) => migration),
-    schema: server.schema,
-    isChosen: config.schema !== undefined,
-  });
-  if (faults.length > 0) throw new RefusedError(faults);
 }

@@ -1,8 +1,6 @@
 import type { Command } from "../cli/command.ts";
-import { RefusedError } from "../errors.ts";
-import { kyselyFindings } from "../plan/kysely.ts";
 import { planUp } from "../plan/plan.ts";
-import type { Context, Result } from "./context.ts";
+import { assertBaselined, type Context, type Result } from "./context.ts";
 import { runPlan } from "./run.ts";
 
 /** Applies pending migrations. */
@@ -10,24 +8,13 @@ export async function up(
   context: Context,
   command: Command & { kind: "up" },
 ): Promise<Result> {
-  const { migrations, ports, config } = context;
+  const { migrations, config } = context;
   const { phase } = config;
   const { request, dryRun, verify } = command;
   const result = await runPlan(context, {
     dryRun,
     verify,
-    before: ({ kyselyTables, server }, { steps }) => {
-      const { faults, warnings } = kyselyFindings(kyselyTables, {
-        migrations,
-        pending: steps.map(({ migration }) => migration),
-        schema: server.schema,
-        isChosen: config.schema !== undefined,
-      });
-      if (faults.length > 0) throw new RefusedError(faults);
-      for (const message of warnings) {
-        ports.report({ event: "warning", message });
-      }
-    },
+    before: (session, { steps }) => assertBaselined(context, session, steps),
     planner: (history, done) =>
       planUp(migrations, history, {
         ...request,

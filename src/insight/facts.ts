@@ -37,6 +37,9 @@ export interface TableFacts {
 
 /** What `plan` has found out with its one query. */
 export interface DatabaseFacts {
+  /** The schema to work in, and whether the role may create something in it. */
+  readonly schema: string;
+  readonly mayCreate: boolean;
   readonly superuser: boolean;
   /** Whether the role sees what other roles' sessions do (`pg_read_all_stats`). */
   readonly seesOthers: boolean;

@@ -66,6 +66,24 @@ function missing(object: string, type: string): Draft {
   };
 }
 
+/** What is made in the schema; others have theirs in front. A name of a schema is none of them. */
+const MADE_IN_SCHEMA =
+  /^(?:table|foreign table|view|materialized view|sequence|type|function|procedure)$/;
+
+const mayNotCreate: StatementRule = ({ statement, facts }) => {
+  const made = (statement.creates ?? []).find(({ type, object }) =>
+    MADE_IN_SCHEMA.test(type) && !object.includes(".")
+  );
+  return made === undefined || facts.mayCreate ? [] : [{
+    rule: "missing-privilege",
+    level: "error",
+    object: made.object,
+    message:
+      `this role may not create a ${made.type} in the schema ${facts.schema}`,
+    advice: "grant create on the schema to it, or run as its owner",
+  }];
+};
+
 const missingPrivilege: StatementRule = ({ statement, tables }) => {
   const altered = new Set([
     ...(statement.columns ?? []).map(({ table }) => table),
@@ -97,4 +115,5 @@ const missingPrivilege: StatementRule = ({ statement, tables }) => {
 export const PLACE_RULES: readonly StatementRule[] = [
   conflictsWithDatabase,
   missingPrivilege,
+  mayNotCreate,
 ];

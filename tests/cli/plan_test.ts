@@ -233,6 +233,25 @@ plans("needs no more than to read the history", async (s) => {
   assertStringIncludes(stdout, "Cannot see what sessions of other roles do");
 });
 
+plans("tells what the role may not do, as the run then finds", async (s) => {
+  await s.release(
+    await recorded({ ...MIGRATIONS, "0004_more": table("more") }),
+  );
+  await s.db.query("revoke create on schema public from public");
+  const role = await s.db.createRole((name) => [
+    `grant select, insert, update on migration_history to ${name}`,
+    `alter table pilots owner to ${name}`,
+  ]);
+  const { stdout } = await s.run("plan", { as: role });
+  assertStringIncludes(
+    stdout,
+    "error missing-privilege: more: this role may not create a table in the schema public; grant create on the schema to it, or run as its owner\n",
+  );
+  await s.db.query(`grant create on schema public to ${role.name}`);
+  const allowed = await s.run("plan", { as: role });
+  assert(!allowed.stdout.includes("missing-privilege"), allowed.stdout);
+});
+
 plans("works in another schema, and behind a pooler", async (s) => {
   await withPgBouncer(s.db, async ({ url }) => {
     const { code, stdout } = await s.run("plan", { url: url(s.db.url) });
@@ -257,9 +276,14 @@ plans("refuses what a run refuses, and what it cannot read", async (s) => {
       "plan sideways",
       "plan down --allow-out-of-order",
       "plan --all",
-      "plan --format yaml",
     ]
   ) {
     assert((await s.run(bad)).code === 2, bad);
   }
+  assertEquals(await s.run("plan --format yaml"), {
+    code: 2,
+    stdout: "",
+    stderr:
+      'error: Option --format: "yaml" is not one of text, json, markdown\n',
+  });
 });

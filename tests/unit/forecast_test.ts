@@ -27,6 +27,8 @@ const TABLE: TableFacts = {
 };
 
 const FACTS: DatabaseFacts = {
+  schema: "public",
+  mayCreate: true,
   superuser: false,
   seesOthers: true,
   timeZone: "UTC",
@@ -138,6 +140,9 @@ Deno.test("forecast() tells what is missing, what is taken and what may not be a
   const taken = { ...FACTS, taken: new Set(["fresh"]) };
   assertEquals(rules(creates, FACTS), []);
   assertEquals(rules(creates, taken), ["object-exists fresh"]);
+  assertEquals(rules(creates, { ...FACTS, mayCreate: false }), [
+    "missing-privilege fresh",
+  ]);
   const guarded = { ...creates, sql: "create table if not exists fresh ()" };
   assertEquals(rules(guarded, taken), []);
   assertEquals(

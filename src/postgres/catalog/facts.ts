@@ -77,6 +77,10 @@ with wanted as (
   from pg_stat_activity where pid <> pg_backend_pid()
 )
 select json_build_object(
+  'schema', ${quoteLiteral(schema)},
+  'mayCreate', (select has_schema_privilege(n.oid, 'create') from pg_namespace n where n.nspname = ${
+    quoteLiteral(schema)
+  }),
   'superuser', current_setting('is_superuser') = 'on',
   'seesOthers', current_setting('is_superuser') = 'on' or pg_has_role('pg_read_all_stats', 'usage'),
   'timeZone', current_setting('TimeZone'),
@@ -130,6 +134,8 @@ export async function askFacts(
 export function readFacts(answers: readonly (readonly Row[])[]): DatabaseFacts {
   const [row] = answers.at(-1) ?? [];
   const {
+    schema,
+    mayCreate,
     superuser,
     seesOthers,
     timeZone,
@@ -140,6 +146,8 @@ export function readFacts(answers: readonly (readonly Row[])[]): DatabaseFacts {
     taken,
   } = JSON.parse(String(row?.facts));
   return {
+    schema,
+    mayCreate: mayCreate === true,
     superuser,
     seesOthers,
     timeZone,
