@@ -5,6 +5,9 @@
  */
 import type { Command } from "./cli/command.ts";
 import type { Config } from "./cli/config.ts";
+import { wantsTraces } from "./cli/trace_variables.ts";
+import type { Environment } from "./cli/environment.ts";
+import { PROGRAM } from "./cli/version.ts";
 import { backfill } from "./commands/backfill.ts";
 import { baseline } from "./commands/baseline.ts";
 import type { Context, Result } from "./commands/context.ts";
@@ -27,6 +30,8 @@ import { unknownVariables } from "./process/environment.ts";
 import { reporter } from "./process/reporter.ts";
 import { exitCodeOf } from "./process/signals.ts";
 import { terminalOperator } from "./process/terminal.ts";
+import type { Traces } from "./process/traces.ts";
+import type { Event } from "./report/events.ts";
 import { failureLines } from "./report/failure.ts";
 import { type Hide, redactor } from "./text.ts";
 
@@ -39,21 +44,32 @@ export function isLooking(
   return ["status", "verify", "plan"].includes(command.kind);
 }
 
+/** Whether it may change something: what only looks is no news. */
+function isTraced(command: DatabaseCommand): boolean {
+  return !isLooking(command) && !("dryRun" in command && command.dryRun);
+}
+
 /** Runs a command that needs a database and reports what it came to. */
 export async function execute(
   command: DatabaseCommand,
   config: Config,
   stop: AbortSignal,
   background: Background,
-  { host, ...rest }: Omit<Context, "config" | "ports"> & {
+  { env, host, ...rest }: Omit<Context, "config" | "ports"> & {
+    env: Environment;
     host: () => string | null;
   },
 ): Promise<number> {
   const hide = hiderOf(config);
-  const report = reporter(config, {
+  const write = reporter(config, {
     stream: !isLooking(command),
     hide,
   });
+  let traces: Traces | undefined;
+  const report = (event: Event) => {
+    write(event);
+    traces?.on(event);
+  };
   for (const message of unknownVariables()) {
     report({ event: "warning", message });
   }
@@ -65,6 +81,20 @@ export async function execute(
     programVersion: rest.program.version,
     hide,
   };
+  if (isTraced(command) && wantsTraces(env)) {
+    const { openTraces } = await import("./process/traces.ts");
+    traces = openTraces({
+      env,
+      command: command.kind,
+      runId: run.runId,
+      statements: config.verbosity === "verbose",
+      migrations: rest.migrations,
+      host,
+      hide,
+      stop,
+      report: write,
+    });
+  }
   const database = new PostgresDatabase({
     // Its variable may be set for every command; only up grants.
     config: command.kind === "up"
@@ -83,8 +113,11 @@ export async function execute(
     config,
     ports: { database, clock, operator, report },
   };
-  const conclude = (result: Result): number => {
-    const { error, exitCode } = result;
+  const conclude = async (result: Result): Promise<number> => {
+    const { error } = result;
+    const exitCode = stop.aborted && result.exitCode !== ExitCode.done
+      ? exitCodeOf(stop.reason)
+      : result.exitCode;
     if (error !== undefined) {
       const outcome = !isLooking(command) && outcomeOf(result);
       report({ event: "failed", error, ...(outcome && { outcome }) });
@@ -96,15 +129,15 @@ export async function execute(
       const [reason] = error === undefined || Deno.stderr.isTerminal()
         ? []
         : failureLines(error, hide);
+      // Before the summary, which is to be the last line.
+      await traces?.send({ exitCode, summary, error });
       report({
         event: "summary",
         summary,
         ...(reason !== undefined && { reason }),
       });
     }
-    return stop.aborted && exitCode !== ExitCode.done
-      ? exitCodeOf(stop.reason)
-      : exitCode;
+    return exitCode;
   };
   return await dispatch(command, context)
     .catch((error): Result => ({ exitCode: exitCodeOf(error), error }))
@@ -148,8 +181,12 @@ function dispatch(command: DatabaseCommand, context: Context): Promise<Result> {
   }
 }
 
-/** Keeps the password out of everything that is printed or recorded. */
-export function hiderOf({ target }: Config): Hide {
+/** Keeps the password, and other secrets, out of everything that is printed or recorded. */
+export function hiderOf({ target, secrets }: Config): Hide {
   const { password, user, database, hosts } = target;
-  return redactor(password, [user, database, ...hosts.map(({ host }) => host)]);
+  const said = [user, database, ...hosts.map(({ host }) => host)];
+  const hide = redactor(password, said);
+  if (secrets.length === 0) return hide;
+  const others = secrets.map((one) => redactor(one, [...said, PROGRAM]));
+  return (text) => others.reduce((hidden, one) => one(hidden), hide(text));
 }

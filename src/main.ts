@@ -29,7 +29,7 @@ import { drainOutput, writeLine } from "./process/output.ts";
 import { type Hide, hideNothing } from "./text.ts";
 import { abortable } from "./waits.ts";
 import { exitCodeOf, withStop } from "./process/signals.ts";
-import type { Environment } from "./cli/variables.ts";
+import type { Environment } from "./cli/environment.ts";
 import { programInfo } from "./cli/version.ts";
 
 /** Makes what keeps the password out of a text. */
@@ -142,6 +142,7 @@ async function run(
       program: programInfo(migrations, Deno.version.deno),
       prepare: () => registry.prepare(open),
       recording: async () => await registry.recording?.(),
+      env,
       host: () => hostName(env),
     });
   } catch (error) {

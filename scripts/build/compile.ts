@@ -145,7 +145,8 @@ async function compileFor(
       ...data.map((path) => `--include=${path}`),
       ...[`--output=${path}`, code],
     ],
-    env: { ...env, NO_COLOR: "1" },
+    // Otherwise the executable would send telemetry of Deno's own, whatever it is told.
+    env: { ...env, NO_COLOR: "1", OTEL_DENO: "false" },
   }).output();
   if (success) return path;
   const said = new TextDecoder().decode(stderr)

@@ -5,7 +5,7 @@
  * @module
  */
 import postgres from "postgres";
-import type { Environment } from "../../src/cli/variables.ts";
+import type { Environment } from "../../src/cli/environment.ts";
 import { taskCommand } from "../build/deno_command.ts";
 import { mergeEnv, parseEnvFile } from "./env_file.ts";
 import {

@@ -15,7 +15,9 @@ import type { ReadText } from "./named_files.ts";
 import { type Option } from "./options.ts";
 import { SETTINGS } from "./settings.ts";
 import { readDestination, type Target } from "./target.ts";
-import type { Environment, Settings } from "./variables.ts";
+import { traceSecrets } from "./trace_variables.ts";
+import type { Environment } from "./environment.ts";
+import type { Settings } from "./variables.ts";
 
 export interface OutputConfig {
   readonly format: "text" | "json";
@@ -34,6 +36,8 @@ export interface FillConfig {
 /** All times are milliseconds. */
 export interface Config extends OutputConfig {
   readonly target: Target;
+  /** What must not be printed, beside the password. */
+  readonly secrets: readonly string[];
   readonly connectTimeoutMs: number;
   readonly waitForDbMs: number;
   readonly lockWaitMs: number;
@@ -76,7 +80,7 @@ export function readOutputConfig(
 /** How to work, whatever the database. */
 export type SettingsConfig = Omit<
   Config,
-  keyof OutputConfig | "target" | "connectTimeoutMs"
+  keyof OutputConfig | "target" | "secrets" | "connectTimeoutMs"
 >;
 
 /** Reads how to work, whatever the database. */
@@ -125,6 +129,7 @@ export async function readConfig(
     Object.freeze({
       ...output.value,
       target,
+      secrets: traceSecrets(env),
       connectTimeoutMs: timeout.value,
       ...rest.value,
     }),

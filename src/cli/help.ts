@@ -6,9 +6,9 @@
 import { type CommandName, COMMANDS, type Option } from "./options.ts";
 import { SETTINGS } from "./settings.ts";
 import { LOCAL_COMMANDS } from "./arguments.ts";
+import { TRACE_VARIABLES } from "./trace_variables.ts";
 import { POSTGRES_VARIABLES } from "./variables.ts";
-
-const PROGRAM = "battlescope-migrate";
+import { PROGRAM } from "./version.ts";
 
 /** The text of `help`, or of `help COMMAND`. */
 export function helpLines(topic: CommandName | undefined): string[] {
@@ -57,6 +57,9 @@ function settings(): string[] {
     "",
     "Without a URL these variables are used:",
     ...columns(POSTGRES_VARIABLES.map(({ name, text }) => [name, text])),
+    "",
+    "What changes the database is traced where OpenTelemetry's variables say where to send that:",
+    ...columns(TRACE_VARIABLES.map(({ name, text }) => [name, text])),
     "",
     "Durations read 500ms, 5s, 2m, 1h.",
   ];

@@ -22,6 +22,15 @@ const REASONS: Readonly<Record<string, string>> = {
   NotCapable: "it is none that this program may read",
 };
 
+/** Where systems keep the authorities that they trust; the first that exists counts. */
+export const SYSTEM_AUTHORITIES: readonly string[] = [
+  "/etc/ssl/certs/ca-certificates.crt", // Debian and its kin, distroless images, Arch
+  "/etc/pki/tls/certs/ca-bundle.crt", // Fedora, RHEL
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+  "/etc/ssl/ca-bundle.pem", // openSUSE
+  "/etc/ssl/cert.pem", // Alpine, macOS
+];
+
 const PEM = {
   certificate: /-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/,
   "private key": /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/,

@@ -4,9 +4,9 @@
  * @module
  */
 import { type Checked, checked, map, together } from "./checked.ts";
+import type { Environment } from "./environment.ts";
 import { NamedFiles, type ReadText } from "./named_files.ts";
 import {
-  type Environment,
   isDatabaseConfigured,
   type Settings,
   unreadableSources,

@@ -4,9 +4,9 @@
  * @module
  */
 import { NO_TEXT } from "../text.ts";
+import type { Environment } from "./environment.ts";
 import { SETTINGS } from "./settings.ts";
-
-export type Environment = Readonly<Record<string, string | undefined>>;
+import { TRACE_NAMES } from "./trace_variables.ts";
 
 /** Options that every command has, by flag without dashes; a switch is `"true"`. */
 export type Settings = Readonly<Record<string, string>>;
@@ -50,6 +50,7 @@ const TARGET_VARIABLES: readonly string[] = [
 export const VARIABLES: readonly string[] = [
   ...SETTINGS.flatMap(({ variable }) => variable ?? []),
   ...TARGET_VARIABLES.slice(1), // the first is an option's, too
+  ...TRACE_NAMES,
   "SSL_CERT_FILE",
   "HOSTNAME",
   "PGAPPNAME",

@@ -6,6 +6,8 @@
 import { COMMIT } from "./build.ts";
 import type { Migration } from "../plan/migration.ts";
 
+export const PROGRAM = "battlescope-migrate";
+
 /** The same as in `deno.json`; a test compares the two. */
 export const VERSION = "0.1.0";
 
@@ -13,7 +15,7 @@ export const VERSION = "0.1.0";
 export const KYSELY_VERSION = "0.29.9";
 
 export interface ProgramInfo {
-  readonly name: "battlescope-migrate";
+  readonly name: typeof PROGRAM;
   readonly version: string;
   /** The git commit of an executable, with "-dirty" when files were changed; `null` when running from source. */
   readonly commit: string | null;
@@ -36,7 +38,7 @@ export function programInfo(
   deno: string,
 ): ProgramInfo {
   return {
-    name: "battlescope-migrate",
+    name: PROGRAM,
     version: VERSION,
     commit: COMMIT,
     deno,

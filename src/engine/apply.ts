@@ -126,11 +126,15 @@ class Run {
    * @throws {UnsettledError} when it may have taken effect
    */
   async #attempt(): Promise<unknown> {
+    const { report } = this.ports;
+    let hasBegun = false;
     const commit = await commitUnderLock(
       this.ports,
       this.session,
       this.options,
       async (work, history) => {
+        hasBegun = true;
+        report({ event: "transaction_begun" });
         const steps = this.state.left = this.#plan(history);
         this.state.begun = [];
         const length = segmentLength(steps, this.options.transaction);
@@ -155,6 +159,15 @@ class Run {
         };
       },
     ).catch((error) => ({ outcome: "not begun", error } as const));
+    if (hasBegun) {
+      report({
+        event: "transaction_ended",
+        outcome: commit.outcome === "not begun"
+          ? "rolled_back"
+          : commit.outcome,
+        ...("error" in commit && { error: commit.error }),
+      });
+    }
     if (commit.outcome === "not begun") return commit.error;
     const { ran, rest } = commit.value;
     switch (commit.outcome) {

@@ -6,7 +6,7 @@
 import { VARIABLES } from "../cli/variables.ts";
 import { nearest } from "../cli/suggestion.ts";
 import { visible } from "../text.ts";
-import type { Environment } from "../cli/variables.ts";
+import type { Environment } from "../cli/environment.ts";
 import { NO_TEXT } from "../text.ts";
 
 /** The name of the pod or machine, for the history. */

@@ -186,6 +186,14 @@ export type Event =
     readonly number: number;
     readonly total: number;
   }
+  /** A transaction that runs steps has the migration lock, or is over; only traces tell it. */
+  | { readonly event: "transaction_begun" }
+  | {
+    readonly event: "transaction_ended";
+    readonly outcome: Outcome;
+    /** Why it is not committed, or nobody knows. */
+    readonly error?: unknown;
+  }
   /** A statement waits for a lock. */
   | {
     readonly event: "blocked";

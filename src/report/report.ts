@@ -199,6 +199,8 @@ function textLines(event: Event, options: RenderOptions): RawLine[] {
       return result(`${RECORDED[event.action]} ${visible(event.migration)}`);
     case "outcome":
       // The error and the summary say it to a person.
+    case "transaction_begun":
+    case "transaction_ended":
       return [];
     case "status":
       return statusLines(event, options).flatMap(result);
@@ -233,6 +235,9 @@ function jsonOf(
       return options.verbosity === "verbose"
         ? { ...named, ...rest }
         : undefined;
+    case "transaction_begun":
+    case "transaction_ended":
+      return undefined;
     case "status":
       return statusJson(event);
     case "verified":

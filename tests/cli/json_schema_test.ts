@@ -27,6 +27,8 @@ const EVENTS: Readonly<Record<Event["event"], string | undefined>> = {
   statement: undefined,
   planned: undefined,
   started: undefined,
+  transaction_begun: "only traces tell it",
+  transaction_ended: "only traces tell it",
   blocked: undefined,
   running: undefined,
   quiet: "it takes a migration that does nothing for ten seconds",

@@ -8,10 +8,8 @@ import {
 } from "../../src/cli/config.ts";
 import { SETTINGS } from "../../src/cli/settings.ts";
 import type { Target } from "../../src/cli/target.ts";
-import {
-  type Environment,
-  isDatabaseConfigured,
-} from "../../src/cli/variables.ts";
+import type { Environment } from "../../src/cli/environment.ts";
+import { isDatabaseConfigured } from "../../src/cli/variables.ts";
 import { hostile, isClean } from "../support/net/hostile.ts";
 
 const CERTIFICATE =
@@ -103,6 +101,7 @@ Deno.test("readConfig() has the defaults of the documentation", async () => {
       verbosity: "normal",
       color: true,
       target: TARGET,
+      secrets: [],
       connectTimeoutMs: 10_000,
       waitForDbMs: 30_000,
       lockWaitMs: 60_000,

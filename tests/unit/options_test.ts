@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { readConfig } from "../../src/cli/config.ts";
+import { TRACE_NAMES } from "../../src/cli/trace_variables.ts";
 import { isDatabaseConfigured, VARIABLES } from "../../src/cli/variables.ts";
 
 /** Between them they lead the reader everywhere. */
@@ -26,7 +27,8 @@ Deno.test("VARIABLES lists every variable that the configuration asks for", asyn
     );
     isDatabaseConfigured({}, env);
   }
-  // The program's name for itself, and what the driver reads on its own account.
+  // What is read elsewhere: the program's name for itself, by the driver on its own account, and for traces.
   const others = ["HOSTNAME", "PGAPPNAME", "PGTARGETSESSIONATTRS"];
-  assertEquals([...asked, ...others].sort(), [...VARIABLES].sort());
+  const all = new Set([...asked, ...others, ...TRACE_NAMES]);
+  assertEquals([...all].sort(), [...VARIABLES].sort());
 });

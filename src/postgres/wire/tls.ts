@@ -16,6 +16,7 @@
  */
 import net from "node:net";
 import tls from "node:tls";
+import { SYSTEM_AUTHORITIES } from "../../cli/named_files.ts";
 import type { Tls } from "../../cli/target.ts";
 import { ConnectionLostError } from "../../errors.ts";
 import type { Channel } from "./channel_binding.ts";
@@ -27,15 +28,6 @@ export interface TlsOptions extends Tls {
   /** The host as the configuration names it. */
   readonly host: string;
 }
-
-/** Where systems keep the authorities that they trust; the first that exists counts. */
-const SYSTEM_AUTHORITIES = [
-  "/etc/ssl/certs/ca-certificates.crt", // Debian and its kin, distroless images, Arch
-  "/etc/pki/tls/certs/ca-bundle.crt", // Fedora, RHEL
-  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-  "/etc/ssl/ca-bundle.pem", // openSUSE
-  "/etc/ssl/cert.pem", // Alpine, macOS
-];
 
 /**
  * Makes the options for one host.
