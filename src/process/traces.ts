@@ -16,7 +16,12 @@ import { PROGRAM, VERSION } from "../cli/version.ts";
 import { InterruptedError } from "../errors.ts";
 import type { Migration } from "../plan/migration.ts";
 import type { Event } from "../report/events.ts";
-import { complaintOf, exportRequest, type Trace } from "../report/otlp.ts";
+import {
+  complaintOf,
+  exportRequest,
+  isTaken,
+  type Trace,
+} from "../report/otlp.ts";
 import type { Span } from "../report/span.ts";
 import { type RunEnd, Tracer } from "../report/spans.ts";
 import { formatDuration, type Hide, hideNothing, visible } from "../text.ts";
@@ -102,7 +107,7 @@ async function sendSpans(
       const body = exportRequest(trace, spans.slice(i, i + BATCH));
       const answer = await post(settings, client, body, signal);
       complaint ??= complaintOf(collector, answer.status, answer.body);
-      if (answer.status !== 200) break;
+      if (!isTaken(answer.status)) break;
     }
     return complaint;
   } catch (error) {

@@ -19,6 +19,9 @@ const MESSAGE_LIMIT = 1_000;
  */
 const REPEATS = /^(?:22...|42601)$/;
 
+/** From the first quote to the last, or to the end: a value may hold quotes itself. Each language of the server has its own. */
+const QUOTED = /["„“«].*["“”»]|["„“«].*/s;
+
 /** The shortest text of a literal that is searched for outside of quotes, in characters: shorter ones are in many a word. */
 const TELLING = 4;
 
@@ -47,8 +50,7 @@ export function messageWithoutValues(error: unknown, hide: Hide): HiddenText {
 
 function withoutValues({ code, message, statement }: ServerMessage): string {
   const quoteless = REPEATS.test(code)
-    // The value may hold quotes itself, or none at its end, where it is cut off.
-    ? message.replace(/".*(?:"|$)/s, '"?"')
+    ? message.replace(QUOTED, '"?"')
     : message;
   return literalsOf(statement ?? "").reduce(
     (text, literal) => text.replaceAll(literal, "?"),

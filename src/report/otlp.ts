@@ -94,7 +94,7 @@ export function complaintOf(
   body: string,
 ): string | undefined {
   const value = objectOf(body);
-  if (status !== 200) {
+  if (!isTaken(status)) {
     const isElsewhere = status >= 300 && status < 400;
     const why = isElsewhere ? ", which is not followed elsewhere" : "";
     return `Cannot send traces to ${collector}: it answers ${status}${why}${
@@ -111,6 +111,11 @@ export function complaintOf(
     }${said}`;
   }
   return said === "" ? undefined : `The traces are at ${collector}${said}`;
+}
+
+/** Whether an answer says that the spans have arrived; some collectors say so with another number than 200. */
+export function isTaken(status: number): boolean {
+  return status >= 200 && status < 300;
 }
 
 /** The longest that is repeated of what a collector says, in characters. */
