@@ -1,6 +1,7 @@
 /** What a run sends to a collector of OpenTelemetry, and what it says when that fails. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
+import config from "../../deno.json" with { type: "json" };
 import { openSession } from "../support/program/application.ts";
 import { backfill, fillTable } from "../support/program/backfills.ts";
 import { migration, table, upCode } from "../support/program/migrations.ts";
@@ -114,7 +115,7 @@ scenario(
     assertEquals(first.attributes["battlescope.migrate.checksum"], checksum);
     assertEquals(collector.resource(), {
       "service.name": "battlescope-migrate",
-      "service.version": "0.1.0",
+      "service.version": config.version,
       "host.name": "test-host",
     });
     assertEquals(new Set(spans.map(({ traceId }) => traceId)).size, 1);
@@ -310,7 +311,7 @@ scenario(
     );
     assertEquals(collector.resource(), {
       "service.name": "schema",
-      "service.version": "0.1.0",
+      "service.version": config.version,
       "host.name": "node",
       "team": "a b",
     });

@@ -5,9 +5,11 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import postgres from "postgres";
+import config from "../../../deno.json" with { type: "json" };
 import type { NeedName } from "../../../scripts/dev/test_needs.ts";
 import type { MigrateResult, RunningMigrate } from "./cli.ts";
 import { battlescope } from "../../../scripts/dev/kysely.ts";
+import { startCollector } from "../net/collector.ts";
 import { testWith } from "./needs.ts";
 import { pgTest, queryUrl, type TestDatabase } from "../server/postgres.ts";
 import { startTlsServer } from "../server/tls_server.ts";
@@ -102,6 +104,31 @@ export function releasedTests(
       ),
       [{ relname: "migration_history" }],
     );
+  }, { needs });
+
+  pgTest(`${subject} sends traces of a run, and nothing else`, async (db) => {
+    await using collector = startCollector();
+    const { code, stderr } = await run(["up"], {
+      env: {
+        DATABASE_URL: db.url,
+        OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+        // Of Deno's own.
+        OTEL_DENO: "true",
+      },
+    });
+    assertEquals([code, stderr.includes("warning")], [0, false], stderr);
+    assertEquals(
+      collector.requests.map(({ path, headers }) => [
+        path,
+        headers.get("user-agent"),
+      ]),
+      [["/v1/traces", `battlescope-migrate/${config.version}`]],
+    );
+    assertEquals(collector.spans().map(({ name }) => name), [
+      "battlescope-migrate up",
+      "transaction",
+      ...battlescope.map(({ name }) => `up ${name}`),
+    ]);
   }, { needs });
 
   pgTest(`${subject} reads the connection string from a file`, async (db) => {
