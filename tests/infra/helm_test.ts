@@ -73,6 +73,7 @@ const ALL: Values = {
   networkPolicy: {
     port: 6432,
     to: [{ ipBlock: { cidr: "10.0.0.0/8" } }],
+    extraEgress: [{ ports: [{ protocol: "TCP", port: 4318 }] }],
   },
   wait: { existingSecret: "reader", urlKey: "url", limit: "90s" },
 };
@@ -195,10 +196,10 @@ test("every value reaches the object that it is about", async () => {
     requests: { cpu: "100m", memory: "64Mi" },
     limits: { cpu: "500m", memory: "128Mi" },
   });
-  assertEquals(NetworkPolicy.spec.egress[1], {
+  assertEquals(NetworkPolicy.spec.egress.slice(1), [{
     ports: [{ protocol: "TCP", port: 6432 }],
     to: [{ ipBlock: { cidr: "10.0.0.0/8" } }],
-  });
+  }, { ports: [{ protocol: "TCP", port: 4318 }] }]);
   const without = await helmTemplate({ networkPolicy: { enabled: false } });
   assertEquals(Object.keys(without), ["Job"]);
   const tag = await helmTemplate({ image: { tag: "0.1" } });

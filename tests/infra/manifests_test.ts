@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { VERSION } from "../../src/cli/version.ts";
 import { parseDuration } from "../../src/text.ts";
 import { SETTINGS } from "../../src/cli/settings.ts";
+import { VARIABLES } from "../../src/cli/variables.ts";
 import { battlescope } from "../../scripts/dev/kysely.ts";
 import {
   kustomizations,
@@ -46,7 +47,12 @@ const JOBS = FOLDERS.filter((folder) => folder !== "examples/service");
 Deno.test("infra/k8s holds nothing that these tests do not know", async () => {
   assertEquals(
     await kustomizations(),
-    [...FOLDERS, "components/post", "components/wait-for-migrations"].sort(),
+    [
+      ...FOLDERS,
+      "components/post",
+      "components/traces",
+      "components/wait-for-migrations",
+    ].sort(),
   );
   assertEquals(await plainFiles(), ["namespace.yaml", "secret.example.yaml"]);
 });
@@ -356,30 +362,82 @@ test("the component makes the pods of a labelled service wait", async () => {
   assertEquals(mounts, [undefined]);
 });
 
-test("the component leaves a Deployment without the label alone", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "service-" });
-  const k8s = fileURLToPath(new URL("../../infra/k8s", import.meta.url));
-  const plain = (await Deno.readTextFile(
-    `${k8s}/examples/service/deployment.yaml`,
-  )).replace(/ +battlescope.io\/wait-for-migrations: "true"\n/, "");
+const K8S = fileURLToPath(new URL("../../infra/k8s", import.meta.url));
+
+/** What a component makes of resources, which are files or folders in `infra/k8s`, or the text of a file. */
+async function withComponent(
+  component: string,
+  resource: { readonly folder: string } | { readonly text: string },
+): Promise<Manifest[]> {
+  const folder = await Deno.makeTempDir({ prefix: "component-" });
+  const inK8s = (path: string) => relative(folder, `${K8S}/${path}`);
   try {
-    await Deno.writeTextFile(`${folder}/deployment.yaml`, plain);
+    if ("text" in resource) {
+      await Deno.writeTextFile(`${folder}/resource.yaml`, resource.text);
+    }
+    const name = "text" in resource ? "resource.yaml" : inK8s(resource.folder);
     await Deno.writeTextFile(
       `${folder}/kustomization.yaml`,
-      `resources: [deployment.yaml]\ncomponents: [${
-        relative(folder, `${k8s}/components/wait-for-migrations`)
+      `resources: [${name}]\ncomponents: [${
+        inK8s(`components/${component}`)
       }]\n`,
     );
-    const { code, stdout } = await runKubeTool("kubectl", [
+    const { code, stdout, stderr } = await runKubeTool("kubectl", [
       "kustomize",
       folder,
     ]);
-    assertEquals(code, 0);
-    assertEquals(parseManifests(stdout), parseManifests(plain));
+    assertEquals(code, 0, stderr);
+    return parseManifests(stdout);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+test("the component leaves a Deployment without the label alone", async () => {
+  const plain = (await Deno.readTextFile(
+    `${K8S}/examples/service/deployment.yaml`,
+  )).replace(/ +battlescope.io\/wait-for-migrations: "true"\n/, "");
+  assertEquals(
+    await withComponent("wait-for-migrations", { text: plain }),
+    parseManifests(plain),
+  );
 });
+
+for (const folder of ["base", "overlays/argocd", "overlays/post"]) {
+  test(`the component traces tells the Job of ${folder} where to send them, and lets it`, async () => {
+    const objects = await withComponent("traces", { folder });
+    assertEquals(await schemaFaults(objects), "");
+    const [job, policy] = ["Job", "NetworkPolicy"].map((kind) =>
+      objects.find((one) => one.kind === kind)
+    );
+    const [{ env }] = job.spec.template.spec.containers;
+    assertEquals(env.slice(1), [
+      {
+        name: "OTEL_EXPORTER_OTLP_ENDPOINT",
+        value: "http://otel-collector.observability:4318",
+      },
+      {
+        name: "OTEL_EXPORTER_OTLP_HEADERS",
+        valueFrom: {
+          secretKeyRef: {
+            name: "db-migrate-traces",
+            key: "headers",
+            optional: true,
+          },
+        },
+      },
+    ]);
+    const names = env.map(({ name }: Manifest) => name);
+    assertEquals(
+      names.filter((name: string) => !VARIABLES.includes(name)),
+      [],
+    );
+    assertEquals(policy.spec.egress.at(-1), {
+      ports: [{ protocol: "TCP", port: 4318 }],
+    });
+    assertEquals(policy.spec.egress.length, 3);
+  });
+}
 
 function setting(flag: string): number {
   const option = SETTINGS.find((known) => known.flag === flag);
