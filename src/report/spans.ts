@@ -45,6 +45,9 @@ export interface RunEnd {
 /** How many spans are kept; of what comes later only the number is known. */
 export const MOST_SPANS = 5_000;
 
+/** How much of a statement is told, in characters. */
+const TEXT_LIMIT = 1_000;
+
 /** A span that is not over. */
 type Open = Span & { isOpen: boolean };
 
@@ -155,7 +158,7 @@ export class Tracer {
 
   /** A statement that was answered just now. */
   #statement(sql: string, durationMs: number): void {
-    const text = withoutLiterals(sql);
+    const text = queryText(sql);
     // What comes before the program's own commit is the work of the migrations.
     if (this.#transaction !== undefined && text === "commit") {
       this.#endMigration();
@@ -165,15 +168,18 @@ export class Tracer {
       ? this.#text(first.text.toUpperCase())
       : hideNothing("SQL");
     const endMs = this.#options.now();
+    const parent = this.#migration ?? this.#transaction ?? this.#run;
+    // It was answered a little earlier, and did not begin before its parent has.
+    const startMs = Math.max(parent.startMs, endMs - durationMs);
     this.#begin(
       summary,
-      this.#migration ?? this.#transaction ?? this.#run,
+      parent,
       {
         ...this.#database,
         "db.query.text": this.#text(text),
         "db.query.summary": summary,
       },
-      { kind: "client", startMs: endMs - durationMs, endMs, isOpen: false },
+      { kind: "client", startMs, endMs, isOpen: false },
     );
   }
 
@@ -216,7 +222,7 @@ export class Tracer {
     this.#fail(span, error);
     const statement = causeOf(error, DatabaseError)?.server.statement;
     if (statement === undefined) return;
-    const text = this.#text(withoutLiterals(statement));
+    const text = this.#text(queryText(statement));
     const failed = this.#spans.findLast(({ parentId, attributes }) =>
       parentId === span.id && attributes["db.query.text"] === text
     );
@@ -275,6 +281,11 @@ export class Tracer {
   #text(text: string): HiddenText {
     return this.#options.hide(visible(text));
   }
+}
+
+/** A statement without its literals and comments. */
+function queryText(sql: string): string {
+  return withoutLiterals(sql, undefined, TEXT_LIMIT);
 }
 
 function keyOf(direction: "up" | "down", migration: string): string {

@@ -137,24 +137,32 @@ export function concurrentIndex(
   return { index, table: table.join(".") };
 }
 
-/** How much of a statement is shown, in characters. */
+/** How much of a statement is shown unless told otherwise, in characters. */
 const SHOWN = 200;
 
 /**
  * The text on one line, with `?` for every string and number: literals may be other people's data. Meant to be shown, not
- * run; at most 200 characters. Unless it is said how strings are read, it is shown as far as both ways come to the same.
+ * run; at most `limit` characters. Unless it is said how strings are read, it is shown as far as both ways come to the same.
  */
-export function withoutLiterals(text: string, options?: LexOptions): string {
-  const shown = masked(text, options);
+export function withoutLiterals(
+  text: string,
+  options?: LexOptions,
+  limit = SHOWN,
+): string {
+  const shown = masked(text, options, limit);
   if (options?.conforming !== undefined) return shown;
-  const other = masked(text, { conforming: false });
+  const other = masked(text, { conforming: false }, limit);
   if (shown === other) return shown;
   let same = 0;
   while (same < shown.length && shown[same] === other[same]) same++;
   return `${shown.slice(0, same)}…`;
 }
 
-function masked(text: string, options?: LexOptions): string {
+function masked(
+  text: string,
+  options: LexOptions | undefined,
+  limit: number,
+): string {
   let shown = "";
   let end = 0;
   for (const token of tokensOf(text, options)) {
@@ -162,7 +170,7 @@ function masked(text: string, options?: LexOptions): string {
     const isLiteral = token.kind === "string" || token.kind === "number";
     const written = text.slice(token.start, token.end);
     shown += isLiteral ? "?" : written.replace(/\s+/g, " ");
-    if (shown.length > SHOWN) return `${shown.slice(0, SHOWN)}…`;
+    if (shown.length > limit) return `${shown.slice(0, limit)}…`;
     end = token.end;
   }
   return shown;

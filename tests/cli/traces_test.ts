@@ -4,6 +4,7 @@ import { join } from "node:path";
 import config from "../../deno.json" with { type: "json" };
 import { openSession } from "../support/program/application.ts";
 import { backfill, fillTable } from "../support/program/backfills.ts";
+import { readDocument } from "../support/program/documents.ts";
 import { migration, table, upCode } from "../support/program/migrations.ts";
 import {
   CONNECTED,
@@ -12,6 +13,7 @@ import {
 } from "../support/program/scenario.ts";
 import {
   type Collector,
+  readRequest,
   type ReceivedSpan,
   startCollector,
 } from "../support/net/collector.ts";
@@ -518,6 +520,49 @@ scenario(
       "select error from migration_history order by id",
     ) as [{ error: string }];
     assertEquals(error, "authorization=*** (at migrations/0001_say.ts:8:9)");
+  },
+);
+
+scenario(
+  "docs/operations.md shows what arrives",
+  {
+    "20260105105000_audit_logs": migration({
+      up: [
+        "create table audit_logs (id int)",
+        ...["a", "b", "c"].map((name) =>
+          `create index ${name} on audit_logs (id)`
+        ),
+      ],
+    }),
+  },
+  async (s) => {
+    await using collector = startCollector();
+    await s.run("up --verbose", {
+      env: {
+        ...to(collector),
+        TRACEPARENT: `00-${TRACE}-${SPAN}-01`,
+        HOSTNAME: "db-migrate-x7k2p",
+      },
+    });
+    const text = await readDocument("docs/operations.md");
+    const chapter = text.slice(text.indexOf("\n## Traces\n"));
+    const [names, request] = [...chapter.matchAll(/^```\n(.*?)^```$/gms)]
+      .map(([, block]) => block);
+    const spans = collector.spans();
+    assertEquals(
+      tree(spans, SPAN).map((line) => line.split(" | ")[0]),
+      names!.trimEnd().split("\n"),
+    );
+    const shown = readRequest(request!);
+    assertEquals(shown.resource, collector.resource());
+    const real = spans.find(({ name }) => name === shown.spans[0]!.name)!;
+    const same = (span: ReceivedSpan) => ({
+      ...span,
+      ...{ spanId: "", parentSpanId: "", startTimeUnixNano: "" },
+      endTimeUnixNano: "",
+      attributes: Object.keys(span.attributes),
+    });
+    assertEquals(same(shown.spans[0]!), same(real));
   },
 );
 
