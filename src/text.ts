@@ -90,6 +90,7 @@ export function redactor(
     said.some((word) => word.includes(password)) ||
     "postgresql".includes(password)
   ) return hideNothing;
+  if (password.length > MIXED_LENGTH) return longRedactor(password);
   // A message may write any white space as one space, but hardly anything else must be left to tell it by.
   const isTelling = password.replaceAll(/\s+/g, " ").length >= SECRET_LENGTH;
   const spellings = [...password.matchAll(/\s+|[^]/gu)].map(([part]) =>
@@ -103,6 +104,38 @@ export function redactor(
   const cut = String.raw`(?=(?:%[\da-fA-F]?|\\[ux{\da-fA-F]*)?…)`;
   const pattern = new RegExp(`${whole}|${head}${cutOff}${cut}`, "gu");
   return (text) => text.replace(pattern, "***") as HiddenText;
+}
+
+/**
+ * The longest secret that is found in any mixture of spellings, in characters: for a longer one the pattern takes much memory
+ * and time, and of a few thousand none can be made. Longer ones are tokens, of characters that are written in one way.
+ */
+const MIXED_LENGTH = 64;
+
+/** Hides a long secret as it is, and as a URL, JSON or SQL writes all of it; also when a text is cut off in it. */
+function longRedactor(secret: string): Hide {
+  const encoded = encodeURIComponent(secret.toWellFormed());
+  const spellings = new Set([
+    secret,
+    encoded,
+    encoded.replace(/%../g, (byte) => byte.toLowerCase()),
+    JSON.stringify(secret).slice(1, -1),
+    secret.replaceAll("'", "''"),
+  ]);
+  const hideWhole = (text: string) =>
+    [...spellings].reduce((left, one) => left.replaceAll(one, "***"), text);
+  const hideEnd = (text: string) => {
+    for (const one of spellings) {
+      for (let n = Math.min(one.length, text.length); n >= SECRET_LENGTH; n--) {
+        if (text.endsWith(one.slice(0, n))) return `${text.slice(0, -n)}***`;
+      }
+    }
+    return text;
+  };
+  return (text) =>
+    hideWhole(text).split("…").map((part, i, { length }) =>
+      i < length - 1 ? hideEnd(part) : part
+    ).join("…") as HiddenText;
 }
 
 /** A pattern of all that may stand for one character of a password, or for white space of at least `fewest` characters. */

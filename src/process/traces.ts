@@ -78,10 +78,20 @@ export function openTraces(options: TracesOptions): Traces | undefined {
     now: () => performance.timeOrigin + performance.now(),
     newId: () => randomHex(8),
   });
+  let broken: unknown;
   return {
-    on: (event) => tracer.on(event),
+    on: (event) => {
+      if (broken !== undefined) return;
+      try {
+        tracer.on(event);
+      } catch (error) {
+        broken = error;
+      }
+    },
     async send(end) {
-      const message = await sendSpans(settings, tracer.end(end), options);
+      const message = broken === undefined
+        ? await sendSpans(settings, () => tracer.end(end), options)
+        : `Cannot send traces: ${reasonOf(broken, settings)}`;
       if (message !== undefined) report({ event: "warning", message });
     },
   };
@@ -90,7 +100,7 @@ export function openTraces(options: TracesOptions): Traces | undefined {
 /** @returns what there is to say of it, in one sentence; nothing when everything has arrived */
 async function sendSpans(
   settings: TraceSettings,
-  spans: readonly Span[],
+  end: () => readonly Span[],
   options: TracesOptions,
 ): Promise<string | undefined> {
   const { stop } = options;
@@ -100,6 +110,7 @@ async function sendSpans(
   // What stopped the work was not meant for this; what comes now is.
   const signal = stop.aborted ? over : AbortSignal.any([over, stop]);
   try {
+    const spans = end();
     const trace = traceOf(settings, options);
     using client = await abortable(httpClient(settings, options.env), signal);
     let complaint: string | undefined;

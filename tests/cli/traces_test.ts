@@ -567,6 +567,37 @@ scenario(
 );
 
 scenario(
+  "a header may be a token of thousands of characters",
+  {
+    "0001_say": upCode(`
+  throw new Error("no: " + decodeURIComponent(Deno.env.get("OTEL_EXPORTER_OTLP_HEADERS")!));`),
+  },
+  async (s) => {
+    const token = "eyJhbGciOiJFUzI1NiJ9.".repeat(400);
+    await using collector = startCollector();
+    const { code, stdout, stderr } = await s.run("up --verbose", {
+      env: {
+        ...to(collector),
+        OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${token}`,
+      },
+    });
+    assertEquals([code, stdout], [1, ""]);
+    assertStringIncludes(
+      stderr,
+      'error: Cannot apply "0001_say": no: authorization=***\n',
+    );
+    const [{ headers, text }] = collector.requests as [
+      Collector["requests"][number],
+    ];
+    assertEquals(headers.get("authorization"), `Bearer ${token}`);
+    assertEquals([stderr, text].map((one) => one.includes("eyJ")), [
+      false,
+      false,
+    ]);
+  },
+);
+
+scenario(
   "--format json: the summary is the last line all the same, and the warning is an event",
   A,
   async (s) => {

@@ -173,6 +173,34 @@ Deno.test("redactor() leaves no spelling of any password behind", () => {
   );
 });
 
+Deno.test("redactor() hides a long secret, whole and where a text breaks off in it", () => {
+  for (const length of [65, 2_000, 20_000]) {
+    const secret = Array.from(
+      { length },
+      (_, i) => "aB3-_.~+/='\"\\é%"[(i * i + i) % 15],
+    ).join("");
+    const hide = redactor(secret, []);
+    const spellings = [
+      secret,
+      encodeURIComponent(secret),
+      encodeURIComponent(secret).replace(/%../g, (one) => one.toLowerCase()),
+      JSON.stringify(secret).slice(1, -1),
+      secret.replaceAll("'", "''"),
+    ];
+    for (const spelling of spellings) {
+      assertEquals(hide(`a ${spelling} b ${spelling}`), "a *** b ***");
+      for (const end of [4, 57, 64]) {
+        const cut = `a ${secret.slice(0, end)}…`;
+        assertEquals(hide(`${cut} b`), "a ***… b");
+      }
+    }
+    assertEquals(
+      hide(`${secret.slice(0, 3)}… and …`),
+      `${secret.slice(0, 3)}… and …`,
+    );
+  }
+});
+
 Deno.test("redactor() takes four characters for a secret, three for chance", () => {
   assertEquals(redactor("abcd", [])("xabcdx"), "x***x");
   assertEquals(redactor("abc", [])("xabcx"), "xabcx");
