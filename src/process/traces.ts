@@ -29,7 +29,7 @@ import { abortable } from "../waits.ts";
 import { readText } from "./files.ts";
 
 // What a migration does to the globals must not reach what the program says of it.
-const { fetch, AbortSignal, TextEncoder, TextDecoder } = globalThis;
+const { fetch, AbortSignal, Headers, TextEncoder, TextDecoder } = globalThis;
 
 /** How long a run may last longer for it, in milliseconds; and one that was asked to stop. */
 const LIMIT_MS = 2_000;

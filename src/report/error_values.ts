@@ -4,7 +4,14 @@
  *
  * @module
  */
-import { causeOf, causesOf, DatabaseError } from "../errors.ts";
+import {
+  causeOf,
+  causesOf,
+  ConnectionError,
+  ConnectionLostError,
+  DatabaseError,
+  InterruptedError,
+} from "../errors.ts";
 import type { ServerMessage } from "../errors.ts";
 import { tokensOf } from "../sql/tokens.ts";
 import { type HiddenText, type Hide, hideNothing, visible } from "../text.ts";
@@ -25,11 +32,18 @@ const QUOTED = /["„“«].*["“”»]|["„“«].*/s;
 /** The shortest text of a literal that is searched for outside of quotes, in characters: shorter ones are in many a word. */
 const TELLING = 4;
 
+/** Errors of the program's own that say more than what has caused them. */
+const TELLING_ERRORS = [ConnectionError, ConnectionLostError, InterruptedError];
+
 /** The SQLSTATE, or the name of the error at the root. */
 export function errorType(error: unknown, hide: Hide): HiddenText {
   const code = causeOf(error, DatabaseError)?.server.code;
   if (code !== undefined) return hide(visible(code));
-  const name = causesOf(error).at(-1)?.name;
+  const chain = causesOf(error);
+  const own = chain.find((one) =>
+    TELLING_ERRORS.some((type) => one instanceof type)
+  );
+  const name = (own ?? chain.at(-1))?.name;
   return typeof name === "string" && /^\w{1,100}$/.test(name)
     ? hide(name)
     : hideNothing("_OTHER");

@@ -567,6 +567,60 @@ scenario(
 );
 
 scenario(
+  "traces take the way through a proxy that the environment names",
+  A,
+  async (s) => {
+    await using proxy = startCollector();
+    const { code, stderr } = await s.run("up", {
+      env: {
+        OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector.invalid:4318",
+        HTTP_PROXY: proxy.url,
+      },
+    });
+    assertEquals([code, stderr.includes("warning")], [0, false], stderr);
+    assertEquals(proxy.requests.length, 1);
+  },
+);
+
+scenario(
+  "a run that cannot connect is a trace, too",
+  A,
+  async (s) => {
+    await using collector = startCollector();
+    const said =
+      'Cannot connect to the database "x" at localhost:1: the connection was refused';
+    const { code, stderr } = await s.run("up --wait-for-db 0", {
+      url: "postgres://me:s3cr3t-password@localhost:1/x",
+      env: to(collector),
+    });
+    assertEquals(code, 1);
+    assertEquals(stderr.split("\n")[0], `error: ${said}`);
+    assertEquals(tree(collector.spans()), [
+      `battlescope-migrate up | rolled_back | ConnectionError | ${said}`,
+    ]);
+  },
+);
+
+scenario(
+  "what a migration does to the globals reaches its traces as little as the output",
+  {
+    "0001_patch": upCode(`
+  Object.assign(globalThis, { fetch: null, Headers: null, TextEncoder: null });
+  JSON.stringify = () => "patched";
+  await sql\`select 1\`.execute(db);`),
+  },
+  async (s) => {
+    await using collector = startCollector();
+    assertEquals((await s.run("up", { env: to(collector) })).code, 0);
+    assertEquals(tree(collector.spans()), [
+      "battlescope-migrate up | committed",
+      "  transaction | committed",
+      "    up 0001_patch | committed",
+    ]);
+  },
+);
+
+scenario(
   "a header may be a token of thousands of characters",
   {
     "0001_say": upCode(`

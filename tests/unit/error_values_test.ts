@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import {
+  ConnectionError,
   DatabaseError,
   InterruptedError,
   MigrationError,
@@ -107,7 +108,7 @@ Deno.test("messageWithoutValues() says the rest as it is, on one line, without w
   assertEquals(long, `${"x".repeat(995)}***yy…`);
 });
 
-Deno.test("errorType() is the SQLSTATE, or the name of the first error", () => {
+Deno.test("errorType() is the SQLSTATE, or the name of the error that tells most", () => {
   const type = (error: unknown) => errorType(error, hideNothing);
   assertEquals(type(ofServer("42P01", "no")), "42P01");
   assertEquals(
@@ -115,6 +116,12 @@ Deno.test("errorType() is the SQLSTATE, or the name of the first error", () => {
     "RangeError",
   );
   assertEquals(type(new InterruptedError("SIGTERM")), "InterruptedError");
+  assertEquals(
+    type(
+      new ConnectionError("no", { transient: true, cause: new Error("ECONN") }),
+    ),
+    "ConnectionError",
+  );
   assertEquals(
     type(Object.assign(new Error("no"), { name: "a secret!" })),
     "_OTHER",
