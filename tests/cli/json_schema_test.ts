@@ -186,8 +186,10 @@ scenario("--format json prints what docs/schemas describes", A, async (s) => {
   assertEquals(
     known.sort(),
     Object.keys(EVENTS).filter((name) =>
-      !["status", "verified", "forecast"].includes(name) &&
-      name !== "waiting_for_migrations"
+      ![
+        ...["status", "verified", "forecast", "waiting_for_migrations"],
+        ...["transaction_begun", "transaction_ended"],
+      ].includes(name)
     ).sort(),
   );
   const { code, stdout, stderr } = await runValidator(
