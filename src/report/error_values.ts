@@ -11,8 +11,8 @@ import {
   ConnectionLostError,
   DatabaseError,
   InterruptedError,
+  type ServerMessage,
 } from "../errors.ts";
-import type { ServerMessage } from "../errors.ts";
 import { tokensOf } from "../sql/tokens.ts";
 import { type HiddenText, type Hide, hideNothing, visible } from "../text.ts";
 import { failureOf } from "./failure.ts";
@@ -53,7 +53,8 @@ export function errorType(error: unknown, hide: Hide): HiddenText {
 export function messageWithoutValues(error: unknown, hide: Hide): HiddenText {
   const { message } = failureOf(error);
   const server = causeOf(error, DatabaseError)?.server;
-  const text = server === undefined
+  // An error can be raised without any words.
+  const text = server === undefined || server.message === ""
     ? message
     : message.replaceAll(server.message, () => withoutValues(server));
   const shown = hide(visible(text.replace(/\s*\n\s*/g, "; ")));

@@ -92,6 +92,10 @@ Deno.test("messageWithoutValues() says the rest as it is, on one line, without w
     ),
     'Cannot roll back "0001_a": TypeError: no; way',
   );
+  assertEquals(
+    said(ofServer("P0001", "", "select 'Rifter'")),
+    'Cannot apply "0001_a": DatabaseError',
+  );
   assertEquals(said(new RefusedError(["one", "two"])), "one; two");
   assertEquals(said("text"), "text");
   assertEquals(said(undefined), "undefined");

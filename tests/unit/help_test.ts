@@ -3,6 +3,7 @@ import { helpLines } from "../../src/cli/help.ts";
 import { type CommandName, COMMANDS } from "../../src/cli/options.ts";
 import { SETTINGS } from "../../src/cli/settings.ts";
 import { LOCAL_COMMANDS } from "../../src/cli/arguments.ts";
+import { TRACE_VARIABLES } from "../../src/cli/trace_variables.ts";
 import { POSTGRES_VARIABLES, VARIABLES } from "../../src/cli/variables.ts";
 
 const NAMES = Object.keys(COMMANDS) as CommandName[];
@@ -105,7 +106,7 @@ Deno.test("helpLines() names everything in the table of options", () => {
   for (const { flag } of SETTINGS) {
     assertEquals(overview.includes(`  --${flag} `), true, flag);
   }
-  for (const { name } of POSTGRES_VARIABLES) {
+  for (const { name } of [...POSTGRES_VARIABLES, ...TRACE_VARIABLES]) {
     assertEquals(overview.includes(`  ${name} `), true, name);
   }
   for (const name of NAMES) {
@@ -146,6 +147,20 @@ Deno.test("VARIABLES lists every variable of the documentation once", () => {
     "MIGRATE_GRANT_STATUS",
     "MIGRATE_FORMAT",
     "NO_COLOR",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SDK_DISABLED",
+    "OTEL_TRACES_EXPORTER",
+    "TRACEPARENT",
+    "TRACESTATE",
   ];
 
   assertEquals(documented.filter((name) => !VARIABLES.includes(name)), []);
