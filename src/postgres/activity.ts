@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { Blocker, Progress } from "../report/events.ts";
+import type { Blocker } from "../report/events.ts";
 import { withoutLiterals } from "../sql/statement.ts";
+import { progressQuery } from "./progress.ts";
 import { isAsOld, SERVER_STARTED } from "./settings.ts";
-import type { Rows } from "./wire/protocol.ts";
 
 /** A backend that a second connection looks at. */
 export interface WatchedBackend {
@@ -19,14 +19,13 @@ export interface WatchedBackend {
 
 /**
  * Asks in one row for the backend: `started` and `pid` (null when there is none), `state`, `wait`, `reading` and whether it
- * is `ours`, and what {@link blockersOf} and {@link progressOf} read.
+ * is `ours`, what {@link blockersOf} reads, and the columns of {@link progressQuery}.
  */
 export function activityQuery({ pid, since }: WatchedBackend): string {
   return `select ${SERVER_STARTED} as started, a.pid, a.state, a.wait_event_type as wait, a.wait_event operator(pg_catalog.=) 'ClientRead' as reading,
     a.usename operator(pg_catalog.=) current_user
       and a.application_name operator(pg_catalog.=) pg_catalog.current_setting('application_name') as ours,
-    p.phase, p.blocks_done::double precision, p.blocks_total::double precision,
-    p.tuples_done::double precision, p.tuples_total::double precision,
+    p.view, p.progress,
     (select pg_catalog.json_agg(pg_catalog.json_build_object(
         'pid', b.pid, 'application', b.application_name, 'user', b.usename, 'state', b.state, 'query', b.query,
         'ageMs', (extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) b.xact_start)
@@ -36,7 +35,7 @@ export function activityQuery({ pid, since }: WatchedBackend): string {
   from (values (1)) as one
     left join pg_catalog.pg_stat_activity a on a.pid operator(pg_catalog.=) ${pid}
       and ${since === undefined ? "true" : isAsOld("a.backend_start", since)}
-    left join pg_catalog.pg_stat_progress_create_index p on p.pid operator(pg_catalog.=) a.pid`;
+    left join lateral (${progressQuery("a.pid")}) p on true`;
 }
 
 /** The sessions that it waits for. */
@@ -50,23 +49,4 @@ export function blockersOf(json: unknown): Blocker[] {
     ageMs: typeof row.ageMs === "number" ? Math.round(row.ageMs) : undefined,
     query: withoutLiterals(String(row.query ?? "")),
   }));
-}
-
-/** How far a build of an index is; `undefined` for anything else. */
-export function progressOf(
-  row: Rows[number] | undefined,
-): Progress | undefined {
-  if (typeof row?.phase !== "string") return undefined;
-  const number = (value: unknown) => typeof value === "number" ? value : 0;
-  const [done, total] = number(row.tuples_total) > 0
-    ? [number(row.tuples_done), number(row.tuples_total)]
-    : [number(row.blocks_done), number(row.blocks_total)];
-  return {
-    phase: row.phase,
-    percent: total > 0
-      ? Math.min(100, Math.floor(100 * done / total))
-      : undefined,
-    tuplesDone: number(row.tuples_done),
-    tuplesTotal: number(row.tuples_total),
-  };
 }

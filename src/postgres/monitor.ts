@@ -6,14 +6,10 @@
  *
  * @module
  */
-import {
-  activityQuery,
-  blockersOf,
-  progressOf,
-  type WatchedBackend,
-} from "./activity.ts";
+import { activityQuery, blockersOf, type WatchedBackend } from "./activity.ts";
 import type { Connection } from "./connection/connection.ts";
 import type { InFlight } from "./connection/in_flight.ts";
+import { progressOf } from "./progress.ts";
 import type { Rows } from "./wire/protocol.ts";
 import { causeOf, ConnectionError, DatabaseError } from "../errors.ts";
 import type { Event } from "../report/events.ts";

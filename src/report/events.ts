@@ -56,6 +56,7 @@ export interface Progress {
   /** Of the phase, from 0 to 100. */
   readonly percent: number | undefined;
   readonly tuplesDone: number;
+  /** 0 where the server does not know it. */
   readonly tuplesTotal: number;
 }
 

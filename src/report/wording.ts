@@ -46,6 +46,8 @@ export function progressText(progress: Progress): string {
   const { phase, percent, tuplesDone, tuplesTotal } = progress;
   const tuples = tuplesTotal > 0
     ? `, ${tuplesDone} of ${tuplesTotal} tuples`
+    : tuplesDone > 0
+    ? `, ${count(tuplesDone, "tuple")}`
     : "";
   return `${visible(phase)}${
     percent === undefined ? "" : `, ${percent} %`
