@@ -101,6 +101,7 @@ export async function execute(
       ? config
       : { ...config, statusRole: undefined },
     migrations: rest.migrations,
+    recording: rest.recording,
     run,
     clock,
     background,

@@ -142,6 +142,7 @@ export class Program implements Disposable {
         database: new PostgresDatabase({
           config,
           migrations,
+          recording: () => Promise.resolve(undefined),
           run: {
             runId: crypto.randomUUID(),
             host: () => null,

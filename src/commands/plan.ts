@@ -2,13 +2,13 @@ import type { Command } from "../cli/command.ts";
 import { ExitCode, RefusedError } from "../errors.ts";
 import { type Forecast, isClear } from "../insight/forecast_values.ts";
 import { forecast } from "../insight/forecast.ts";
-import { recordedSteps } from "../insight/recorded_steps.ts";
 import type { Answer, Probe, Probed } from "../insight/probe_values.ts";
 import { probesOf } from "../insight/probes.ts";
 import { namesToAsk } from "../insight/tables.ts";
 import { planDown, planUp, type Step } from "../plan/plan.ts";
 import type { Catalog } from "../engine/catalog_ports.ts";
 import type { Session } from "../engine/ports.ts";
+import { recordedPlan } from "../engine/recorded_plan.ts";
 import {
   forecastJson,
   forecastLines,
@@ -87,16 +87,7 @@ export async function forecastSteps(
       "Cannot tell what a run would do: there is no schema to work in",
     ]);
   }
-  const recorded = recordedSteps(
-    steps.map(({ direction, migration }) => ({
-      direction,
-      name: migration.name,
-      checksum: migration.checksum,
-      transaction: migration.transaction,
-      phase: migration.phase,
-    })),
-    recording,
-  );
+  const recorded = recordedPlan(steps, recording);
   const catalog = await session.catalog();
   const facts = await catalog.facts(namesToAsk(recorded));
   const probed = options.probe && recording !== undefined

@@ -36,6 +36,8 @@ const STOPPED_CONNECT_MS = 400;
 export interface DatabaseOptions {
   readonly config: Config;
   readonly migrations: readonly Migration[];
+  /** What was recorded of them, in UTF-8; `undefined` when nothing was. */
+  readonly recording: () => Promise<Uint8Array | undefined>;
   readonly run: RunIdentity;
   readonly clock: Clock;
   readonly background: Background;
@@ -106,7 +108,8 @@ export class PostgresDatabase implements Database {
     at: HostAndPort,
     abandoned?: Backend,
   ): Promise<Session | ConnectionError> {
-    const { config, migrations, run, background, stop, report } = this.#options;
+    const { config, migrations, recording, run, background, stop, report } =
+      this.#options;
     let link: Link | undefined;
     const isThere = abandoned?.host === at.host && abandoned.port === at.port;
     try {
@@ -153,6 +156,7 @@ export class PostgresDatabase implements Database {
         missingRights,
         run,
         migrations,
+        recording,
         openSecond: () => this.#open(at, { first: "select 1" }),
         report,
         background,

@@ -7,12 +7,15 @@
  * @module
  */
 import { activityQuery, blockersOf, type WatchedBackend } from "./activity.ts";
+import { inTime, SilentError } from "./answered.ts";
 import type { Connection } from "./connection/connection.ts";
 import type { InFlight } from "./connection/in_flight.ts";
+import type { Growth, StatementAtWork } from "./growth.ts";
+import { News } from "./news.ts";
 import { progressOf } from "./progress.ts";
 import type { Rows } from "./wire/protocol.ts";
 import { causeOf, ConnectionError, DatabaseError } from "../errors.ts";
-import type { Event } from "../report/events.ts";
+import type { Event, StatementProgress } from "../report/events.ts";
 import type { Step } from "../plan/plan.ts";
 import { withoutLiterals } from "../sql/statement.ts";
 
@@ -25,6 +28,8 @@ export interface MonitorOptions {
   readonly lockTimeoutMs: number;
   /** How long to keep trying to reach the server, in milliseconds. */
   readonly waitForDbMs: number;
+  /** What is known beforehand of the statement. */
+  readonly recorded: (statement: InFlight) => StatementAtWork;
   /** The migration whose function is at work. */
   readonly atWork: () => Step | undefined;
   readonly report: (event: Event) => void;
@@ -37,9 +42,6 @@ const TICK_MS = 100;
 const LONG_MS = 2_000;
 const POLL_MS = 1_000;
 
-/** How long the second connection may take to answer, in milliseconds; its queries wait for nothing. */
-const ANSWER_MS = 5_000;
-
 /** After how long a server that refuses a second connection, or another server, is asked again, in milliseconds. */
 const REFUSED_MS = 30_000;
 
@@ -51,9 +53,6 @@ const UNREACHED_MS = 3_000;
  * longer. A server that is only being restarted ends our session before.
  */
 const GONE_MS = 60_000;
-
-/** How often the same news is repeated, in milliseconds. */
-const REPEAT_MS = 10_000;
 
 /** How long a migration may send nothing before that is said, and how often it is said then, in milliseconds. */
 const QUIET_MS = 10_000;
@@ -75,6 +74,7 @@ const SILENT_ATTEMPTS = 2;
 export class Monitor {
   readonly #watched: Connection;
   readonly #options: MonitorOptions;
+  readonly #news: News;
   #timer: ReturnType<typeof setInterval>;
   #second: Connection | undefined;
   #busy = false;
@@ -86,13 +86,17 @@ export class Monitor {
   /** The statement that was looked at last, and since when the server says that it has answered it. */
   #statement: InFlight | undefined;
   #answeredSince: number | undefined;
-  #reported: { what: string; at: number } | undefined;
+  /** When somebody was last seen in its way. */
+  #blockedAt = -Infinity;
+  /** How far it is, where no view tells; `null` when nothing can be told. */
+  #growth: Growth | null | undefined;
   /** When it was last said that the migration at work sends nothing; missing when it has sent something since. */
   #quietSaidAt: number | undefined;
 
   constructor(watched: Connection, options: MonitorOptions) {
     this.#watched = watched;
     this.#options = options;
+    this.#news = new News(options.report);
     this.#timer = setInterval(() => void this.#tick(), TICK_MS);
   }
 
@@ -114,7 +118,7 @@ export class Monitor {
     const patience = lockTimeoutMs > 0
       ? Math.min(LONG_MS, lockTimeoutMs / 2)
       : LONG_MS;
-    if (now - statement.since < patience) return;
+    if (this.#watched.inFlight.workingMs < patience) return;
     this.#busy = true;
     this.#nextPoll = now + POLL_MS;
     await this.#look(statement);
@@ -225,7 +229,9 @@ export class Monitor {
     if (statement !== this.#statement) {
       this.#statement = statement;
       this.#answeredSince = undefined;
-      this.#reported = undefined;
+      this.#growth = undefined;
+      this.#blockedAt = -Infinity;
+      this.#news.forget();
     }
     const state = row?.state;
     // Roles that may not see the state see null or a text in its place; those say nothing.
@@ -238,47 +244,57 @@ export class Monitor {
       await this.#giveUp(pid, rows);
       return;
     }
-    const runningMs = Math.round(now - statement.since);
+    const runningMs = Math.round(this.#watched.inFlight.workingMs);
     const sql = withoutLiterals(statement.sql);
     const blockers = row?.wait === "Lock" ? blockersOf(row.blockers) : [];
     const progress = progressOf(row);
     if (blockers.length > 0) {
-      this.#report(`blocked ${blockers.map(({ pid }) => pid)}`, {
+      this.#blockedAt = now;
+      this.#news.tell(`blocked ${blockers.map(({ pid }) => pid)}`, {
         event: "blocked",
         sql,
         runningMs,
         blockers,
       });
     } else if (runningMs >= LONG_MS) {
-      this.#report(`running ${progress?.phase}`, {
+      const work = progress === undefined
+        ? await this.#work(statement)
+        : undefined;
+      if (this.#watched.inFlight.oldest !== statement) return;
+      const phase = progress?.phase ?? work?.writtenBytes !== undefined;
+      this.#news.tell(`running ${phase}`, {
         event: "running",
         sql,
         runningMs,
         ...(progress && { progress }),
+        ...(work && { work }),
       });
     }
   }
 
-  #report(what: string, event: Event): void {
-    const now = performance.now();
-    if (this.#reported?.what === what && now - this.#reported.at < REPEAT_MS) {
-      return;
+  /** How far it is, from what was recorded. Where that cannot be found out, it is not asked again, and proves nothing. */
+  async #work(statement: InFlight): Promise<StatementProgress | undefined> {
+    const { sender } = statement;
+    if (this.#growth === null || sender === undefined) return undefined;
+    const second = this.#second!;
+    try {
+      if (this.#growth === undefined) {
+        const { Growth } = await import("./growth.ts");
+        const at = this.#options.recorded(statement);
+        const unseenMs = Math.min(
+          this.#watched.inFlight.workingMs,
+          performance.now() - this.#blockedAt,
+        );
+        const growth = await inTime(Growth.of(second, at, unseenMs));
+        this.#growth = growth ?? null;
+      }
+      return await (this.#growth && inTime(this.#growth.look(second))) ??
+        undefined;
+    } catch {
+      this.#growth = null;
+      second.destroy();
+      this.#second = undefined;
+      return undefined;
     }
-    this.#reported = { what, at: now };
-    this.#options.report(event);
-  }
-}
-
-/** Nobody has answered in time. */
-class SilentError extends Error {}
-
-/** @throws {SilentError} when the answer takes longer than {@link ANSWER_MS} */
-async function inTime<T>(answer: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new SilentError()), ANSWER_MS);
-  try {
-    return await Promise.race([answer, promise]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -39,6 +39,8 @@ export interface SessionOptions extends WorkOptions, SessionHistoryOptions {
   readonly kyselyTables: readonly KyselyTable[];
   /** Opens another link to the same server, to watch this one. @throws {ConnectionError} */
   readonly openSecond: () => Promise<Link>;
+  /** What was recorded of the migrations, in UTF-8; `undefined` when nothing was. */
+  readonly recording: () => Promise<Uint8Array | undefined>;
   /** Aborts when the process is asked to stop; its reason is the error of everything in flight. */
   readonly stop: AbortSignal;
 }
@@ -225,8 +227,14 @@ export class PostgresSession implements Session {
   }
 
   #watch(): Monitor {
-    const { openSecond, server, lockTimeoutMs, waitForDbMs, report } =
-      this.#options;
+    const {
+      openSecond,
+      server,
+      lockTimeoutMs,
+      waitForDbMs,
+      recording,
+      report,
+    } = this.#options;
     return new Monitor(this.#connection, {
       open: async () => new Connection(await openSecond(), { pipeline: false }),
       backend: () => this.#backend,
@@ -234,6 +242,12 @@ export class PostgresSession implements Session {
       lockTimeoutMs,
       waitForDbMs,
       atWork: () => this.#work?.atWork,
+      recorded: ({ sql, sender }) => ({
+        sql,
+        steps: this.#work?.stepsUntil(sender) ?? [],
+        schema: this.#history.schema,
+        recording,
+      }),
       report,
     });
   }

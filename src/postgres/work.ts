@@ -24,6 +24,7 @@ import type { TracedRow } from "../plan/outcome.ts";
 import type { Step } from "../plan/plan.ts";
 import type { Event, ServerInfo } from "../report/events.ts";
 import type { Connection } from "./connection/connection.ts";
+import type { Sender } from "./connection/in_flight.ts";
 import type { RunIdentity } from "./history/changes.ts";
 import { OWN_TABLES } from "./history/place.ts";
 import type { SessionHistory } from "./history/session_history.ts";
@@ -86,6 +87,12 @@ export class SessionWork implements Work {
   get atWork(): Step | undefined {
     const last = this.#steps.at(-1);
     return last?.isRunning ? last.step : undefined;
+  }
+
+  /** The steps up to the one that has sent it; nothing of what another work has sent. */
+  stepsUntil(sender: Sender | undefined): readonly Step[] {
+    const at = this.#steps.findIndex((one) => one === sender);
+    return this.#steps.slice(0, at + 1).map(({ step }) => step);
   }
 
   /** Nothing more is done: what its steps have left behind is forgotten. */

@@ -5,6 +5,8 @@
  * @module
  */
 import type { CommandName } from "../cli/options.ts";
+import type { Range } from "../insight/estimate.ts";
+import type { Work } from "../insight/forecast_values.ts";
 import type { BackfillControl } from "../plan/backfill.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { Phase } from "../plan/migration.ts";
@@ -58,6 +60,21 @@ export interface Progress {
   readonly tuplesDone: number;
   /** 0 where the server does not know it. */
   readonly tuplesTotal: number;
+}
+
+/** What a statement was recorded to do, where no view of the server tells how far it is. */
+export interface StatementProgress {
+  readonly kind: Work;
+  readonly tables: readonly string[];
+  /** What there is to work through, with indexes where they are; `null` when the server does not know it. */
+  readonly bytes: number | null;
+  /**
+   * Of a rewrite: by how much the database has grown, and as much for the time before the first look; missing while it has not, and
+   * at the beginning. Others write as well.
+   */
+  readonly writtenBytes?: number;
+  /** How long the statement takes, as far as that can be told beforehand; missing with the bytes. */
+  readonly expected?: Range;
 }
 
 /** How far a backfill is. */
@@ -210,6 +227,7 @@ export type Event =
     readonly sql: string;
     readonly runningMs: number;
     readonly progress?: Progress;
+    readonly work?: StatementProgress;
   }
   /** A migration's function has sent nothing for long: it does, or waits for, something else. */
   | {

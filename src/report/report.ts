@@ -23,6 +23,7 @@ import {
   progressText,
   serverText,
   summaryText,
+  workText,
 } from "./wording.ts";
 import { statusJson, statusLines } from "./status_table.ts";
 
@@ -167,7 +168,7 @@ function textLines(event: Event, options: RenderOptions): RawLine[] {
           event.progress === undefined
             ? ""
             : ` (${progressText(event.progress)})`
-        }`,
+        }${event.work === undefined ? "" : ` (${workText(event.work)})`}`,
       );
     case "quiet":
       return note(

@@ -3,12 +3,14 @@
  *
  * @module
  */
+import { bytesText, rangeText } from "./amounts.ts";
 import { addressText, formatDuration, quote, visible } from "../text.ts";
 import type {
   Blocker,
   LockHolder,
   Progress,
   ServerInfo,
+  StatementProgress,
   Summary,
 } from "./events.ts";
 
@@ -53,6 +55,30 @@ export function progressText(progress: Progress): string {
     percent === undefined ? "" : `, ${percent} %`
   }${tuples}`;
 }
+
+/** What a statement was recorded to do, and how far that is. */
+export function workText(work: StatementProgress): string {
+  const { kind, tables, bytes, writtenBytes: written, expected } = work;
+  const size = bytes === null ? undefined : bytesText(bytes);
+  const what = `${WORKS[kind]} ${tables.map(visible).join(", ")}`;
+  const far = written === undefined
+    ? size && `${kind === "rewrites" ? "about " : ""}${size}`
+    : size === undefined || written > bytes!
+    ? `written about ${bytesText(written)}${
+      size === undefined ? "" : `, more than the ${size} that it was to be`
+    }`
+    : `written about ${bytesText(written)} of ${size}`;
+  const time = expected && `expected ${rangeText(expected)}`;
+  return [what, [far, time].filter(Boolean).join(", ")].filter(Boolean)
+    .join(": ");
+}
+
+const WORKS: Readonly<Record<StatementProgress["kind"], string>> = {
+  rewrites: "rewrites",
+  reads: "reads",
+  builds: "builds indexes of",
+  changes: "changes rows of",
+};
 
 export function serverText(server: ServerInfo): string {
   const pooler = server.pooled ? ", through a pooler" : "";

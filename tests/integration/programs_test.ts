@@ -316,6 +316,7 @@ async function byProgram(
       database: new PostgresDatabase({
         config,
         migrations,
+        recording: () => Promise.resolve(undefined),
         run: {
           runId: crypto.randomUUID(),
           host: () => null,

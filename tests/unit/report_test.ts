@@ -25,6 +25,8 @@ const OPTIONS: RenderOptions = {
 };
 const JSON_OPTIONS: RenderOptions = { ...OPTIONS, format: "json" };
 
+const MIB = 1_048_576;
+
 const SERVER: ServerInfo = {
   host: "db",
   port: 5432,
@@ -191,6 +193,87 @@ Deno.test("render() puts results on stdout and everything else on stderr", () =>
     [
       { event: "running", sql: "vacuum t", runningMs: 12_000 },
       "stderr: Running since 12 s: vacuum t",
+    ],
+    [
+      {
+        event: "running",
+        sql: "alter table t …",
+        runningMs: 12_000,
+        work: {
+          kind: "rewrites",
+          tables: ["t"],
+          bytes: 405 * MIB,
+          expected: { fromMs: 4_000, toMs: 35_000 },
+        },
+      },
+      "stderr: Running since 12 s: alter table t … (rewrites t: about 405 MiB, expected 4 to 35 s)",
+    ],
+    [
+      {
+        event: "running",
+        sql: "alter table t …",
+        runningMs: 12_000,
+        work: {
+          kind: "rewrites",
+          tables: ["t"],
+          bytes: 405 * MIB,
+          writtenBytes: 191 * MIB,
+          expected: { fromMs: 4_000, toMs: 35_000 },
+        },
+      },
+      "stderr: Running since 12 s: alter table t … (rewrites t: written about 191 MiB of 405 MiB, expected 4 to 35 s)",
+    ],
+    [
+      {
+        event: "running",
+        sql: "alter table t …",
+        runningMs: 12_000,
+        work: {
+          kind: "rewrites",
+          tables: ["t"],
+          bytes: 405 * MIB,
+          writtenBytes: 500 * MIB,
+          expected: { fromMs: 4_000, toMs: 35_000 },
+        },
+      },
+      "stderr: Running since 12 s: alter table t … (rewrites t: written about 500 MiB, more than the 405 MiB that it was to be, expected 4 to 35 s)",
+    ],
+    [
+      {
+        event: "running",
+        sql: "alter table t …",
+        runningMs: 12_000,
+        work: { kind: "rewrites", tables: ["t", "u"], bytes: null },
+      },
+      "stderr: Running since 12 s: alter table t … (rewrites t, u)",
+    ],
+    [
+      {
+        event: "running",
+        sql: "alter table t …",
+        runningMs: 12_000,
+        work: {
+          kind: "rewrites",
+          tables: ["t"],
+          bytes: null,
+          writtenBytes: 5 * MIB,
+        },
+      },
+      "stderr: Running since 12 s: alter table t … (rewrites t: written about 5 MiB)",
+    ],
+    [
+      {
+        event: "running",
+        sql: "alter table t …",
+        runningMs: 12_000,
+        work: {
+          kind: "changes",
+          tables: ["t"],
+          bytes: 0,
+          expected: { fromMs: 0, toMs: 50 },
+        },
+      },
+      "stderr: Running since 12 s: alter table t … (changes rows of t: 0 bytes, expected under 1 s)",
     ],
     [
       { event: "applied", migration: "a", durationMs: 870 },
@@ -715,6 +798,13 @@ const events: fc.Arbitrary<Event> = fc.oneof(
       percent: ms,
       tuplesDone: ms,
       tuplesTotal: ms,
+    }),
+    work: fc.record({
+      kind: fc.constant("rewrites" as const),
+      tables: fc.array(hostile),
+      bytes: ms,
+      writtenBytes: ms,
+      expected: fc.record({ fromMs: ms, toMs: ms }),
     }),
   }),
   fc.record({

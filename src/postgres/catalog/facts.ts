@@ -49,29 +49,34 @@ export function factsQuery(
     } then ${name}::text else n.nspname || '.' || ${name} end`;
   return `set transaction read only; select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
   pg_catalog.set_config('lock_timeout', '${LOCK_MS}', true), pg_catalog.set_config('statement_timeout', '${TIME_MS}', true);
-with wanted as (
-  select c.oid, c.relkind, c.relowner, c.reltuples, c.relpages, ${
-    named("c.relname")
-  } as name,
-    exists (select from pg_locks l where l.relation = c.oid and l.mode = 'AccessExclusiveLock'
-      and l.pid <> pg_backend_pid()) as locked
+with recursive wanted as (
+  select c.oid, c.relkind, c.relowner, ${named("c.relname")} as name
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where c.relkind in ('r', 'p', 'm', 'f') and ${named("c.relname")} = any (${
     list(tables)
   })
-), parts as (
-  select w.oid as root, c.oid, c.relpages, c.reltuples from wanted w
-    cross join lateral pg_partition_tree(w.oid) t join pg_class c on c.oid = t.relid
-    where w.relkind = 'p' and not w.locked and t.isleaf
+), tree as (
+  select w.oid as root, w.oid, w.relkind from wanted w
   union all
-  select w.oid, w.oid, w.relpages, w.reltuples from wanted w where w.relkind <> 'p' or w.locked
+  select t.root, c.oid, c.relkind from tree t join pg_inherits i on i.inhparent = t.oid and t.relkind = 'p'
+    join pg_class c on c.oid = i.inhrelid
+), closed as (
+  select l.relation from pg_locks l where l.mode = 'AccessExclusiveLock' and l.pid <> pg_backend_pid()
+    and l.database = (select d.oid from pg_database d where d.datname = current_database())
+), parts as (
+  select t.root, t.oid, c.reltuples, exists (select from closed l where l.relation in (t.root, t.oid)) as locked
+  from tree t join pg_class c on c.oid = t.oid where t.relkind <> 'p'
 ), sizes as (
-  select p.root, sum(case when w.locked then p.relpages::bigint * current_setting('block_size')::bigint
+  select p.root, bool_or(p.locked) as locked, sum(case when p.locked then (
+      select sum(greatest(c.relpages, 0)::bigint) * current_setting('block_size')::bigint
+      from pg_class t join pg_class c on c.oid in (t.oid, t.reltoastrelid) where t.oid = p.oid)
       else pg_table_size(p.oid) end)::bigint as bytes,
-    sum(case when w.locked then 0 else pg_indexes_size(p.oid) end)::bigint as index_bytes,
-    bool_and(case when w.locked then p.reltuples = 0 else pg_relation_size(p.oid) = 0 end) as empty,
+    sum(case when p.locked then (select sum(greatest(c.relpages, 0)::bigint) * current_setting('block_size')::bigint
+      from pg_index i join pg_class c on c.oid = i.indexrelid where i.indrelid = p.oid)
+      else pg_indexes_size(p.oid) end)::bigint as index_bytes,
+    bool_and(case when p.locked then p.reltuples = 0 else pg_relation_size(p.oid) = 0 end) as empty,
     case when bool_and(p.reltuples >= 0) then sum(p.reltuples)::bigint end as rows
-  from parts p join wanted w on w.oid = p.root group by p.root
+  from parts p group by p.root
 ), sessions as (
   select pid, application_name, usename, state, (extract(epoch from now() - xact_start) * 1000)::bigint as age, datname, xact_start
   from pg_stat_activity where pid <> pg_backend_pid()
@@ -90,7 +95,7 @@ select json_build_object(
     select * from sessions where datname = current_database() and xact_start < now() - interval '${OLD}' order by age desc limit 20) s),
   'tables', (select json_agg(json_build_object('name', w.name, 'bytes', s.bytes, 'indexBytes', s.index_bytes,
       'indexes', (select count(*) from pg_index i where i.indrelid = w.oid), 'rows', s.rows,
-      'estimated', w.locked, 'empty', coalesce(s.empty, true), 'owned', pg_has_role(w.relowner, 'usage'),
+      'estimated', coalesce(s.locked, false), 'empty', coalesce(s.empty, true), 'owned', pg_has_role(w.relowner, 'usage'),
       'columns', (select json_agg(a.attname) from pg_attribute a
         where a.attrelid = w.oid and a.attnum > 0 and not a.attisdropped and a.attname = any (${
     list(columns)

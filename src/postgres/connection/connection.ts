@@ -253,7 +253,11 @@ export class Connection {
     const { parameters = [], ends = false, onDone } = options;
     const { sender, own = sender === undefined, answer = { tags: [] } } =
       options;
-    const entry: InFlight = { sql: text, since: performance.now() };
+    const entry: InFlight = {
+      sql: text,
+      since: performance.now(),
+      ...(sender && { sender }),
+    };
     const { isOpen } = this.transaction;
     const answered = (failure?: Error) => {
       const { at = performance.now(), status } = answer;

@@ -15,6 +15,8 @@ export interface Sender {
 /** A statement that is under way. */
 export interface InFlight {
   readonly sql: string;
+  /** On whose behalf; nobody's is the program's own. */
+  readonly sender?: Sender;
   /** When it was sent, on `performance.now()`. */
   readonly since: number;
 }
@@ -33,6 +35,14 @@ export class StatementsInFlight {
 
   get oldest(): InFlight | undefined {
     return this.#statements.keys().next().value;
+  }
+
+  /** For how long the server has been at the oldest: it does one thing after the other. */
+  get workingMs(): number {
+    const { oldest } = this;
+    return oldest === undefined
+      ? 0
+      : performance.now() - Math.max(oldest.since, this.#answeredAt);
   }
 
   /** For how long the server has had nothing to do. */
