@@ -34,7 +34,7 @@ const LAYERS: readonly (readonly string[])[] = [
 /** The same within a folder that has folders; `.` are its own files. */
 const WITHIN: Readonly<Record<string, readonly (readonly string[])[]>> = {
   report: [["schema"], ["."]],
-  postgres: [["values"], ["wire"], ["connection"], ["history", "catalog"], [
+  postgres: [["values"], ["wire"], ["connection"], ["history"], ["catalog"], [
     "backfill",
   ], [
     ".",

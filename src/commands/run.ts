@@ -79,10 +79,12 @@ export function runPlan(
       ? await verificationOf(context, session, plan.steps)
       : undefined;
     // Most runs end before this line, and need not load the engine, nor the migrations.
-    const [{ apply }] = await Promise.all([
+    const [{ apply }, { planned }] = await Promise.all([
       import("../engine/apply.ts"),
+      import("./planned.ts"),
       context.prepare(),
     ]);
+    const times = await planned(context, session, plan.steps);
     const { error, ...counts } = await apply(
       ports,
       session,
@@ -90,7 +92,7 @@ export function runPlan(
         ? request.planner
         : confirmed(request.planner, plan.steps),
       plan,
-      { ...config, ...(verification && { verification }) },
+      { ...config, planned: times, ...(verification && { verification }) },
     );
     const code = counts.open > 0 ? ExitCode.unfinished : ExitCode.done;
     return error === undefined

@@ -1,6 +1,7 @@
 import type { Command } from "../cli/command.ts";
 import { ConnectionError, ConnectionLostError, ExitCode } from "../errors.ts";
 import type { Config } from "../cli/config.ts";
+import type { PlannedTime } from "../insight/planned_times.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { ServerInfo } from "../report/events.ts";
 import { isApplied } from "../plan/history.ts";
@@ -19,6 +20,7 @@ interface Reading {
   readonly server: ServerInfo;
   readonly states: readonly MigrationState[];
   readonly backfills: ReadonlyMap<string, OpenBackfill>;
+  readonly plans: ReadonlyMap<number, PlannedTime>;
   readonly kyselyTables: readonly KyselyTable[];
 }
 
@@ -32,7 +34,7 @@ export async function status(
 ): Promise<Result> {
   const { ports, program, config } = context;
   const { phase } = config;
-  const { server, states, backfills, kyselyTables } = await read(
+  const { server, states, backfills, plans, kyselyTables } = await read(
     context,
     command.waitMs,
   );
@@ -44,6 +46,7 @@ export async function status(
       server,
       states,
       backfills,
+      plans,
       program: { ...program },
     });
   }
@@ -122,7 +125,17 @@ function readOnce(
       const position = positions.get(row!.id);
       return position === undefined ? [] : [[name, position] as const];
     });
-    return { server, states, kyselyTables, backfills: new Map(backfills) };
+    const isApplied = states.some(({ row }) => row?.status === "applied");
+    const plans = isApplied
+      ? await (await session.catalog()).plans()
+      : new Map<number, PlannedTime>();
+    return {
+      server,
+      states,
+      plans,
+      kyselyTables,
+      backfills: new Map(backfills),
+    };
   }, options);
 }
 

@@ -23,6 +23,7 @@ import {
   changeOf,
   commitError,
   namesOf,
+  plansOf,
   runSegment,
   segmentLength,
 } from "./segment.ts";
@@ -153,9 +154,11 @@ class Run {
           this.#large.add(steps[ran.length]!.migration.name);
         }
         const now = this.ports.clock.now();
+        const plans = plansOf(ran, this.options.planned);
         return {
           changes: ran.map((one) => changeOf(one, now)),
           value: { ran, rest: steps.slice(ran.length) },
+          ...(plans.length > 0 && { sendAfter: await work.keepPlans(plans) }),
         };
       },
     ).catch((error) => ({ outcome: "not begun", error } as const));
@@ -207,7 +210,14 @@ class Run {
           });
           const durationMs = this.state.elapsed(startedAt);
           await journal.close(durationMs);
-          this.state.count([{ step, startedAt, durationMs }], rest);
+          const ran = [{ step, startedAt, durationMs }];
+          const plans = plansOf(ran, limits.planned);
+          if (plans.length > 0) {
+            const keep = await work.keepPlans(plans);
+            // Whether it is kept is not what decides about the run.
+            await keep().catch(() => {});
+          }
+          this.state.count(ran, rest);
         } catch (error) {
           if (causeOf(error, UnsettledError) !== undefined) {
             this.state.left = rest;

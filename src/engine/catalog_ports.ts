@@ -6,6 +6,7 @@
 import type { FoundObject } from "../insight/differences.ts";
 import type { DatabaseFacts } from "../insight/facts.ts";
 import type { Answer, Probe } from "../insight/probe_values.ts";
+import type { PlannedTime } from "../insight/planned_times.ts";
 import type { Json } from "../insight/recording.ts";
 import type { AskedNames } from "../insight/tables.ts";
 import type { SchemaLockHolder } from "../report/differences.ts";
@@ -35,6 +36,11 @@ export interface Catalog extends SchemaReader {
 
   /** Asks whether the rows that are there satisfy what is demanded of them. One flight, two seconds at most. */
   probe(probe: Probe): Promise<Answer>;
+  /** Whether this user can keep what was planned for migrations beside the history that is there. One flight. */
+  keepsPlans(): Promise<boolean>;
+
+  /** What was planned for migrations, by the id of the row of the history. Two flights; one where nothing was ever kept. */
+  plans(): Promise<ReadonlyMap<number, PlannedTime>>;
 }
 
 /** What is asked of the objects of a schema. */

@@ -7,6 +7,7 @@
 import type { Event, LockHolder, ServerInfo } from "../report/events.ts";
 import type { BackfillWork } from "./backfill_ports.ts";
 import type { Catalog, SchemaReader } from "./catalog_ports.ts";
+import type { PlannedTime } from "../insight/planned_times.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
 import type { HistoryChange, HistoryRow } from "../plan/history.ts";
 import type { KyselyTable } from "../plan/kysely.ts";
@@ -161,6 +162,19 @@ export interface Work {
    * @returns the rows, in the order of the changes
    */
   write(changes: readonly HistoryChange[]): Promise<readonly Written[]>;
+
+  /**
+   * Makes ready to keep what was planned for migrations that this run writes as applied.
+   *
+   * @returns what sends it, once they are written; where it fails nothing is kept, and nothing else happens
+   */
+  keepPlans(plans: readonly KeptPlan[]): Promise<() => Promise<void>>;
+}
+
+/** What was planned for a migration. */
+export interface KeptPlan {
+  readonly name: string;
+  readonly planned: PlannedTime;
 }
 
 /** What functions leave to themselves: errors that nobody waits for, and timers. */

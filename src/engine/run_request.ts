@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { PlannedTime } from "../insight/planned_times.ts";
 import type { PulseOptions } from "./backfill_pulse.ts";
 import type { Limits } from "./commit.ts";
 import type { HistoryRow } from "../plan/history.ts";
@@ -16,6 +17,8 @@ export interface ApplyOptions extends Limits {
   readonly fill: FillRequest;
   /** Compares what is made of the schema before it is committed; nothing is compared when missing. */
   readonly verification?: Verification;
+  /** What was planned for migrations, by the name, and can be kept. */
+  readonly planned: ReadonlyMap<string, PlannedTime>;
 }
 
 /** How to fill large tables. */

@@ -8,7 +8,8 @@ import { type FillTable, SMALL_BYTES } from "../plan/backfill.ts";
 import type { HistoryChange } from "../plan/history.ts";
 import type { Step } from "../plan/plan.ts";
 import { isOpen } from "../plan/states.ts";
-import type { Work } from "./ports.ts";
+import type { PlannedTime } from "../insight/planned_times.ts";
+import type { KeptPlan, Work } from "./ports.ts";
 
 /** A step that ran. It counts once its transaction is committed. */
 export interface Ran {
@@ -114,6 +115,17 @@ export function changeOf(
     durationMs: durationMs ?? null,
     error: null,
   };
+}
+
+/** What was planned for those that were applied. */
+export function plansOf(
+  ran: readonly Ran[],
+  planned: ReadonlyMap<string, PlannedTime>,
+): KeptPlan[] {
+  return ran.flatMap(({ step: { direction, migration: { name } } }) => {
+    const plan = direction === "up" ? planned.get(name) : undefined;
+    return plan === undefined ? [] : [{ name, planned: plan }];
+  });
 }
 
 /** What is said of a constraint that is checked at commit, or of a connection that ended before it. */

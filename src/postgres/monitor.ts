@@ -274,8 +274,7 @@ export class Monitor {
 
   /** How far it is, from what was recorded. Where that cannot be found out, it is not asked again, and proves nothing. */
   async #work(statement: InFlight): Promise<StatementProgress | undefined> {
-    const { sender } = statement;
-    if (this.#growth === null || sender === undefined) return undefined;
+    if (this.#growth === null || !statement.sender) return undefined;
     const second = this.#second!;
     try {
       if (this.#growth === undefined) {

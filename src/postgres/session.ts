@@ -180,11 +180,12 @@ export class PostgresSession implements Session {
 
   async catalog(): Promise<Catalog> {
     const { SchemaCatalog } = await import("./catalog/catalog.ts");
-    const { versionNumber } = this.#options;
+    const { versionNumber, trustedOwner } = this.#options;
     return new SchemaCatalog(this.#connection, {
       schema: this.#history.schema,
       versionNumber,
       without: OWN_TABLES,
+      trustedOwner,
     });
   }
 

@@ -15,6 +15,7 @@ import type { BackfillWork, BatchLimits } from "../engine/backfill_ports.ts";
 import type { SchemaReader } from "../engine/catalog_ports.ts";
 import type {
   Background,
+  KeptPlan,
   LockedHistory,
   Work,
   Written,
@@ -39,6 +40,7 @@ import {
   type Settings,
   settingsList,
 } from "./settings.ts";
+import { durationsOf, functionOf, stepsUntil } from "./running_steps.ts";
 import { RunningStep } from "./step.ts";
 import { StepOutside } from "./step_outside.ts";
 import type { Rows } from "./wire/protocol.ts";
@@ -91,8 +93,7 @@ export class SessionWork implements Work {
 
   /** The steps up to the one that has sent it; nothing of what another work has sent. */
   stepsUntil(sender: Sender | undefined): readonly Step[] {
-    const at = this.#steps.findIndex((one) => one === sender);
-    return this.#steps.slice(0, at + 1).map(({ step }) => step);
+    return stepsUntil(this.#steps, sender);
   }
 
   /** Nothing more is done: what its steps have left behind is forgotten. */
@@ -260,6 +261,11 @@ export class SessionWork implements Work {
     return written;
   }
 
+  async keepPlans(plans: readonly KeptPlan[]): Promise<() => Promise<void>> {
+    const { keepPlans } = await import("./history/plans.ts");
+    return () => keepPlans(this.#place, this.#options.run.runId, plans);
+  }
+
   /** An error of a statement that ran ahead surfaces later: it is named after the step that sent it. */
   attributed(error: unknown, running?: RunningStep): unknown {
     if (causeOf(error, MigrationError) !== undefined) return error;
@@ -287,22 +293,4 @@ export class SessionWork implements Work {
     const { lockNames } = this.#place.history;
     return { ...this.#options, ...limits, lockNames };
   }
-}
-
-/** The step with the function that it runs: that of a backfill is made for its rows. */
-async function functionOf(step: Step): Promise<Step> {
-  const { direction, migration: { backfill } } = step;
-  if (backfill === undefined || direction === "down") return step;
-  const { filling } = await import("./backfill/filling.ts");
-  return filling(step, backfill);
-}
-
-/** A step took from the end of the one before it, or from its own start, until its last answer. */
-function durationsOf(steps: readonly RunningStep[]): number[] {
-  let end = 0;
-  return steps.map(({ startedAt, answeredAt = startedAt }) => {
-    const start = Math.max(startedAt, end);
-    end = Math.max(end, answeredAt);
-    return Math.max(0, Math.round(answeredAt - start));
-  });
 }

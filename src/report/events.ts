@@ -6,6 +6,7 @@
  */
 import type { CommandName } from "../cli/options.ts";
 import type { Range } from "../insight/estimate.ts";
+import type { PlannedTime } from "../insight/planned_times.ts";
 import type { Work } from "../insight/forecast_values.ts";
 import type { BackfillControl } from "../plan/backfill.ts";
 import type { OpenBackfill } from "../plan/backfill_progress.ts";
@@ -268,6 +269,8 @@ export type Event =
     readonly states: readonly MigrationState[];
     /** Of the backfills that are open, by the name. */
     readonly backfills: ReadonlyMap<string, OpenBackfill>;
+    /** What was planned for those that are applied, as far as it was kept; by the id of the row. */
+    readonly plans: ReadonlyMap<number, PlannedTime>;
     /** What `version` says of the program. */
     readonly program: Readonly<Record<string, unknown>>;
   }

@@ -11,6 +11,8 @@ import {
   visible,
   YELLOW,
 } from "../text.ts";
+import type { PlannedTime } from "../insight/planned_times.ts";
+import { rangeText } from "./amounts.ts";
 import { openLines } from "./backfill_wording.ts";
 import { databaseJson } from "./wording.ts";
 import type { Event } from "./events.ts";
@@ -46,7 +48,7 @@ type Status = Event & { readonly event: "status" };
 
 /** The members of the JSON object. */
 export function statusJson(
-  { server, states, backfills, program }: Status,
+  { server, states, backfills, plans, program }: Status,
 ): Record<string, unknown> {
   return {
     program,
@@ -56,6 +58,7 @@ export function statusJson(
       state,
       appliedAt: appliedAt(state, row),
       durationMs: row?.durationMs ?? null,
+      ...(row && plans.has(row.id) && { planned: plans.get(row.id) }),
       appliedBy: row?.appliedBy ?? null,
       checksum: row?.checksum ?? null,
       ...(row?.error !== undefined && row.error !== null &&
@@ -71,7 +74,10 @@ export function statusJson(
 }
 
 /** The columns of the table, the first of them the most important. */
-const COLUMNS = ["STATE", "MIGRATION", "APPLIED AT", "TOOK", "BY"];
+const COLUMNS = ["STATE", "MIGRATION", "APPLIED AT", "TOOK", "PLANNED", "BY"];
+
+/** Most migrations do nothing that takes long: nothing was planned for them. */
+const PLANNED = COLUMNS.indexOf("PLANNED");
 
 /** The first half of a pair of surrogates, at the end of a text that was cut. */
 const HALF = /[\ud800-\udbff]$/;
@@ -84,7 +90,7 @@ const GAP = "  ";
  * and names that are still too long are cut, with a sign.
  */
 export function statusLines(
-  { states, backfills }: Pick<Status, "states" | "backfills">,
+  { states, backfills, plans }: Pick<Status, "states" | "backfills" | "plans">,
   { color, columns = Infinity }: {
     readonly color: boolean;
     /** How wide the terminal is, in characters; missing where it is none. */
@@ -99,9 +105,13 @@ export function statusLines(
     row?.durationMs === undefined || row.durationMs === null
       ? ""
       : formatDuration(row.durationMs),
+    plannedText(row && plans.get(row.id)),
     visible(row?.appliedBy ?? ""),
   ]);
-  const table = fitting([COLUMNS, ...rows], columns);
+  const all = [COLUMNS, ...rows];
+  const isPlanned = rows.some((cells) => cells[PLANNED] !== "");
+  const shown = isPlanned ? all : all.map((row) => row.toSpliced(PLANNED, 1));
+  const table = fitting(shown, columns);
   const widths = widthsOf(table);
   const lines = table.flatMap((cells, i) => {
     const padded = cells.map((cell, j) => cell.padEnd(widths[j]!));
@@ -171,6 +181,10 @@ function appliedAt(state: State, row: MigrationState["row"]): string | null {
       row === undefined
     ? null
     : row.finishedAt;
+}
+
+function plannedText(planned: PlannedTime | undefined): string {
+  return planned === undefined ? "" : rangeText(planned);
 }
 
 /** PostgreSQL's `2026-01-05T09:00:00.123456+00:00` as `2026-01-05 09:00:00Z`. */

@@ -51,7 +51,7 @@ const A = { "0001_a": table("a") };
 const SLOW = upCode(`
   await sql\`do $$ begin raise notice 'slow'; end $$\`.execute(db);
   await sql\`select pg_sleep(4)\`.execute(db);
-  await sql\`alter table a alter id type int using id + coalesce(length(pg_sleep(4)::text), 0)\`.execute(db);`) +
+  await sql\`alter table a alter id type int using id + coalesce(length(pg_sleep(3)::text), 0)\`.execute(db);`) +
   `
 export const down = async () => {};
 `;
@@ -121,6 +121,7 @@ scenario("--format json prints what docs/schemas describes", A, async (s) => {
   await s.db.query("vacuum analyze a");
   await s.release(await recorded({ ...A, "0002_slow": SLOW }));
   assertEquals(await up("up --verbose"), 0);
+  assertEquals(await collect("status", "status"), 0);
   assertEquals(await up("redo --yes"), 0);
   assertEquals(await up("down --dry-run"), 0);
   assertEquals(await up("down --yes"), 0);

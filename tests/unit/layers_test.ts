@@ -71,7 +71,7 @@ Deno.test("layerFaults() keeps the order of the folders within an adapter", () =
       "src/postgres/wire/link.ts imports src/postgres/connection/connection.ts",
       "src/postgres/history/rows.ts imports src/postgres/settings.ts",
     ].map((edge) =>
-      `${edge}: the order is values ← wire ← connection ← { history, catalog } ← backfill ← .`
+      `${edge}: the order is values ← wire ← connection ← history ← catalog ← backfill ← .`
     ),
   );
 });

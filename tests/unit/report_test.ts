@@ -493,6 +493,7 @@ Deno.test("render() closes a run with what it came to", () => {
 
 const STATUS: Event = {
   event: "status",
+  plans: new Map(),
   backfills: new Map(),
   server: SERVER,
   states: migrationStates(
@@ -842,6 +843,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
     [name, finishedAt, appliedBy, error],
   ): Event => ({
     event: "status",
+    plans: new Map(),
     backfills: new Map(),
     server: { ...SERVER, host: name },
     states: migrationStates([], [

@@ -11,9 +11,11 @@ import type {
 import { causeOf, DatabaseError } from "../../errors.ts";
 import type { DatabaseFacts } from "../../insight/facts.ts";
 import type { Answer, Probe } from "../../insight/probe_values.ts";
+import type { PlannedTime } from "../../insight/planned_times.ts";
 import type { AskedNames } from "../../insight/tables.ts";
 import type { SchemaLockHolder } from "../../report/differences.ts";
 import type { Connection } from "../connection/connection.ts";
+import { keepsQuery, readPlans } from "../history/plans.ts";
 import { askFacts } from "./facts.ts";
 import {
   PROBE_ROW,
@@ -32,6 +34,8 @@ interface Place {
   readonly versionNumber: number;
   /** The program's own tables, which are no part of the schema. */
   readonly without: readonly string[];
+  /** A role that is trusted because the user of the program says so. */
+  readonly trustedOwner?: string | undefined;
 }
 
 /** The {@link Catalog} on PostgreSQL. */
@@ -84,5 +88,18 @@ export class SchemaCatalog implements Catalog {
   async facts(wanted: AskedNames): Promise<DatabaseFacts> {
     const { schema } = this.#place;
     return await askFacts(this.#connection, { ...wanted, schema });
+  }
+
+  async keepsPlans(): Promise<boolean> {
+    // What is asked together with it goes with the same flight.
+    await this.#connection.prepare();
+    const query = keepsQuery(this.#place.schema);
+    const [row] = await this.#connection.query(query);
+    return row?.keeps === true;
+  }
+
+  async plans(): Promise<ReadonlyMap<number, PlannedTime>> {
+    const { schema, trustedOwner } = this.#place;
+    return await readPlans(this.#connection, schema, trustedOwner);
   }
 }

@@ -253,11 +253,7 @@ export class Connection {
     const { parameters = [], ends = false, onDone } = options;
     const { sender, own = sender === undefined, answer = { tags: [] } } =
       options;
-    const entry: InFlight = {
-      sql: text,
-      since: performance.now(),
-      ...(sender && { sender }),
-    };
+    const entry: InFlight = { sql: text, since: performance.now(), sender };
     const { isOpen } = this.transaction;
     const answered = (failure?: Error) => {
       const { at = performance.now(), status } = answer;

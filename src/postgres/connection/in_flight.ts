@@ -16,7 +16,7 @@ export interface Sender {
 export interface InFlight {
   readonly sql: string;
   /** On whose behalf; nobody's is the program's own. */
-  readonly sender?: Sender;
+  readonly sender: Sender | undefined;
   /** When it was sent, on `performance.now()`. */
   readonly since: number;
 }

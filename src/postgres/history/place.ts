@@ -234,13 +234,16 @@ export function noSchemaError(
 /** The table with the positions of backfills, beside the history. */
 export const POSITIONS = "migration_backfills";
 
-/** The tables of the program itself. */
-export const OWN_TABLES: readonly string[] = [HISTORY_TABLE, POSITIONS];
-
 /** Its quoted, qualified name. */
 export function positionsTable(schema: string): string {
   return `${quoteIdentifier(schema)}.${POSITIONS}`;
 }
+
+/** The table with what was planned for migrations, beside the history. */
+export const PLANS = "migration_plans";
+
+/** The tables of the program itself. */
+export const OWN_TABLES: readonly string[] = [HISTORY_TABLE, POSITIONS, PLANS];
 
 /** The history of a schema, for a message. */
 export function historyName(schema: string): string {

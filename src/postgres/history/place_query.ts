@@ -125,7 +125,7 @@ function arrayOf(columns: readonly string[]): string {
 }
 
 /** Whether the owner of the relation `c` in the schema `n` is one; see {@link trustQuery}. */
-function isTrusted(owner: string | undefined): string {
+export function isTrusted(owner: string | undefined): string {
   const isNamed = owner === undefined
     ? ""
     : ` or o.rolname ${EQ} ${quoteLiteral(owner)}`;

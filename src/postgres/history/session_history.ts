@@ -171,7 +171,7 @@ export class SessionHistory {
           missingRights: missingRights && {
             usage: missingRights.usage || place.schema !== before.schema,
             select: place.form !== "missing",
-            positions: false,
+            beside: [],
           },
         };
         if (attempts < MOST_ATTEMPTS) continue;

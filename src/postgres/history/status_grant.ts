@@ -12,8 +12,8 @@ import {
   HISTORY_TABLE,
   historyTable,
   type Place,
+  PLANS,
   POSITIONS,
-  positionsTable,
 } from "./place.ts";
 
 const EQ = "operator(pg_catalog.=)";
@@ -24,20 +24,20 @@ export interface MissingRights {
   readonly usage: boolean;
   /** To read the table. */
   readonly select: boolean;
-  /** To read how far backfills are, where there is a table of that. */
-  readonly positions: boolean;
+  /** To read these tables that are beside it: how far backfills are, what was planned. */
+  readonly beside: readonly string[];
 }
 
 /** Nothing is lacking. */
 export const NOTHING_MISSING: MissingRights = {
   usage: false,
   select: false,
-  positions: false,
+  beside: [],
 };
 
 /**
- * A schema; then whether the role may use it, and the user may grant that; the same of reading its history, and of reading
- * the positions of backfills: null where there is no such table.
+ * A schema; then whether the role may use it, and the user may grant that; the same of reading its history, null where there is
+ * none; and of the tables beside it.
  */
 type SchemaRights = readonly [
   string,
@@ -45,8 +45,7 @@ type SchemaRights = readonly [
   boolean,
   boolean | null,
   boolean | null,
-  boolean | null,
-  boolean | null,
+  readonly (readonly [table: string, reads: boolean, mayGrant: boolean])[],
 ];
 
 /**
@@ -64,12 +63,13 @@ export function rightsQuery(role: string, schema: string | undefined): string {
       pg_catalog.has_schema_privilege(n.oid, 'usage with grant option'),
       pg_catalog.has_table_privilege(r.oid, c.oid, 'select'),
       pg_catalog.has_table_privilege(c.oid, 'select with grant option'),
-      pg_catalog.has_table_privilege(r.oid, p.oid, 'select'),
-      pg_catalog.has_table_privilege(p.oid, 'select with grant option')))
+      (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(p.relname,
+          pg_catalog.has_table_privilege(r.oid, p.oid, 'select'),
+          pg_catalog.has_table_privilege(p.oid, 'select with grant option'))), '[]')
+        from pg_catalog.pg_class p where p.relnamespace ${EQ} n.oid and p.relkind ${EQ} 'r'
+          and p.relname ${EQ} any (array['${POSITIONS}', '${PLANS}']))))
     from pg_catalog.pg_namespace n left join pg_catalog.pg_class c on c.relnamespace ${EQ} n.oid
       and c.relname ${EQ} '${HISTORY_TABLE}' and c.relkind ${EQ} 'r'
-      left join pg_catalog.pg_class p on p.relnamespace ${EQ} n.oid
-      and p.relname ${EQ} '${POSITIONS}' and p.relkind ${EQ} 'r'
     where n.nspname ${EQ} ${schemas}), '[]')::pg_catalog.text
     from pg_catalog.pg_roles r where r.rolname::pg_catalog.text ${EQ} ${
     quoteLiteral(role)
@@ -99,19 +99,22 @@ export function missingRights(
   const found = (JSON.parse(rights) as readonly SchemaRights[])
     .find(([name]) => name === schema);
   if (found === undefined) return NOTHING_MISSING;
-  const [name, uses, mayGrantUsage, reads, mayGrantSelect] = found;
-  const [, , , , , readsPositions, mayGrantPositions] = found;
+  const [name, uses, mayGrantUsage, reads, mayGrantSelect, tables] = found;
+  const unread = form === "missing" ? [] : tables.filter(([, reads]) => !reads);
   const missing = {
     usage: !uses,
     select: form !== "missing" && reads === false,
-    positions: form !== "missing" && readsPositions === false,
+    beside: unread.map(([table]) => table),
   };
   const denied = {
     usage: missing.usage && !mayGrantUsage,
     select: missing.select && mayGrantSelect !== true,
-    positions: missing.positions && mayGrantPositions !== true,
+    beside: unread.filter(([, , mayGrant]) => !mayGrant)
+      .map(([table]) => table),
   };
-  if (!denied.usage && !denied.select && !denied.positions) return missing;
+  if (!denied.usage && !denied.select && denied.beside.length === 0) {
+    return missing;
+  }
   throw new RefusedError([
     `Cannot grant "status" to ${quote(role)}: ${
       quote(user)
@@ -130,7 +133,10 @@ export function grantStatements(
   const grants: [boolean, string][] = [
     [missing.usage, `usage on schema ${quoteIdentifier(schema)}`],
     [missing.select, `select on ${historyTable(schema)}`],
-    [missing.positions, `select on ${positionsTable(schema)}`],
+    ...missing.beside.map((table): [boolean, string] => [
+      true,
+      `select on ${quoteIdentifier(schema)}.${table}`,
+    ]),
   ];
   return grants.filter(([isMissing]) => isMissing)
     .map(([, what]) => `grant ${what} to ${to}`);
