@@ -262,3 +262,28 @@ planned(
     assertEquals([nothing, quick, growing], [before, rest[0], rest[1]! + 1]);
   },
 );
+
+for (const name of ["0003_rewrite", "0004_alone"]) {
+  planned(
+    `a connection that is lost while a plan is kept says what became of the migration: ${name}`,
+    async (s) => {
+      if (name === "0004_alone") await s.run("up --to 0003_rewrite");
+      await using proxy = await startProxy(s.db);
+      const url = proxy.url(s.db.url);
+      const held = proxy.hold(/^do .*migration_plans/s);
+      await using up = s.start(`up --to ${name}`, { url });
+      await held.held;
+      proxy.drop();
+      held.release();
+      const { code, stderr } = await up.result;
+      const isApplied = (await s.history()).includes(`${name} applied`);
+      assertEquals(
+        [code, isApplied],
+        name === "0004_alone" ? [0, true] : [1, false],
+        stderr,
+      );
+      assertEquals((await s.run("up")).code, 0);
+      assertEquals("0003_rewrite" in await plannedOf(s), true);
+    },
+  );
+}

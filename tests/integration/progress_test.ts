@@ -1,10 +1,12 @@
 /** How far a statement is while it runs: what the views of the server tell, and what the recording and the size of the database do. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { withPgBouncer } from "../support/server/pgbouncer.ts";
 import { openSession } from "../support/program/application.ts";
 import { migration } from "../support/program/migrations.ts";
 import { recorded } from "../support/program/recording.ts";
 import {
   type Migrations,
+  type RunOptions,
   type Scenario,
   scenario,
 } from "../support/program/scenario.ts";
@@ -128,10 +130,13 @@ async function countedBytes(db: TestDatabase): Promise<number> {
  * Runs `up` while its statement waits at one row until it was looked at, and at a second until it was looked at again, and
  * returns what was said of its work, how much was written apart: 600 rows are, in between.
  */
-async function worksOf(s: Scenario): Promise<unknown[]> {
+async function worksOf(
+  s: Scenario,
+  options?: RunOptions,
+): Promise<unknown[]> {
   await using other = await openSession(s.db.url);
   await other.run("select pg_advisory_lock(1), pg_advisory_lock(2)");
-  await using up = s.start("up --format=json");
+  await using up = s.start("up --format=json", options);
   await up.waitFor('"event":"running"');
   await other.run("select pg_advisory_unlock(1)");
   await up.waitFor(/"writtenBytes"|"summary"/);
@@ -165,6 +170,54 @@ scenario(
     };
     assertEquals(await worksOf(s), [work, { ...work, isWritten: true }]);
   },
+);
+
+scenario(
+  "a rewrite tells the same to a role that sees nobody else, in another schema",
+  {},
+  async (s) => {
+    await s.release(await recorded({ ...PREPARED, ...REWRITES }));
+    const role = await s.db.createRole((name) => [
+      `create schema tenant authorization ${name}`,
+      `grant create on database "${s.db.name}" to ${name}`,
+    ]);
+    const env = { MIGRATE_SCHEMA: "tenant" };
+    const first = await s.run("up --to 0001_table", { as: role, env });
+    assertEquals(first.code, 0, first.stderr);
+    await s.db.query(`${FILL.replace(" t ", " tenant.t ")}(1, 1000) i`);
+    await s.db.query("vacuum analyze tenant.t");
+    const options = { as: role, env };
+    const work = {
+      kind: "rewrites",
+      tables: ["t"],
+      bytes: await countedBytes(s.db),
+      expected: { fromMs: 10, toMs: 151 },
+    };
+    assertEquals(
+      await worksOf(s, options),
+      [work, { ...work, isWritten: true }],
+    );
+    const { stdout } = await s.run("status", options);
+    assertMatch(stdout, /^applied +0002_rewrite .* under 1 s /m);
+  },
+);
+
+scenario(
+  "a rewrite tells the same behind a pooler",
+  {},
+  async (s) => {
+    await prepare(s, REWRITES);
+    await withPgBouncer(s.db, async ({ url }) => {
+      const options = { url: url(s.db.url) };
+      const [first, ...rest] = await worksOf(s, options) as {
+        tables: string[];
+      }[];
+      assertEquals([first?.tables, rest.length], [["t"], 1]);
+      const { stdout } = await s.run("status", options);
+      assertMatch(stdout, /^applied +0002_rewrite .* under 1 s /m);
+    });
+  },
+  { needs: ["pgbouncer"] },
 );
 
 scenario(
