@@ -213,9 +213,8 @@ class Run {
           const ran = [{ step, startedAt, durationMs }];
           const plans = plansOf(ran, limits.planned);
           if (plans.length > 0) {
-            const keep = await work.keepPlans(plans);
-            // Whether it is kept is not what decides about the run.
-            await keep().catch(() => {});
+            // Whether they are kept is not what decides about the run.
+            await work.keepPlans(plans).then((keep) => keep()).catch(() => {});
           }
           this.state.count(ran, rest);
         } catch (error) {

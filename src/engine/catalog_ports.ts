@@ -36,6 +36,7 @@ export interface Catalog extends SchemaReader {
 
   /** Asks whether the rows that are there satisfy what is demanded of them. One flight, two seconds at most. */
   probe(probe: Probe): Promise<Answer>;
+
   /** Whether this user can keep what was planned for migrations beside the history that is there. One flight. */
   keepsPlans(): Promise<boolean>;
 
