@@ -18,6 +18,8 @@ export interface PlannedTime extends Range {
 
 /** Facts of a database that has nothing. */
 const NOTHING: DatabaseFacts = {
+  schema: "",
+  mayCreate: false,
   superuser: false,
   seesOthers: false,
   timeZone: "UTC",

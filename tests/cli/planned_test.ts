@@ -2,6 +2,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { migration } from "../support/program/migrations.ts";
 import { startProxy } from "../support/net/proxy.ts";
+import { layOverloads } from "../support/program/overloads.ts";
 import { recorded } from "../support/program/recording.ts";
 import {
   type RunOptions,
@@ -287,3 +288,39 @@ for (const name of ["0003_rewrite", "0004_alone"]) {
     },
   );
 }
+
+scenario(
+  "what keeps plans finds nothing by the search path but the migrations' own",
+  {},
+  async (s) => {
+    const role = await s.db.createRole((name) => [
+      "create schema mine",
+      "create schema strange",
+      `alter role ${name} superuser`,
+      `alter role ${name} in database ${s.db.name} set search_path = mine, strange, pg_catalog`,
+    ]);
+    await s.release(await recorded(MIGRATIONS));
+    const run = async (command: string) => {
+      const { code, stderr } = await s.run(command, { as: role });
+      assertEquals(code, 0, stderr);
+    };
+    await run("up --to 0001_table");
+    await s.db.query(
+      "insert into mine.t select i, i from generate_series(1, 1000) i",
+    );
+    const reader = await s.db.createRole();
+    await s.db.query(
+      `grant select on mine.migration_history to ${reader.name}`,
+    );
+    await layOverloads(s.db, "strange");
+    await run("up");
+    assertEquals(await plannedOf(s, { as: role }), KEPT);
+    assertEquals(
+      await s.db.query(
+        `select is_called, has_table_privilege('${reader.name}', 'mine.migration_plans', 'select') as may
+         from strange.calls`,
+      ),
+      [{ is_called: false, may: true }],
+    );
+  },
+);
