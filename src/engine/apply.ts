@@ -22,6 +22,7 @@ import type { LockedHistory, Ports, Session, Work } from "./ports.ts";
 import {
   changeOf,
   commitError,
+  keepNow,
   namesOf,
   plansOf,
   runSegment,
@@ -211,11 +212,7 @@ class Run {
           const durationMs = this.state.elapsed(startedAt);
           await journal.close(durationMs);
           const ran = [{ step, startedAt, durationMs }];
-          const plans = plansOf(ran, limits.planned);
-          if (plans.length > 0) {
-            // Whether they are kept is not what decides about the run.
-            await work.keepPlans(plans).then((keep) => keep()).catch(() => {});
-          }
+          await keepNow(work, plansOf(ran, limits.planned));
           this.state.count(ran, rest);
         } catch (error) {
           if (causeOf(error, UnsettledError) !== undefined) {

@@ -128,6 +128,15 @@ export function plansOf(
   });
 }
 
+/** Keeps plans of what is applied already. Whether that succeeds decides about no run: it never rejects. */
+export async function keepNow(
+  work: Work,
+  plans: readonly KeptPlan[],
+): Promise<void> {
+  if (plans.length === 0) return;
+  await work.keepPlans(plans).then((keep) => keep()).catch(() => {});
+}
+
 /** What is said of a constraint that is checked at commit, or of a connection that ended before it. */
 export function commitError(ran: readonly Ran[], cause: unknown): unknown {
   // One that was sent ahead of the commit has been named already.
