@@ -2,6 +2,8 @@ import type { Command } from "../cli/command.ts";
 import { ExitCode, RefusedError } from "../errors.ts";
 import { type Forecast, isClear } from "../insight/forecast_values.ts";
 import { forecast } from "../insight/forecast.ts";
+import { ownRates, type Taken } from "../insight/own_rates.ts";
+import { plannedTimes } from "../insight/planned_times.ts";
 import type { Answer, Probe, Probed } from "../insight/probe_values.ts";
 import { probesOf } from "../insight/probes.ts";
 import { namesToAsk } from "../insight/tables.ts";
@@ -9,11 +11,8 @@ import { planDown, planUp, type Step } from "../plan/plan.ts";
 import type { Catalog } from "../engine/catalog_ports.ts";
 import type { Session } from "../engine/ports.ts";
 import { recordedPlan } from "../engine/recorded_plan.ts";
-import {
-  forecastJson,
-  forecastLines,
-  forecastMarkdown,
-} from "../report/forecast.ts";
+import { forecastJson, forecastLines } from "../report/forecast.ts";
+import { forecastMarkdown } from "../report/forecast_markdown.ts";
 import { databaseJson } from "../report/wording.ts";
 import {
   accepted,
@@ -89,7 +88,11 @@ export async function forecastSteps(
   }
   const recorded = recordedPlan(steps, recording);
   const catalog = await session.catalog();
-  const facts = await catalog.facts(namesToAsk(recorded));
+  const found = await catalog.facts(namesToAsk(recorded));
+  const grows = plannedTimes(recorded, found).size > 0;
+  const facts = grows
+    ? { ...found, rates: ownRates(await takenHere(session, catalog)) }
+    : found;
   const probed = options.probe && recording !== undefined
     ? await probe(
       context,
@@ -100,6 +103,20 @@ export async function forecastSteps(
     )
     : undefined;
   return forecast(recorded, facts, config.transaction, probed);
+}
+
+/** What earlier runs were planned to work through here, and took. */
+async function takenHere(
+  { history }: Session,
+  catalog: Catalog,
+): Promise<Taken[]> {
+  const plans = await catalog.plans();
+  return history.flatMap(({ id, durationMs }) => {
+    const planned = plans.get(id);
+    return planned === undefined || durationMs === null
+      ? []
+      : [{ planned, durationMs }];
+  });
 }
 
 /** Asks one question after the other, as long as there is time. */

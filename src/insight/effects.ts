@@ -38,7 +38,7 @@ export function effectsOf(
       const withIndexes = kind === "rewrites" || kind === "changes";
       const bytes = times *
         (facts.bytes + (withIndexes ? facts.indexBytes : 0));
-      const range = workRange(BASES[kind], bytes);
+      const range = workRange(BASES[kind], bytes, tables.rates);
       // How many of the rows are changed nobody knows before.
       works.set(table, {
         kind,

@@ -13,27 +13,37 @@ export interface Range {
 /** What an estimate rests on. */
 export type Basis = "scan" | "build" | "rewrite" | "change";
 
-/**
- * Fast and slow, in megabytes of the table a second: what servers of very different sizes were seen to do. `docs/rules.md` says
- * how they were checked.
- */
-export const RATES: Readonly<
-  Record<Basis, { readonly fast: number; readonly slow: number }>
-> = {
+/** Fast and slow, in megabytes of the table a second. */
+export interface Rate {
+  readonly fast: number;
+  readonly slow: number;
+}
+
+/** What servers of very different sizes were seen to do. `docs/rules.md` says how they were checked. */
+const RATES: Readonly<Record<Basis, Rate>> = {
   scan: { fast: 800, slow: 100 },
   build: { fast: 250, slow: 25 },
-  rewrite: { fast: 120, slow: 12 },
+  rewrite: { fast: 200, slow: 12 },
   change: { fast: 60, slow: 4 },
 };
 
-const MEGABYTE = 1_000_000;
+/** What the server at hand was seen to do, and how often. */
+export type OwnRates = Readonly<
+  Partial<Record<Basis, Rate & { readonly seen: number }>>
+>;
+
+export const MEGABYTE = 1_000_000;
 
 /** What a statement takes that only writes to the catalogs, once it has its locks. */
 export const AT_ONCE: Range = { fromMs: 0, toMs: 50 };
 
-/** How long it takes to work through so many bytes. */
-export function workRange(basis: Basis, bytes: number): Range {
-  const { fast, slow } = RATES[basis];
+/** How long it takes to work through so many bytes, by the server's own rates where they are known. */
+export function workRange(
+  basis: Basis,
+  bytes: number,
+  own: OwnRates = {},
+): Range {
+  const { fast, slow } = own[basis] ?? RATES[basis];
   const seconds = bytes / MEGABYTE;
   return {
     fromMs: Math.round(seconds / fast * 1_000),

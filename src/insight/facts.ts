@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { OwnRates } from "./estimate.ts";
 import type { LockMode } from "./locks.ts";
 
 /** A session that holds a lock on a table. What it does is unknown when the role may not see it. */
@@ -35,8 +36,10 @@ export interface TableFacts {
   readonly holders: readonly Holder[];
 }
 
-/** What `plan` has found out with its one query. */
+/** What `plan` has found out. */
 export interface DatabaseFacts {
+  /** What was seen of earlier runs here; nothing where it was not asked for. */
+  readonly rates?: OwnRates;
   /** The schema to work in, and whether the role may create something in it. */
   readonly schema: string;
   readonly mayCreate: boolean;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { OwnRates } from "./estimate.ts";
 import type { DatabaseFacts, TableFacts } from "./facts.ts";
 import type { DdlObject, Footprint, StatementFootprint } from "./footprint.ts";
 import type { RecordedStep } from "./forecast_values.ts";
@@ -29,6 +30,11 @@ export class Tables {
     return this.#fresh.has(name)
       ? undefined
       : this.#facts.tables.get(this.nameOf(name));
+  }
+
+  /** The rates of this server. */
+  get rates(): OwnRates | undefined {
+    return this.#facts.rates;
   }
 
   nameOf(name: string): string {

@@ -1,5 +1,5 @@
 /**
- * A forecast as text, as Markdown for a pull request, and as JSON.
+ * A forecast as text, and as JSON.
  *
  * @module
  */
@@ -37,64 +37,8 @@ export function forecastLines(forecast: Forecast): string[] {
     ),
     ...blockerLines(forecast),
     ...forecast.cannotSee.map((what) => `Cannot see ${what}`),
+    ...rateLines(forecast),
     summaryLine(forecast),
-  ];
-}
-
-/** The same as Markdown: a table of what is found, and the statements folded away. */
-export function forecastMarkdown(forecast: Forecast): string[] {
-  const migrations = forecast.segments.flatMap((segment) => segment.migrations);
-  const rows = migrations.flatMap((migration) =>
-    allFindings(migration).map((finding) =>
-      `| ${levelText(finding)} | ${finding.rule} | ${cell(finding.object)} | ${
-        cell(findingText(finding))
-      } |`
-    )
-  );
-  return [
-    `### ${summaryLine(forecast)}`,
-    "",
-    ...(rows.length === 0 ? ["Nothing was found.", ""] : [
-      "| | rule | on | |",
-      "| --- | --- | --- | --- |",
-      ...rows,
-      "",
-    ]),
-    ...migrations.flatMap((migration) => [
-      `<details><summary><code>${
-        escapeHtml(visible(migration.name))
-      }</code></summary>`,
-      "",
-      "```sql",
-      ...(migration.status === "unknown"
-        ? [`-- not recorded: ${migration.reason}`]
-        : migration.statements.flatMap((one) => [
-          ...one.effects.map((effect) =>
-            `-- ${effectText(effect, forecast.facts)}`
-          ),
-          `${oneLine(one.sql)};`,
-        ])),
-      "```",
-      "",
-      "</details>",
-      "",
-    ]),
-    ...forecast.segments.flatMap(({ transaction, holds }) =>
-      transaction && holds.length > 0
-        ? [
-          "| table | lock | held |",
-          "| --- | --- | --- |",
-          ...holds.map(({ table, mode, ...range }) =>
-            `| ${cell(table)} | ${modeText(mode)} | ${rangeText(range)} |`
-          ),
-          "",
-        ]
-        : []
-    ),
-    ...[
-      ...migrations.flatMap(({ probes = [] }) => probes.flatMap(probeLines)),
-      ...blockerLines(forecast),
-    ].map((line) => `- ${line.trim()}`),
   ];
 }
 
@@ -115,6 +59,7 @@ export function forecastJson(
     prepared: facts.prepared,
     oldTransactions: facts.oldTransactions,
     timeZone: facts.timeZone,
+    rates: facts.rates ?? {},
     summary,
   };
 }
@@ -160,7 +105,7 @@ export function detailLines(
 }
 
 /** What was asked of the rows; what they do not satisfy is a finding. */
-function probeLines(probed: Probed): string[] {
+export function probeLines(probed: Probed): string[] {
   const { object, demand, outcome } = probed;
   if (outcome === "fails") return [];
   const answer = outcome === "holds"
@@ -180,7 +125,7 @@ function statementLines(
   ];
 }
 
-function effectText(effect: Effect, facts: DatabaseFacts): string {
+export function effectText(effect: Effect, facts: DatabaseFacts): string {
   const { table } = effect;
   if (effect.kind !== "lock") {
     const took = `${effect.kind} ${visible(table)}: ${rangeText(effect.range)}`;
@@ -232,7 +177,7 @@ function aloneText(own: Range, whole: Range): string {
   return alone === together ? "" : `; for itself ${alone}`;
 }
 
-function blockerLines({ blockers, facts }: Forecast): string[] {
+export function blockerLines({ blockers, facts }: Forecast): string[] {
   const age = (ageMs: number | undefined) =>
     ageMs === undefined
       ? ""
@@ -251,7 +196,20 @@ function blockerLines({ blockers, facts }: Forecast): string[] {
   ];
 }
 
-function summaryLine({ summary }: Forecast): string {
+/** Where ranges rest on what was seen here. */
+function rateLines({ facts: { rates = {} } }: Forecast): string[] {
+  return Object.entries(rates).map(([basis, { slow, fast, seen }]) =>
+    `Measured here, ${seen} times: ${basis} ${rateText(slow)} to ${
+      rateText(fast)
+    } MB/s`
+  );
+}
+
+function rateText(rate: number): string {
+  return rate < 10 ? rate.toFixed(1) : String(Math.round(rate));
+}
+
+export function summaryLine({ summary }: Forecast): string {
   const { migrations, errors, warnings, accepted, unknown, uncertain } =
     summary;
   const count = (n: number, one: string, many = `${one}s`) =>
@@ -268,41 +226,27 @@ function summaryLine({ summary }: Forecast): string {
   }`;
 }
 
-function allFindings(
-  { statements, findings }: MigrationForecast,
-): readonly Finding[] {
-  return [...statements.flatMap((one) => one.findings), ...findings];
-}
-
 function findingLine(finding: Finding): string {
   return `${levelText(finding)} ${finding.rule}: ${visible(finding.object)}: ${
     findingText(finding)
   }`;
 }
 
-function levelText({ level, accepted }: Finding): string {
+export function levelText({ level, accepted }: Finding): string {
   return accepted === undefined ? level : "accepted";
 }
 
-function findingText({ message, advice, accepted }: Finding): string {
+export function findingText({ message, advice, accepted }: Finding): string {
   if (accepted !== undefined) return `${message} (${visible(accepted)})`;
   return advice === undefined ? message : `${message}; ${advice}`;
 }
 
 /** `AccessExclusive` → `ACCESS EXCLUSIVE`. */
-function modeText(mode: LockMode): string {
+export function modeText(mode: LockMode): string {
   return mode.replaceAll(/(?<=.)(?=[A-Z])/g, " ").toUpperCase();
 }
 
-function oneLine(sql: string): string {
+export function oneLine(sql: string): string {
   const line = visible(sql.trim().replaceAll(/\s+/g, " "));
   return line.length <= SQL_LENGTH ? line : `${line.slice(0, SQL_LENGTH)}…`;
-}
-
-function cell(text: string): string {
-  return visible(text).replaceAll("|", "\\|");
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }

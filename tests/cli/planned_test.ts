@@ -324,3 +324,36 @@ scenario(
     );
   },
 );
+
+const WIDER = {
+  "0001_table": migration({
+    up: "create table t (id int primary key, a int, pad text)",
+  }),
+  ...Object.fromEntries(
+    ["bigint", "numeric", "bigint", "numeric", "bigint"].map((type, i) => [
+      `000${i + 2}_${type}`,
+      migration({ up: `alter table t alter a type ${type}` }),
+    ]),
+  ),
+};
+
+scenario("plan uses the server's own rates after three runs", {}, async (s) => {
+  await s.release(await recorded(WIDER));
+  assertEquals((await s.run("up --to 0001_table")).code, 0);
+  await s.db.query(
+    "insert into t select i, i, repeat('x', 100) from generate_series(1, 120000) i; analyze t",
+  );
+  const rates = async () => {
+    const { lines } = await s.json("plan");
+    return (lines[0] as { rates: Record<string, { seen: number }> }).rates;
+  };
+  assertEquals((await s.run("up --steps 2 --transaction each")).code, 0);
+  assertEquals(await rates(), {});
+  assertEquals((await s.run("up --steps 1")).code, 0);
+  const { rewrite, ...others } = await rates();
+  assertEquals([rewrite!.seen, others], [3, {}]);
+  assertMatch(
+    (await s.run("plan")).stdout,
+    /^Measured here, 3 times: rewrite [\d.]+ to [\d.]+ MB\/s$/m,
+  );
+});

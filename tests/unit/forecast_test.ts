@@ -78,12 +78,12 @@ Deno.test("forecast() holds a lock from its statement to the end of the transact
       ) => [table, since, fromMs, toMs])
     );
   assertEquals(holds("all"), [
-    ["small", "1", 10_000, 100_100],
-    ["big", "2", 10_000, 100_050],
+    ["small", "1", 6_000, 100_100],
+    ["big", "2", 6_000, 100_050],
   ]);
   assertEquals(holds("each"), [
     ["small", "1", 0, 50],
-    ["big", "2", 10_000, 100_050],
+    ["big", "2", 6_000, 100_050],
   ]);
 });
 
