@@ -143,18 +143,26 @@ export class UnsettledError extends Error {
 /** What a run has made of the schema is not what its migrations were recorded to make. */
 export class DiffersError extends Error {
   override readonly name = "DiffersError";
+  readonly hint: string;
+  readonly migration: string | undefined;
 
   /**
    * @param lines each difference, for a person
    * @param differences the same as data, as `verify` prints it
+   * @param options.migration what they are put down to; missing when nobody can tell
    */
   constructor(
     message: string,
     readonly lines: readonly string[],
     readonly differences: readonly object[],
-    readonly hint: string,
+    options: {
+      readonly hint: string;
+      readonly migration: string | undefined;
+    },
   ) {
     super(message);
+    this.hint = options.hint;
+    this.migration = options.migration;
   }
 }
 

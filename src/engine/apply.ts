@@ -144,12 +144,7 @@ class Run {
         const check = await this.#beginCheck(work, history, next);
         const ran = length === 0
           ? []
-          : await runSegment(work, next, this.state.begin);
-        await check?.(ran.map(({ step }) => step)).catch((error) => {
-          throw causeOf(error, DiffersError) === undefined
-            ? error
-            : commitError(ran, error);
-        });
+          : await runSegment(work, next, this.state.begin, check);
         // It has stopped at a large one.
         if (ran.length < length) {
           this.#large.add(steps[ran.length]!.migration.name);

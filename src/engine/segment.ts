@@ -3,13 +3,19 @@
  *
  * @module
  */
-import { causeOf, MigrationError, RefusedError } from "../errors.ts";
+import {
+  causeOf,
+  DiffersError,
+  MigrationError,
+  RefusedError,
+} from "../errors.ts";
 import { type FillTable, SMALL_BYTES } from "../plan/backfill.ts";
 import type { HistoryChange } from "../plan/history.ts";
 import type { Step } from "../plan/plan.ts";
 import { isOpen } from "../plan/states.ts";
 import type { PlannedTime } from "../insight/planned_times.ts";
 import type { KeptPlan, Work } from "./ports.ts";
+import type { Check } from "./verification.ts";
 
 /** A step that ran. It counts once its transaction is committed. */
 export interface Ran {
@@ -75,12 +81,14 @@ export function segmentLength(
 /**
  * Runs the steps in the open transaction, as far as one of them belongs there: the first backfill of a large table ends it.
  *
+ * @param check looks at what they have made
  * @throws {RefusedError} when a table cannot be filled by its key
  */
 export async function runSegment(
   work: Work,
   steps: readonly Step[],
   begin: Begin,
+  check?: Check,
 ): Promise<readonly Ran[]> {
   await work.prepareHistory();
   const started: Ran[] = [];
@@ -92,7 +100,16 @@ export async function runSegment(
     started.push({ step, startedAt });
   }
   // Alone in its transaction a migration is measured by the server: that costs no flight.
-  const durations = started.length > 1 ? await work.settle() : [];
+  const isAlone = started.length <= 1 && check === undefined;
+  const durations = isAlone ? [] : await work.settle();
+  await check?.(started.map(({ step }) => step)).catch((error) => {
+    const differs = causeOf(error, DiffersError);
+    if (differs === undefined) throw error;
+    const maker = started.filter(({ step }) =>
+      step.migration.name === differs.migration
+    );
+    throw commitError(maker.length > 0 ? maker : started, error);
+  });
   return started.map((one, i) => ({
     ...one,
     ...(durations[i] !== undefined && { durationMs: durations[i] }),

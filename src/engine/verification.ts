@@ -12,7 +12,9 @@ import {
   type Expectation,
   readExpectation,
 } from "../insight/expectation.ts";
+import { makerOf } from "../insight/maker.ts";
 import type { Json } from "../insight/recording.ts";
+import { splitIdentity } from "../insight/snapshot.ts";
 import { compareTouched } from "../insight/touched.ts";
 import { type HistoryRow, isApplied } from "../plan/history.ts";
 import type { Migration } from "../plan/migration.ts";
@@ -20,6 +22,7 @@ import type { Step } from "../plan/plan.ts";
 import { migrationStates } from "../plan/states.ts";
 import { differenceText } from "../report/differences.ts";
 import { count } from "../report/wording.ts";
+import { quote } from "../text.ts";
 import type { SchemaReader } from "./catalog_ports.ts";
 import type { Work } from "./ports.ts";
 
@@ -46,12 +49,26 @@ export class Verification {
     this.#options = options;
   }
 
-  /** @throws {RefusedError} when it is not known what the steps make */
+  /** @throws {RefusedError} when it is not known what the steps make, or what they make could not be compared at their end */
   assertRecorded(
     history: readonly HistoryRow[],
     steps: readonly Step[],
   ): void {
-    this.#expect(this.#applied(history), steps);
+    const expectation = this.#expect(this.#applied(history), steps);
+    const exclusions = exclusionsOf(expectation);
+    const faults = [...changedBy(this.#recording, namesOf(steps))]
+      .flatMap((identity) => {
+        const [type, object] = splitIdentity(identity);
+        const left = exclusions.find((one) =>
+          "part" in one
+            ? one.types.includes(type)
+            : one.type === type && one.object === object
+        );
+        return left === undefined
+          ? []
+          : [`Cannot verify the ${type} ${quote(object)}: ${left.reason}`];
+      });
+    if (faults.length > 0) throw new RefusedError(faults);
   }
 
   /**
@@ -69,9 +86,9 @@ export class Verification {
     this.#expect(applied, steps);
     const planned = changedBy(
       this.#recording,
-      new Set(steps.map(({ migration }) => migration.name)),
+      namesOf(steps),
     );
-    const before = expectedSide(this.#expect(applied, []), planned);
+    const before = knownSide(this.#expect(applied, []), planned);
     const schema = await work.schema();
     const found = await readSide(schema, planned);
     return async (ran) => {
@@ -83,7 +100,11 @@ export class Verification {
         { before, after: expectedSide(expectation, planned) },
         { before: found, after: await readSide(schema, planned) },
       );
-      assertSame(without(comparison, exclusionsOf(expectation)));
+      this.#assertSame(
+        without(comparison, exclusionsOf(expectation)),
+        ran,
+        expectation,
+      );
     };
   }
 
@@ -103,10 +124,36 @@ export class Verification {
     ]);
   }
 
+  /** @throws {DiffersError} */
+  #assertSame(
+    { differences }: Comparison,
+    ran: readonly Step[],
+    { version }: Expectation,
+  ): void {
+    const [first, ...others] = differences;
+    if (first === undefined) return;
+    const more = others.length === 0
+      ? ""
+      : `, and ${count(others.length, "other place")}`;
+    const names = namesOf(ran);
+    throw new DiffersError(
+      `the schema is not what was recorded: ${
+        differenceText(first).replaceAll(/ +/g, " ")
+      }${more}`,
+      differences.map(differenceText),
+      differences,
+      {
+        hint:
+          "Look what else changes the schema: verify compares all of it; up without --verify does not look",
+        migration: makerOf(this.#recording, { names, version }, differences),
+      },
+    );
+  }
+
   /** The schema when these steps have run, too. */
   #expect(applied: ReadonlySet<string>, steps: readonly Step[]): Expectation {
     const { migrations, serverVersion } = this.#options;
-    const names = new Set(steps.map(({ migration }) => migration.name));
+    const names = namesOf(steps);
     const expectation = readExpectation(this.#recording, {
       migrations: migrations.map(({ name, checksum }) => ({
         name,
@@ -129,6 +176,18 @@ function expectedSide(
   return { objects, bodies: bodies([...planned]) };
 }
 
+/** Without what a migration would change that comes late: all of it counts as new, and so is compared. */
+function knownSide(
+  expectation: Expectation,
+  planned: ReadonlySet<string>,
+): Side {
+  const { objects, bodies } = expectedSide(expectation, planned);
+  const known = [...objects].filter(([identity]) =>
+    !expectation.uncertain.has(identity)
+  );
+  return { objects: new Map(known), bodies };
+}
+
 /** All objects of a schema, with the bodies of some. */
 async function readSide(
   schema: SchemaReader,
@@ -148,19 +207,6 @@ async function readSide(
   };
 }
 
-/** @throws {DiffersError} */
-function assertSame({ differences }: Comparison): void {
-  const [first, ...others] = differences;
-  if (first === undefined) return;
-  const more = others.length === 0
-    ? ""
-    : `, and ${count(others.length, "other place")}`;
-  throw new DiffersError(
-    `the schema is not what was recorded: ${
-      differenceText(first).replaceAll(/ +/g, " ")
-    }${more}`,
-    differences.map(differenceText),
-    differences,
-    "Look what else changes the schema: verify compares all of it; up without --verify does not look",
-  );
+function namesOf(steps: readonly Step[]): ReadonlySet<string> {
+  return new Set(steps.map(({ migration }) => migration.name));
 }

@@ -38,6 +38,8 @@ export interface Expectation {
   readonly uncertain: ReadonlySet<string>;
   /** Whether the server is newer than all that was recorded: it may print definitions in another way. */
   readonly isNewer: boolean;
+  /** The version that counts, 18. */
+  readonly version: number;
   /** Reads the bodies of objects, by identity. */
   bodies(identities: readonly string[]): ReadonlyMap<string, Json>;
 }
@@ -104,6 +106,7 @@ export function readExpectation(
     gaps,
     uncertain,
     isNewer: major > version,
+    version,
     bodies: (identities) => {
       const bodies = new Map<string, Json>();
       const asked = new Set(identities);

@@ -2,6 +2,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { openSession } from "../support/program/application.ts";
 import { migration, table, upCode } from "../support/program/migrations.ts";
+import { startProxy } from "../support/net/proxy.ts";
 import { recorded } from "../support/program/recording.ts";
 import {
   CONNECTED,
@@ -225,6 +226,128 @@ verifies(
     const { code, stderr } = await s.run("up --verify --allow-out-of-order");
     assertEquals(code, 0, stderr);
     assertEquals((await s.run("verify")).code, 0);
+  },
+);
+
+verifies(
+  "finds what a migration that is applied out of order has not made",
+  {
+    "0001_a": table("a"),
+    "0002_b": migration({ up: "alter table a add if not exists b integer" }),
+    "0003_c": migration({ up: "alter table a add c integer" }),
+  },
+  async (s) => {
+    await s.release({ "0001_a": OUT_OF_ORDER["0001_a"] });
+    assertEquals((await s.run("up")).code, 0);
+    await s.db.query(
+      `alter table a add b text, add c integer;
+       insert into migration_history (name, checksum, status, started_at, run_id, applied_by, binary_version)
+         select '0003_c', '', 'applied', now(), run_id, applied_by, binary_version from migration_history`,
+    );
+    await s.release(
+      await recorded({
+        "0001_a": table("a"),
+        "0002_b": migration({
+          up: "alter table a add if not exists b integer",
+        }),
+        "0003_c": migration({ up: "alter table a add c integer" }),
+      }),
+    );
+    assertEquals((await s.run("repair --accept-checksum 0003_c")).code, 0);
+    const { code, stderr } = await s.run("up --verify --allow-out-of-order");
+    assertEquals(code, 1, stderr);
+    assertStringIncludes(
+      stderr,
+      'error: Cannot apply "0002_b": the schema is not what was recorded: different column a.b: type: expected integer, found text\n',
+    );
+    assertEquals(await s.history(), [
+      "0001_a applied",
+      "0003_c applied",
+      "0002_b failed",
+    ]);
+  },
+);
+
+verifies(
+  "refuses what another migration, that is left out, would change, before anything runs",
+  {
+    "0001_a": table("a"),
+    "0002_post": migration({
+      up: "alter table a add seen date",
+      options: '{ phase: "post" }',
+    }),
+    "0003_more": migration({ up: "alter table a add more integer" }),
+    "0004_other": table("other"),
+  },
+  async (s) => {
+    // A new database runs every phase.
+    assertEquals((await s.run("up --verify --to 0001_a")).code, 0);
+    assertEquals(await s.run("up --verify --phase pre"), {
+      code: 1,
+      stdout: "",
+      stderr:
+        `${CONNECTED}error: Cannot verify the table "a": "0002_post" would change it, and is not applied
+Failed in T: nothing was changed
+`,
+    });
+    assertEquals((await s.run("up --phase pre --to 0003_more")).code, 0);
+    assertEquals((await s.run("up --verify --phase pre")).code, 0);
+    assertEquals((await s.run("up --verify")).code, 0);
+    assertEquals((await s.run("verify")).code, 0);
+  },
+);
+
+verifies(
+  "puts a difference down to the migration that was to make it, also among others",
+  MIGRATIONS,
+  async (s) => {
+    const to = "up --verify --to 0002_kills";
+    await s.db.query(
+      "create table pilots (id integer primary key, name text not null)",
+    );
+    const first = await s.run(to);
+    assertStringIncludes(first.stderr, 'error: Cannot apply "0001_pilots": ');
+    await s.db.query(
+      `drop table pilots;
+       create function spoil() returns event_trigger language plpgsql as $$ begin
+         if tg_tag = 'CREATE VIEW' then alter table pilots alter kills type bigint; end if; end $$;
+       create event trigger spoil on ddl_command_end execute function spoil()`,
+    );
+    const second = await s.run(to);
+    assertStringIncludes(
+      second.stderr,
+      'error: Cannot apply "0002_kills": the schema is not what was recorded: different column pilots.kills: type: expected integer, found bigint\n',
+    );
+    assertEquals(await s.history(), [
+      "0001_pilots failed",
+      "0002_kills failed",
+    ]);
+    await s.db.query("drop event trigger spoil");
+  },
+);
+
+verifies(
+  "applies nothing when the connection is lost while it compares",
+  { "0001_pilots": PILOTS, "0004_last": table("last") },
+  async (s) => {
+    await using proxy = await startProxy(s.db);
+    const url = proxy.url(s.db.url);
+    const run = async () => await s.run("up --verify", { url });
+    assertEquals((await run()).code, 0);
+    const asked = proxy.sessions[0]!.requests.flatMap((text, i) =>
+      text.includes("savepoint battlescope_migrate_schema") ? [i + 1] : []
+    );
+    assertEquals(asked.length > 1, true);
+    for (const request of asked) {
+      for (const lose of ["request", "answer"] as const) {
+        await s.db.query("drop schema public cascade; create schema public");
+        proxy.cutNext({ request, lose, fault: "rst" });
+        const { code, stdout, stderr } = await run();
+        assertEquals([code, stdout, await s.tables()], [1, "", []], stderr);
+        assertStringIncludes(stderr, "nothing was changed, 2 not run");
+      }
+    }
+    assertEquals((await run()).code, 0);
   },
 );
 
