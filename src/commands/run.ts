@@ -103,7 +103,7 @@ export function runPlan(
 
 /** What compares the schema. @throws {RefusedError} when it is not known what the steps make of it */
 async function verificationOf(
-  { recording, migrations }: Context,
+  { recording, migrations, config }: Context,
   { history, server }: Session,
   steps: readonly Step[],
 ): Promise<Verification> {
@@ -112,6 +112,7 @@ async function verificationOf(
     recording: await recording(),
     migrations,
     serverVersion: server.version,
+    lockTimeoutMs: config.lockTimeoutMs,
   });
   verification.assertRecorded(history, steps);
   return verification;

@@ -26,9 +26,6 @@ import { quote } from "../text.ts";
 import type { SchemaReader } from "./catalog_ports.ts";
 import type { Work } from "./ports.ts";
 
-/** How long to wait for a table that somebody has locked for himself alone, in milliseconds. */
-const LOCK_MS = 2_000;
-
 /** What to compare with. */
 export interface VerificationOptions {
   /** In UTF-8; missing when nothing was recorded. */
@@ -37,6 +34,8 @@ export interface VerificationOptions {
   readonly migrations: readonly Migration[];
   /** As the server says it: `18.4`. */
   readonly serverVersion: string;
+  /** How long to wait for a table that somebody has locked for himself alone: as long as every statement of the run. Milliseconds. */
+  readonly lockTimeoutMs: number;
 }
 
 /** Throws when what the steps that ran have made of the schema is something else. */
@@ -75,7 +74,7 @@ export class Verification {
    * Looks at the schema before the steps run.
    *
    * @throws {RefusedError} when it is not known what they make
-   * @throws {DatabaseError} 55P03 when a table stays locked
+   * @throws {Error} for a DatabaseError 55P03 when a table stays locked
    */
   async begin(
     work: Work,
@@ -90,7 +89,7 @@ export class Verification {
     );
     const before = knownSide(this.#expect(applied, []), planned);
     const schema = await work.schema();
-    const found = await readSide(schema, planned);
+    const found = await this.#read(schema, planned);
     return async (ran) => {
       // What was sent ahead and failed has an error of its own.
       await work.settle();
@@ -98,7 +97,7 @@ export class Verification {
       const comparison = compareTouched(
         planned,
         { before, after: expectedSide(expectation, planned) },
-        { before: found, after: await readSide(schema, planned) },
+        { before: found, after: await this.#read(schema, planned) },
       );
       this.#assertSame(
         without(comparison, exclusionsOf(expectation)),
@@ -122,6 +121,26 @@ export class Verification {
     throw new RefusedError([
       'Cannot verify what the migrations make: not recorded; run "deno task insight" and build the program anew',
     ]);
+  }
+
+  /** All objects of a schema, with the bodies of some. */
+  async #read(
+    schema: SchemaReader,
+    planned: ReadonlySet<string>,
+  ): Promise<Side> {
+    const { lockTimeoutMs } = this.#options;
+    const question = { grants: false, lockTimeoutMs };
+    const objects = await schema.objects({ ...question, bodies: false });
+    const only = [...planned].filter((identity) => objects.has(identity));
+    const read = only.length === 0
+      ? []
+      : await schema.objects({ ...question, only, bodies: true });
+    return {
+      objects,
+      bodies: new Map<string, Json>(
+        [...read].map(([identity, { body = null }]) => [identity, body]),
+      ),
+    };
   }
 
   /** @throws {DiffersError} */
@@ -186,25 +205,6 @@ function knownSide(
     !expectation.uncertain.has(identity)
   );
   return { objects: new Map(known), bodies };
-}
-
-/** All objects of a schema, with the bodies of some. */
-async function readSide(
-  schema: SchemaReader,
-  planned: ReadonlySet<string>,
-): Promise<Side> {
-  const question = { grants: false, lockTimeoutMs: LOCK_MS };
-  const objects = await schema.objects({ ...question, bodies: false });
-  const only = [...planned].filter((identity) => objects.has(identity));
-  const read = only.length === 0
-    ? []
-    : await schema.objects({ ...question, only, bodies: true });
-  return {
-    objects,
-    bodies: new Map<string, Json>(
-      [...read].map(([identity, { body = null }]) => [identity, body]),
-    ),
-  };
 }
 
 function namesOf(steps: readonly Step[]): ReadonlySet<string> {

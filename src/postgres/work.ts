@@ -27,7 +27,6 @@ import type { Event, ServerInfo } from "../report/events.ts";
 import type { Connection } from "./connection/connection.ts";
 import type { Sender } from "./connection/in_flight.ts";
 import type { RunIdentity } from "./history/changes.ts";
-import { OWN_TABLES } from "./history/place.ts";
 import type { SessionHistory } from "./history/session_history.ts";
 import { withHint } from "./hints.ts";
 import type { WatchedBackend } from "./activity.ts";
@@ -210,15 +209,13 @@ export class SessionWork implements Work {
   }
 
   async schema(): Promise<SchemaReader> {
-    const { scope, connection, history } = this.#place;
-    const { SchemaCatalog } = await import("./catalog/catalog.ts");
-    const place = {
-      schema: history.schema,
+    const { scope, connection, history: { schema } } = this.#place;
+    const { schemaReader } = await import("./work_schema.ts");
+    return schemaReader(connection, {
+      schema,
       versionNumber: this.#options.versionNumber,
-      without: OWN_TABLES,
-    };
-    return new SchemaCatalog(connection, place, {
       inTransaction: scope === "transaction",
+      explained: (error) => this.attributed(error),
     });
   }
 

@@ -373,8 +373,22 @@ verifies(
     await using other = await openSession(s.db.url);
     await other.run("begin");
     await other.run("lock table theirs in access exclusive mode");
-    const running = s.start("up --verify --to 0002_kills");
-    await running.waitFor(/is locked by\b|Trying again|again in/i);
+    const short = "up --verify --lock-timeout 100ms";
+    const failed = await s.run(`${short} --lock-retry 0`);
+    assertEquals(
+      [
+        failed.code,
+        failed.stderr.split("\n").slice(-4),
+      ],
+      [1, [
+        "error: Cannot compare the schema: canceling statement due to lock timeout (SQLSTATE 55P03)",
+        "  hint: --lock-timeout is 100 ms, and --lock-retry, for which it was tried again, 0 ms: end what holds the lock, or raise one of the two",
+        "Failed in T: nothing was changed, 4 not run",
+        "",
+      ]],
+    );
+    const running = s.start(`${short} --to 0002_kills`);
+    await running.waitFor(/Trying again/);
     await other.run("rollback");
     const { code, stderr } = await running.result;
     assertEquals(code, 0, stderr);
