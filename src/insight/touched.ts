@@ -25,21 +25,23 @@ const NO_GRANTS = { grants: false };
  * Compares what a run has made with what it should have made. What was different before, in a place that the run leaves alone,
  * is none of its business.
  *
- * @param planned objects that the run was recorded to change, by identity: their bodies are known on all sides
+ * @param touched.planned objects that the run was recorded to change, by identity
+ * @param touched.suspects those of them that are not as expected after it: their bodies are known on all sides
  */
 export function compareTouched(
-  planned: ReadonlySet<string>,
+  { planned, suspects }: {
+    readonly planned: ReadonlySet<string>;
+    readonly suspects: ReadonlySet<string>;
+  },
   expected: Sides,
   found: Sides,
 ): Comparison {
-  const part = ({ objects, bodies }: Side, isPlanned: boolean): Side => ({
-    objects: new Map(
-      [...objects].filter(([name]) => planned.has(name) === isPlanned),
-    ),
-    bodies: isPlanned ? bodies : NO_BODIES,
+  const suspect = ({ objects, bodies }: Side): Side => ({
+    objects: new Map([...objects].filter(([name]) => suspects.has(name))),
+    bodies,
   });
   const compare = (was: Side, is: Side) =>
-    compareSchemas(part(was, true), part(is, true), NO_GRANTS).differences;
+    compareSchemas(suspect(was), suspect(is), NO_GRANTS).differences;
   const changes = [expected, found].flatMap(({ before, after }) =>
     compare(before, after)
   );
@@ -49,7 +51,12 @@ export function compareTouched(
   // All that was there, so that a partition of a table that is planned is known as one.
   const others = compareSchemas(
     { objects: found.before.objects, bodies: NO_BODIES },
-    part(found.after, false),
+    {
+      objects: new Map(
+        [...found.after.objects].filter(([name]) => !planned.has(name)),
+      ),
+      bodies: NO_BODIES,
+    },
     NO_GRANTS,
   );
   return {
