@@ -7,7 +7,12 @@
 /** Something that all rows of a table will have to satisfy. */
 export type Demand =
   | { readonly kind: "not null"; readonly column: string }
-  | { readonly kind: "check"; readonly expression: string }
+  | {
+    readonly kind: "check";
+    readonly expression: string;
+    /** It is about rows of the table itself, and not of those that inherit from it. */
+    readonly noInherit: boolean;
+  }
   | {
     readonly kind: "unique";
     /** As `pg_get_indexdef` has it. */
@@ -30,7 +35,7 @@ export interface Probe {
   /** What it is about: `table.column`, `table.constraint`, an index. */
   readonly object: string;
   readonly demand: Demand;
-  /** Whether something before it in the run changes rows of the table. */
+  /** Whether something before it in the run changes rows of the table, or of the one that it refers to, or may do so. */
   readonly changedBefore: boolean;
 }
 

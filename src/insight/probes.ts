@@ -7,7 +7,7 @@
 import type { Finding } from "./findings.ts";
 import type { RecordedStep } from "./forecast_values.ts";
 import type { Demand, Probe, Probed } from "./probe_values.ts";
-import type { Json } from "./recording.ts";
+import { canonical, type Json } from "./recording.ts";
 import { readLines } from "./recording_lines.ts";
 import { splitIdentity } from "./snapshot.ts";
 
@@ -28,16 +28,25 @@ export function probesOf(
     major,
   );
   const changed = new Set<string>();
+  let isUnknown = false;
   return steps.flatMap((step) => {
     const { footprint, backfill } = step;
-    if (typeof footprint === "string") return [];
+    if (typeof footprint === "string") {
+      isUnknown = true;
+      return [];
+    }
     // What a migration does itself may come before or after.
-    for (const { changes = [], rows = {} } of footprint.statements) {
-      for (const table of [...changes, ...Object.keys(rows)]) {
+    for (const one of footprint.statements) {
+      const { changes = [], rows = {}, rewrites = [], verb } = one;
+      const emptied = verb === "truncate" ? rewrites : [];
+      for (const table of [...changes, ...Object.keys(rows), ...emptied]) {
         changed.add(table);
       }
     }
+    // Where there are rows, code that reads them may change them.
+    for (const table of footprint.readsData ?? []) changed.add(table);
     if (backfill !== undefined) changed.add(backfill);
+    const isChanged = (table: string) => isUnknown || changed.has(table);
     return [...states].flatMap(([identity, history]) => {
       const [type, table] = splitIdentity(identity);
       const at = history.findIndex(({ migration }) => migration === step.name);
@@ -50,7 +59,8 @@ export function probesOf(
         table,
         object: `${table}.${object}`,
         demand,
-        changedBefore: changed.has(table),
+        changedBefore: isChanged(table) ||
+          (demand.kind === "foreign key" && isChanged(demand.references)),
       }));
     });
   });
@@ -116,18 +126,34 @@ function demandsOf(
     }),
     ...Object.entries(is.constraints).flatMap(([name, constraint]) => {
       const known = was.constraints[name];
-      const isNew = known === undefined || known.notValid === true ||
-        known.enforced === false;
+      const isNew = known === undefined ||
+        DECISIVE.some((part) =>
+          canonical(known[part]) !== canonical(constraint[part])
+        );
       const demand = isNew ? constraintDemand(constraint) : undefined;
       return demand === undefined ? [] : [[name, demand] as [string, Demand]];
     }),
     ...Object.entries(is.indexes).flatMap(([name, { definition }]) =>
-      was.indexes[name] === undefined && isUnique(definition)
+      was.indexes[name]?.definition !== definition && isUnique(definition)
         ? [[name, { kind: "unique", definition }] as [string, Demand]]
         : []
     ),
   ];
 }
+
+/** What of a constraint decides which rows satisfy it; the rest is how it is enforced. */
+const DECISIVE = [
+  "type",
+  "columns",
+  "expression",
+  "noInherit",
+  "notValid",
+  "enforced",
+  "references",
+  "referencedColumns",
+  "match",
+  "index",
+] as const;
 
 type Member = Readonly<Record<string, Json>>;
 type Members = Readonly<Record<string, Member>>;
@@ -149,7 +175,11 @@ function constraintDemand(constraint: Member): Demand | undefined {
   if (notValid === true || enforced === false) return undefined;
   switch (type) {
     case "check":
-      return { kind: "check", expression: String(expression) };
+      return {
+        kind: "check",
+        expression: String(expression),
+        noInherit: constraint.noInherit === true,
+      };
     case "primary key":
     case "unique": {
       const { definition } = constraint.index as Member;
@@ -180,7 +210,7 @@ export function probeFinding(
     message: changedBefore
       ? `${
         VIOLATIONS[demand.kind]
-      } now; the run changes rows of the table before`
+      } now; the run changes rows before, or may do so`
       : `${VIOLATIONS[demand.kind]}: it fails with the rows that are there now`,
     advice: `change them first; to see some: ${answer.query}`,
   };

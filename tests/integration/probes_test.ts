@@ -131,6 +131,83 @@ const CASES: Readonly<Record<string, Case>> = {
     demand: "alter table t14 alter n set not null",
     answers: ["t14.n not null fails", "t14_1.n not null fails"],
   },
+  inherited_keys: {
+    before: [
+      "create table t16 (id int)",
+      "create table t16_child () inherits (t16)",
+    ],
+    rows: ["insert into t16 values (1)", "insert into t16_child values (1)"],
+    demand: "create unique index i16 on t16 (id)",
+    answers: ["t16.i16 unique holds"],
+  },
+  reference_to_an_heir: {
+    before: [
+      "create table p17 (id int primary key)",
+      "create table p17_child () inherits (p17)",
+      "create table t17 (p int)",
+    ],
+    rows: ["insert into p17_child values (1)", "insert into t17 values (1)"],
+    demand: "alter table t17 add constraint f foreign key (p) references p17",
+    answers: ["t17.f foreign key fails"],
+  },
+  not_of_heirs: {
+    before: [
+      "create table t18 (n int)",
+      "create table t18_child () inherits (t18)",
+    ],
+    rows: ["insert into t18 values (1)", "insert into t18_child values (0)"],
+    demand: "alter table t18 add constraint c check (n > 0) no inherit",
+    answers: ["t18.c check holds"],
+  },
+  redefined: {
+    before: ["create table t19 (n int, constraint c check (n > 0))"],
+    rows: ["insert into t19 values (1)"],
+    demand: "alter table t19 drop constraint c, add constraint c check (n > 5)",
+    answers: ["t19.c check fails"],
+  },
+  index_redefined: {
+    before: [
+      "create table t20 (a int, b int)",
+      "create unique index i20 on t20 (a, b)",
+    ],
+    rows: ["insert into t20 values (1, 1), (1, 2)"],
+    demand: "drop index i20; create unique index i20 on t20 (a)",
+    answers: ["t20.i20 unique fails"],
+  },
+  row_of_nulls: {
+    before: ["create type pair as (a int, b int)", "create table t21 (p pair)"],
+    rows: ["insert into t21 values (row(null, null))"],
+    demand: "alter table t21 alter p set not null",
+    answers: ["t21.p not null holds"],
+  },
+  other_type: {
+    before: [
+      "create extension citext",
+      "create table p22 (name citext primary key)",
+      "create table t22 (name citext)",
+    ],
+    rows: ["insert into p22 values ('A')", "insert into t22 values ('a')"],
+    demand:
+      "alter table t22 add constraint f foreign key (name) references p22",
+    answers: ["t22.f foreign key unknown"],
+  },
+  other_type_unique: {
+    before: ["create table t23 (name citext)"],
+    rows: ["insert into t23 values ('A'), ('a')"],
+    demand: "create unique index i23 on t23 (name)",
+    answers: ["t23.i23 unique fails"],
+  },
+  other_schema: {
+    before: [
+      "create schema far",
+      'create table far."P 24" (id int primary key)',
+      "create table t24 (p int)",
+    ],
+    rows: ["insert into t24 values (1)"],
+    demand:
+      'alter table t24 add constraint f foreign key (p) references far."P 24"',
+    answers: ["t24.f foreign key fails"],
+  },
   empty: {
     before: ["create table t15 (n int)"],
     rows: [],
@@ -208,7 +285,7 @@ scenario("plan --probe answers as the run would fail", {}, async (s) => {
   assertEquals(code, 3);
   assertStringIncludes(
     stdout,
-    `  error fails-with-rows: t1.n: there are rows where it is null: it fails with the rows that are there now; change them first; to see some: select * from "public"."t1" where "n" is null limit 10\n`,
+    `  error fails-with-rows: t1.n: there are rows where it is null: it fails with the rows that are there now; change them first; to see some: select * from "public"."t1" where "n" is not distinct from null limit 10\n`,
   );
   assertStringIncludes(
     stdout,
@@ -275,14 +352,14 @@ scenario("plan --probe says what it does not know, and why", {}, async (s) => {
     `a.own check unknown: ${foreign}: function is_fine(text) does not exist`,
     `a.m check unknown: ${foreign}: column "m" does not exist`,
     "b.n not null fails",
-    "c.n not null unknown: not allowed: permission denied for table c",
+    "c.n not null unknown: not allowed: it takes select on c (n)",
     "d.n not null unknown: somebody has locked the table",
     "e.slow check unknown: it takes longer than 2 s",
   ]);
   const { stdout } = await s.run("plan --probe", { as: role });
   assertStringIncludes(
     stdout,
-    "  warning fails-with-rows: b.n: there are rows where it is null now; the run changes rows of the table before; change them first;",
+    "  warning fails-with-rows: b.n: there are rows where it is null now; the run changes rows before, or may do so; change them first;",
   );
 });
 
@@ -302,3 +379,101 @@ scenario("plan --probe works behind a pooler", {}, async (s) => {
     assertEquals(code, 1);
   });
 }, { needs: ["pgbouncer"] });
+
+const CODE = `import { type Kysely, sql } from "kysely";
+export async function up(db: Kysely<unknown>): Promise<void> {
+  const { rows } = await sql<{ id: number }>\`select id from read where n is null\`.execute(db);
+  for (const { id } of rows) await sql\`update read set n = 0 where id = \${id}\`.execute(db);
+  await sql\`alter table read alter n set not null\`.execute(db);
+}
+`;
+
+const MENDED = {
+  "0000_before": migration({
+    up: [
+      "create table read (id int, n int)",
+      "create table emptied (n int)",
+      "create table parent (id int primary key)",
+      "create table child (id int)",
+    ],
+  }),
+  "0001_reads": CODE,
+  "0002_emptied": migration({
+    up: ["truncate emptied", "alter table emptied alter n set not null"],
+  }),
+  "0003_parent": migration({
+    up: [
+      "insert into parent values (1)",
+      "alter table child add constraint f foreign key (id) references parent",
+    ],
+  }),
+};
+
+scenario(
+  "plan --probe warns only where the run may mend the rows itself",
+  {},
+  async (s) => {
+    await s.release(await recorded(MENDED));
+    assertEquals((await s.run("up --to 0000_before")).code, 0);
+    await s.db.query(
+      "insert into read values (1, null); insert into emptied values (null); insert into child values (1)",
+    );
+    const { code, stdout } = await s.run("plan --probe");
+    assertEquals(code, 0);
+    assertEquals(stdout.match(/\w+ fails-with-rows: [^:]+/g), [
+      "warning fails-with-rows: read.n",
+      "warning fails-with-rows: emptied.n",
+      "warning fails-with-rows: child.f",
+    ]);
+    assertEquals((await s.run("up")).code, 0);
+  },
+);
+
+const SECRETS = {
+  "0000_before": migration({
+    up: [
+      "create table a (s text, t text, u text)",
+      "create schema theirs",
+      "create function theirs.fine(text) returns boolean language sql immutable as 'select true'",
+    ],
+  }),
+  "0001_cast": migration({
+    up: "alter table a add constraint number check (s::int > 0)",
+  }),
+  "0002_theirs": migration({
+    up: "alter table a add constraint theirs check (theirs.fine(t))",
+  }),
+  "0003_other": migration({
+    up: "alter table a add constraint other check (u <> 'x')",
+  }),
+};
+
+scenario(
+  "plan --probe shows no value of a row, runs nobody's function, and reads only the columns that it needs",
+  {},
+  async (s) => {
+    await s.release(await recorded(SECRETS));
+    assertEquals((await s.run("up --to 0000_before")).code, 0);
+    await s.db.query(`insert into a values ('a secret', 'b', 'c');
+      create or replace function theirs.fine(text) returns boolean language plpgsql immutable as
+        $$ begin raise exception 'run as %', current_user; end $$`);
+    const reasons = (probes: ReadonlyMap<string, readonly Probed[]>) =>
+      [...probes.values()].flat().map(({ outcome, reason }) =>
+        reason ?? outcome
+      );
+    assertEquals(reasons(await probesOf(s)), [
+      "the server cannot tell (22P02)",
+      "it names a function, an operator or a type with its schema, and none of those is run",
+      "holds",
+    ]);
+    const role = await s.db.createRole((name) => [
+      `grant select on migration_history to ${name}`,
+      `grant select (u) on a to ${name}`,
+    ]);
+    assertEquals(reasons(await probesOf(s, { as: role })), [
+      "not allowed: it takes select on a (s)",
+      "it names a function, an operator or a type with its schema, and none of those is run",
+      "holds",
+    ]);
+  },
+);

@@ -18,13 +18,15 @@ import type { Connection } from "../connection/connection.ts";
 import { keepsQuery, readPlans } from "../history/plans.ts";
 import { askFacts } from "./facts.ts";
 import {
-  PROBE_ROW,
   probeFailure,
   probeQuery,
+  tablesOf,
+  violationsOf,
   violationsQuery,
 } from "./probe_query.ts";
+import { PROBE_ROW, readTables, tablesQuery } from "./probe_tables.ts";
 import { readLockHolders, readSnapshot } from "./read_snapshot.ts";
-import type { Rows } from "../wire/protocol.ts";
+import type { Row, Rows } from "../wire/protocol.ts";
 
 /** Where a catalog is read. */
 interface Place {
@@ -70,19 +72,30 @@ export class SchemaCatalog implements Catalog {
   }
 
   async probe(probe: Probe): Promise<Answer> {
-    const { schema } = this.#place;
     try {
-      const answers = await this.#connection.query(
-        probeQuery(probe, schema),
-      ) as unknown as readonly Rows[];
-      return answers[PROBE_ROW]![0]!.violated === true
-        ? { outcome: "fails", query: violationsQuery(probe, schema) }
+      const found = await this.#row(
+        tablesQuery(this.#place.schema, tablesOf(probe)),
+      );
+      const violations = violationsOf(probe, readTables(String(found.tables)));
+      if (typeof violations === "string") {
+        return { outcome: "unknown", reason: violations };
+      }
+      const { violated } = await this.#row(probeQuery(violations));
+      return violated === true
+        ? { outcome: "fails", query: violationsQuery(violations) }
         : { outcome: "holds" };
     } catch (error) {
       const server = causeOf(error, DatabaseError)?.server;
       if (server === undefined) throw error;
       return { outcome: "unknown", reason: probeFailure(server) };
     }
+  }
+
+  async #row(query: string): Promise<Row> {
+    const answers = await this.#connection.query(
+      query,
+    ) as unknown as readonly Rows[];
+    return answers[PROBE_ROW]![0]!;
   }
 
   async facts(wanted: AskedNames): Promise<DatabaseFacts> {

@@ -4,34 +4,39 @@
  * @module
  */
 import type { ServerMessage } from "../../errors.ts";
+import type { Demand, Probe } from "../../insight/probe_values.ts";
 import { quoteIdentifier } from "../../sql/quote.ts";
 import { tokensOf } from "../../sql/tokens.ts";
-import type { Demand, Probe } from "../../insight/probe_values.ts";
+import {
+  placeOf,
+  PROBE_BEGIN,
+  type ProbedTable,
+  refusalOf,
+} from "./probe_tables.ts";
 
-/** How long one may take, and wait for a lock within that; milliseconds. */
-const TIME_MS = 2_000;
-const LOCK_MS = 1_000;
+/** The rows that do not satisfy a demand. */
+export interface Violations {
+  /** What of them is shown; a probe itself reads no column that the demand does not name. */
+  readonly list: string;
+  readonly from: string;
+}
 
-/** Which statement of {@link probeQuery} has the row. */
-export const PROBE_ROW = 2;
+/** The tables whose rows a probe reads, as a recording has them. */
+export function tablesOf({ table, demand }: Probe): string[] {
+  return demand.kind === "foreign key" ? [table, demand.references] : [table];
+}
 
-/**
- * The question, for the simple protocol: one message, which is one transaction and only reads. Its row says whether there is a
- * row that does not satisfy the demand: `violated`.
- */
-export function probeQuery(probe: Probe, schema: string): string {
-  return `set transaction read only; select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
-  pg_catalog.set_config('lock_timeout', '${LOCK_MS}', true), pg_catalog.set_config('statement_timeout', '${TIME_MS}', true),
-  pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config('jit', 'off', true);
-select exists (${violations(probe, schema)}) as violated`;
+/** The question, for the simple protocol. Its row says whether there is a row that does not satisfy the demand: `violated`. */
+export function probeQuery({ from }: Violations): string {
+  return `${PROBE_BEGIN};\nselect exists (select from ${from}) as violated`;
 }
 
 /** A statement that shows some of the rows. */
-export function violationsQuery(probe: Probe, schema: string): string {
-  return `${violations(probe, schema)} limit 10`;
+export function violationsQuery({ list, from }: Violations): string {
+  return `select ${list} from ${from} limit 10`;
 }
 
-/** Why there is no answer. */
+/** Why there is no answer. The server's words are kept only where they cannot hold what is in a row. */
 export function probeFailure({ code, message }: ServerMessage): string {
   switch (code) {
     case "42501":
@@ -46,56 +51,118 @@ export function probeFailure({ code, message }: ServerMessage): string {
     case "42P01":
       return `it is about something that is not there yet, or not PostgreSQL's own: ${message}`;
     default:
-      return message;
+      return `the server cannot tell (${code})`;
   }
 }
 
-function violations({ table, demand }: Probe, schema: string): string {
-  const named = (name: string) =>
-    `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
-  const from = named(table);
+/** The rows that do not satisfy the demand; a text says why they cannot be asked for. */
+export function violationsOf(
+  { table: name, demand }: Probe,
+  tables: ReadonlyMap<string, ProbedTable>,
+): Violations | string {
+  const table = tables.get(name);
+  if (table === undefined) return `${name} is not there yet`;
+  const whole = placeOf(table, false);
   switch (demand.kind) {
-    case "not null":
-      return `select * from ${from} where ${
-        quoteIdentifier(demand.column)
-      } is null`;
-    case "check":
-      return `select * from ${from} where not (${demand.expression})`;
+    case "not null": {
+      const names = new Set([demand.column]);
+      const column = quoteIdentifier(demand.column);
+      return refusalOf(table, names, { compares: false, mixed: false }) ??
+        // A row of nulls is null, and not what NOT NULL means.
+        {
+          list: "*",
+          from: `${whole} where ${column} is not distinct from null`,
+        };
+    }
+    case "check": {
+      const names = namesIn(demand.expression);
+      if (typeof names === "string") return names;
+      const place = placeOf(table, demand.noInherit);
+      return refusalOf(table, names, { compares: true, mixed: true }) ??
+        { list: "*", from: `${place} where not (${demand.expression})` };
+    }
     case "unique":
-      return duplicates(from, demand.definition);
-    case "foreign key":
-      return orphans(from, named(demand.references), demand);
+      return duplicates(table, demand.definition);
+    case "foreign key": {
+      const parent = tables.get(demand.references);
+      if (parent === undefined) return `${demand.references} is not there yet`;
+      return orphans(table, parent, demand);
+    }
   }
+}
+
+/** The names in an expression; a text, when something in it stands in a schema: whose that is here nobody knows. */
+function namesIn(expression: string): ReadonlySet<string> | string {
+  const names = new Set<string>();
+  for (const { kind, text } of tokensOf(expression)) {
+    if (text === ".") {
+      return "it names a function, an operator or a type with its schema, and none of those is run";
+    }
+    if (kind === "word") names.add(text);
+    if (kind === "identifier") {
+      names.add(text.slice(1, -1).replaceAll('""', '"'));
+    }
+  }
+  return names;
 }
 
 /** Where all columns are there, and no row that they refer to. */
 function orphans(
-  child: string,
-  parent: string,
+  child: ProbedTable,
+  parent: ProbedTable,
   { columns, referencedColumns, full }: Demand & { kind: "foreign key" },
-): string {
+): Violations | string {
+  const options = { compares: true, mixed: false };
+  const refusal = refusalOf(child, new Set(columns), options) ??
+    refusalOf(parent, new Set(referencedColumns), options);
+  if (refusal !== undefined) return refusal;
   const own = columns.map((name) => `c.${quoteIdentifier(name)}`);
   const other = referencedColumns.map((name) => `p.${quoteIdentifier(name)}`);
   const present = own.map((one) => `${one} is not null`).join(" and ");
-  const same = own.map((one, i) => `${other[i]} = ${one}`).join(" and ");
-  const orphan =
-    `${present} and not exists (select from ${parent} p where ${same})`;
+  const same = own.map((one, i) => `${other[i]} operator(pg_catalog.=) ${one}`)
+    .join(" and ");
+  const orphan = `${present} and not exists (select from ${
+    placeOf(parent, true)
+  } p where ${same})`;
   const some = own.map((one) => `${one} is not null`).join(" or ");
-  return `select * from ${child} c where ${
-    full && own.length > 1
-      ? `(${orphan}) or ((${some}) and not (${present}))`
-      : orphan
-  }`;
+  return {
+    list: "*",
+    from: `${placeOf(child, true)} c where ${
+      full && own.length > 1
+        ? `(${orphan}) or ((${some}) and not (${present}))`
+        : orphan
+    }`,
+  };
 }
 
 /** The keys that stand in more than one row; where one of them is null they are different, unless it is said otherwise. */
-function duplicates(from: string, definition: string): string {
+function duplicates(
+  table: ProbedTable,
+  definition: string,
+): Violations | string {
   const { keys, isDistinct, predicate } = indexParts(definition);
-  const present = isDistinct ? keys.map((key) => `${key} is not null`) : [];
-  const where = [...present, ...predicate === undefined ? [] : [predicate]];
-  return `select ${keys.join(", ")}, count(*) from ${from}${
-    where.length === 0 ? "" : ` where ${where.join(" and ")}`
-  } group by ${keys.join(", ")} having count(*) > 1`;
+  const names = namesIn([...keys, predicate ?? ""].join(","));
+  if (typeof names === "string") return names;
+  // Columns are grouped by the equality of their own types.
+  const compares = predicate !== undefined ||
+    keys.some((key) => key.includes("("));
+  const refusal = refusalOf(table, names, { compares, mixed: true });
+  if (refusal !== undefined) return refusal;
+  const present = isDistinct
+    ? keys.map((key) => `(${key}) is distinct from null`)
+    : [];
+  const where = [
+    ...present,
+    ...predicate === undefined ? [] : [`(${predicate})`],
+  ];
+  return {
+    list: `${keys.join(", ")}, pg_catalog.count(*)`,
+    from: `${placeOf(table, true)}${
+      where.length === 0 ? "" : ` where ${where.join(" and ")}`
+    } group by ${
+      keys.join(", ")
+    } having pg_catalog.count(*) operator(pg_catalog.>) 1`,
+  };
 }
 
 interface IndexParts {
