@@ -197,6 +197,12 @@ const CASES: Readonly<Record<string, Case>> = {
     demand: "create unique index i23 on t23 (name)",
     answers: ["t23.i23 unique fails"],
   },
+  other_collation: {
+    before: ["create table t25 (a text)"],
+    rows: ["insert into t25 values ('x')"],
+    demand: 'create unique index i25 on t25 (a collate "C")',
+    answers: ["t25.i25 unique unknown"],
+  },
   other_schema: {
     before: [
       "create schema far",

@@ -140,6 +140,12 @@ function duplicates(
   table: ProbedTable,
   definition: string,
 ): Violations | string {
+  // Rows are grouped by the collations of the columns.
+  for (const { kind, text } of tokensOf(definition)) {
+    if (kind === "word" && text === "collate") {
+      return "a key of it has a collation of its own";
+    }
+  }
   const { keys, isDistinct, predicate } = indexParts(definition);
   const names = namesIn([...keys, predicate ?? ""].join(","));
   if (typeof names === "string") return names;
