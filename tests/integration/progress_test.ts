@@ -166,7 +166,7 @@ scenario(
       kind: "rewrites",
       tables: ["t"],
       bytes: await countedBytes(s.db),
-      expected: { fromMs: 10, toMs: 151 },
+      expected: { fromMs: 6, toMs: 151 },
     };
     assertEquals(await worksOf(s), [work, { ...work, isWritten: true }]);
   },
@@ -191,7 +191,7 @@ scenario(
       kind: "rewrites",
       tables: ["t"],
       bytes: await countedBytes(s.db),
-      expected: { fromMs: 10, toMs: 151 },
+      expected: { fromMs: 6, toMs: 151 },
     };
     assertEquals(
       await worksOf(s, options),
