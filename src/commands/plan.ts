@@ -107,9 +107,10 @@ export async function forecastSteps(
 
 /** What earlier runs were planned to work through here, and took. */
 async function takenHere(
-  { history }: Session,
+  { history, mayHavePlans }: Session,
   catalog: Catalog,
 ): Promise<Taken[]> {
+  if (!mayHavePlans) return [];
   const plans = await catalog.plans();
   return history.flatMap(({ id, durationMs }) => {
     const planned = plans.get(id);

@@ -125,8 +125,10 @@ function readOnce(
       const position = positions.get(row!.id);
       return position === undefined ? [] : [[name, position] as const];
     });
-    const isApplied = states.some(({ row }) => row?.status === "applied");
-    const plans = isApplied
+    // What is asked again and again is not shown.
+    const isShown = options === undefined ||
+      pending(states, context.config.phase) === 0;
+    const plans = isShown && session.mayHavePlans
       ? await (await session.catalog()).plans()
       : new Map<number, PlannedTime>();
     return {

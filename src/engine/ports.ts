@@ -52,6 +52,9 @@ export interface Session {
   /** Whether the role of `--grant-status` may not read the history that is there. */
   readonly lacksGrant: boolean;
 
+  /** Whether plans may have been kept here when it logged in: without them nobody need ask. */
+  readonly mayHavePlans: boolean;
+
   /** Whether the connection is lost. A commit that was not answered by then may have taken effect. */
   readonly isLost: boolean;
 

@@ -142,6 +142,7 @@ export class PostgresDatabase implements Database {
         },
         versionNumber: server.versionNumber,
         serverStarted: server.started,
+        hasPlans: server.hasPlans,
         waitForDbMs: config.waitForDbMs,
         place,
         history,

@@ -14,6 +14,7 @@ import {
   historyTable,
   type Place,
   placeOf,
+  PLANS,
 } from "./history/place.ts";
 import { copyStatement, type HistoryState, HORIZON } from "./history/rows.ts";
 import { CopiedHistory } from "./history/copied.ts";
@@ -42,6 +43,8 @@ export interface ServerFacts {
   readonly backendPid: number;
   /** See {@link SERVER_STARTED}. */
   readonly started: string;
+  /** Whether there is a table with the name of that of plans, in whatever schema. */
+  readonly hasPlans: boolean;
 }
 
 /** Where the history is and what it says. */
@@ -82,6 +85,7 @@ const SERVER_QUERY =
     session_user::pg_catalog.text as user, pg_catalog.pg_backend_pid() as pid, ${SERVER_STARTED} as started,
     pg_catalog.pg_is_in_recovery() or
       pg_catalog.current_setting('transaction_read_only') operator(pg_catalog.=) 'on' as read_only,
+    exists (select from pg_catalog.pg_class p where p.relname operator(pg_catalog.=) '${PLANS}') as has_plans,
     pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config('datestyle', 'ISO', true),
     pg_catalog.set_config('timezone', 'UTC', true)`;
 
@@ -150,6 +154,7 @@ export class Greeting implements Questions {
       readOnly: server.read_only === true,
       backendPid: Number(server.pid),
       started: String(server.started),
+      hasPlans: server.has_plans === true,
     };
   }
 

@@ -33,6 +33,8 @@ export interface SessionOptions extends WorkOptions, SessionHistoryOptions {
   readonly server: ServerInfo;
   /** When it was started, as it says itself. */
   readonly serverStarted: string;
+  /** See `Session.mayHavePlans`. */
+  readonly hasPlans: boolean;
   /** How long to keep trying to reach it, in milliseconds. */
   readonly waitForDbMs: number;
   readonly chosenSchema: string | undefined;
@@ -93,6 +95,10 @@ export class PostgresSession implements Session {
   get lacksGrant(): boolean {
     return this.#history.known.place.form !== "missing" &&
       this.#history.lacksGrant;
+  }
+
+  get mayHavePlans(): boolean {
+    return this.#options.hasPlans;
   }
 
   get isUnanswered(): boolean {
