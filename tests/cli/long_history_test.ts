@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { migration, table } from "../support/program/migrations.ts";
 import { scenario } from "../support/program/scenario.ts";
+import { waitFor } from "../support/program/wait.ts";
 
 const AB = { "0001_a": table("a"), "0002_b": table("b") };
 
@@ -23,6 +24,14 @@ for (const kind of ["of its migrations", "of migrations that are gone"]) {
          select ${name}, repeat('c', 64), 'rolled_back', now(), now(), 1, gen_random_uuid(), 'me', 'pod-' || i, '1', repeat('e', 100)
          from generate_series(1, 100000) i`,
       );
+      // What is as young as a transaction that is still open, of whomever, counts as news, and is read again under the lock.
+      await waitFor("the transactions before these rows to end", async () => {
+        const [row] = await s.db.query<{ over: boolean }>(
+          `select max(xmin::text::bigint) < pg_snapshot_xmin(pg_current_snapshot())::text::bigint as over
+           from migration_history`,
+        );
+        return row!.over;
+      });
       const up = await s.run("up", { env });
       assertEquals(
         [up.code, up.stdout],

@@ -257,9 +257,14 @@ planned(
       assertEquals((await s.run("down --steps 2 --yes")).code, 0);
       return [nothing, quick, growing] as const;
     };
-    const [nothing, quick, growing] = await taken();
+    /** On a busy machine an answer may come in two pieces, which counts as one more. */
+    const least = async () => {
+      const runs = [await taken(), await taken(), await taken()];
+      return [0, 1, 2].map((i) => Math.min(...runs.map((run) => run[i]!)));
+    };
+    const [nothing, quick, growing] = await least();
     await s.release(MIGRATIONS);
-    const [before, ...rest] = await taken();
+    const [before, ...rest] = await least();
     assertEquals([nothing, quick, growing], [before, rest[0], rest[1]! + 1]);
   },
 );
