@@ -5,7 +5,7 @@
  */
 import type { Exclusion, FoundObject } from "./differences.ts";
 import type { Json } from "./recording.ts";
-import { readLines } from "./recording_lines.ts";
+import { readLines, versionFor } from "./recording_lines.ts";
 import { splitIdentity } from "./snapshot.ts";
 
 /** A migration of the program, and whether it is applied. */
@@ -72,8 +72,7 @@ export function readExpectation(
   readLines(recording, {
     head: (head) => {
       recordedOn = head.recordedOn;
-      const newest = Math.max(...Object.keys(recordedOn).map(Number));
-      version = Math.min(major, newest);
+      version = versionFor(head, major);
     },
     migration: ({ name, checksum, status, reason }) => {
       if (checksums.get(name) !== checksum) return;

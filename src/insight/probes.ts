@@ -8,7 +8,7 @@ import type { Finding } from "./findings.ts";
 import type { RecordedStep } from "./forecast_values.ts";
 import type { Demand, Probe, Probed } from "./probe_values.ts";
 import { canonical, type Json } from "./recording.ts";
-import { readLines } from "./recording_lines.ts";
+import { readLines, versionFor } from "./recording_lines.ts";
 import { splitIdentity } from "./snapshot.ts";
 
 /**
@@ -81,9 +81,8 @@ function statesOf(
   const wanted = new Set<string>();
   let version = major;
   readLines(recording, {
-    head: ({ recordedOn }) => {
-      const newest = Math.max(...Object.keys(recordedOn).map(Number));
-      version = Math.min(major, newest);
+    head: (head) => {
+      version = versionFor(head, major);
     },
     entry: ({ migration, identity }) => {
       if (names.has(migration)) wanted.add(identity);

@@ -18,6 +18,18 @@ export interface RecordingHead {
   readonly recordedOn: Readonly<Record<string, string>>;
 }
 
+/**
+ * The version whose changes count on a server: its own, or the newest that was recorded where it is newer than all of them.
+ *
+ * @param major the version of the server, 18
+ */
+export function versionFor(
+  { recordedOn }: RecordingHead,
+  major: number,
+): number {
+  return Math.min(major, Math.max(...Object.keys(recordedOn).map(Number)));
+}
+
 /** What is said of a migration besides its changes. */
 export type MigrationHead = Omit<RecordedMigration, "delta" | "versions">;
 

@@ -107,7 +107,7 @@ export class Tables {
   }
 }
 
-/** The names that are asked for before the run can be forecast. */
+/** Names that a run works on: what this database has of them decides the forecast. */
 export interface AskedNames {
   readonly tables: readonly string[];
   /** Of columns, whatever their table. */
@@ -116,6 +116,7 @@ export interface AskedNames {
   readonly objects: readonly string[];
 }
 
+/** The names that are asked for before the run can be forecast. */
 export function namesToAsk(steps: readonly RecordedStep[]): AskedNames {
   const tables = new Set<string>();
   const columns = new Set<string>();
